@@ -1,0 +1,106 @@
+"""Land-surface temperature and emissivity from ASTER thermal imagery.
+
+Importing the package costs a few milliseconds: every public name below is loaded when it is first
+used, and ``Dataset.aktes`` is registered as soon as both this package and xarray are imported, in
+either order.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aktes_xr import baselines, models, radiative, sensor, simulate, terrain
+    from aktes_xr.errors import AktesError
+    from aktes_xr.models import load_bundle
+    from aktes_xr.retrieve import retrieve
+    from aktes_xr.stac import open_stac
+    from aktes_xr.store import open_result, write_result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AktesError",
+    "baselines",
+    "load_bundle",
+    "models",
+    "open_result",
+    "open_stac",
+    "radiative",
+    "retrieve",
+    "sensor",
+    "simulate",
+    "terrain",
+    "write_result",
+]
+
+_MODULES = frozenset({"baselines", "models", "radiative", "sensor", "simulate", "terrain"})
+_HOME = {
+    "AktesError": "errors",
+    "load_bundle": "models",
+    "open_result": "store",
+    "open_stac": "stac",
+    "retrieve": "retrieve",
+    "write_result": "store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"aktes_xr.{name}")
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"aktes_xr.{_HOME[name]}"), name)
+        # The function `retrieve` shares its name with its module, which the import has just
+        # bound here: what users mean by `aktes_xr.retrieve` is the function.
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'aktes_xr' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+class _AccessorLoader(importlib.abc.Loader):
+    """Loads xarray as it would have been, then registers ``Dataset.aktes``."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        importlib.import_module("aktes_xr.accessor")
+
+
+class _AccessorFinder(importlib.abc.MetaPathFinder):
+    """Waits for the import of xarray, which alone takes longer than we allow ourselves."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "xarray":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _AccessorLoader(spec.loader)
+        return spec
+
+
+if "xarray" in sys.modules:
+    importlib.import_module("aktes_xr.accessor")
+else:
+    sys.meta_path.insert(0, _AccessorFinder())

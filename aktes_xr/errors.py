@@ -1,0 +1,199 @@
+"""The exception tree: each class is also the builtin a caller expects, with a stable ``code``.
+
+A message says what was found, what was expected and what to do about it. It never contains a
+query string, a token or a credential.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AktesError(Exception):
+    """Root of every error this package raises on purpose."""
+
+    code: ClassVar[str] = "aktes"
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of its argument: a message in quotes.
+        return str(self.args[0]) if self.args else self.code
+
+
+class InputError(AktesError, ValueError):
+    """An argument is out of its range or of the wrong kind."""
+
+    code = "input"
+
+
+class ShapeError(InputError):
+    """An array has not the dimensions it should have."""
+
+    code = "input.shape"
+
+
+class CalibrationError(InputError):
+    """A radiometric coefficient in a file contradicts the sensor's own."""
+
+    code = "sensor.calibration"
+
+
+class CubeError(InputError):
+    """A dataset breaks the contract of the input cube."""
+
+    code = "cube"
+
+
+class MissingVariableError(CubeError, KeyError):
+    """A variable or coordinate the work needs is not in the cube."""
+
+    code = "cube.missing"
+
+
+class BandError(CubeError):
+    """The thermal bands are incomplete or out of order."""
+
+    code = "cube.band"
+
+
+class DimensionError(CubeError):
+    """A variable's dimensions are not those of the contract."""
+
+    code = "cube.dimension"
+
+
+class UnitsError(CubeError):
+    """Units are missing or not those of the contract."""
+
+    code = "cube.units"
+
+
+class CRSError(CubeError):
+    """The coordinate reference system is missing, geographic or not in metres."""
+
+    code = "cube.crs"
+
+
+class GridError(CubeError):
+    """Two fields that must share a grid do not."""
+
+    code = "cube.grid"
+
+
+class NodataError(CubeError):
+    """A field has no valid value at all."""
+
+    code = "cube.nodata"
+
+
+class ProfileError(InputError):
+    """An atmospheric profile is not physical; the message names the level."""
+
+    code = "radiative.profile"
+
+
+class TerrainError(InputError):
+    """A terrain computation cannot be done with this elevation model."""
+
+    code = "terrain"
+
+
+class ChunkError(TerrainError):
+    """A chunk is smaller than the halo a terrain index needs."""
+
+    code = "terrain.chunk"
+
+
+class StacError(AktesError, ValueError):
+    """STAC items cannot be used as they are."""
+
+    code = "stac"
+
+
+class NoItemsError(StacError):
+    """No item is left to load."""
+
+    code = "stac.no_items"
+
+
+class AssetError(StacError, KeyError):
+    """An item holds no asset the loader knows."""
+
+    code = "stac.asset"
+
+
+class CatalogError(StacError):
+    """A source definition breaks its schema."""
+
+    code = "stac.catalog"
+
+
+class ReadError(AktesError, OSError):
+    """A raster could not be read."""
+
+    code = "stac.read"
+
+
+class BundleError(AktesError, ValueError):
+    """A model bundle cannot be used."""
+
+    code = "bundle"
+
+
+class BundleNotFoundError(BundleError, FileNotFoundError):
+    """There is no bundle at that place."""
+
+    code = "bundle.not_found"
+
+
+class BundleIntegrityError(BundleError):
+    """A bundle's file is missing, truncated or not what its hash says."""
+
+    code = "bundle.integrity"
+
+
+class BundleVersionError(BundleError):
+    """A bundle was written by a newer schema than this package reads."""
+
+    code = "bundle.version"
+
+
+class UnsafeBundleError(BundleError):
+    """A bundle holds something that would run code when it is loaded."""
+
+    code = "bundle.unsafe"
+
+
+class StoreError(AktesError, OSError):
+    """A result could not be written or read."""
+
+    code = "store"
+
+
+class StoreExistsError(StoreError, FileExistsError):
+    """The target exists and was not to be replaced."""
+
+    code = "store.exists"
+
+
+class DependencyError(AktesError, ImportError):
+    """An optional package this work needs is not installed."""
+
+    code = "dependency"
+
+
+class TrainingError(AktesError, RuntimeError):
+    """A search or a training run could not be completed."""
+
+    code = "learn"
+
+
+class ResourceError(AktesError, RuntimeError):
+    """The work does not fit this machine; the message says which setting would."""
+
+    code = "resource"
+
+
+class ConfigError(InputError):
+    """A configuration file breaks its schema."""
+
+    code = "config"

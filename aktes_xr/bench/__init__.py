@@ -1,0 +1,245 @@
+"""The claims, repeatable: one module per benchmark, each with a ``run(*, quick)`` function.
+
+A benchmark measures, compares each figure with its target and returns both; nothing in it is
+typed in by hand. `run_benchmark` finds the module by name, so a benchmark exists as soon as its
+file does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from aktes_xr.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "NAMES",
+    "BenchResult",
+    "Check",
+    "Table",
+    "available",
+    "machine",
+    "print_result",
+    "run_benchmark",
+    "to_json",
+    "write_json",
+]
+
+NAMES = (
+    "accuracy",
+    "terrain",
+    "terrain_kernels",
+    "radiative",
+    "network",
+    "scale",
+    "series",
+    "faults",
+)
+_PACKAGES = ("numpy", "xarray", "dask", "numba", "rasterio", "zarr", "stackstac")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim: a measured value beside what it must reach.
+
+    Parameters
+    ----------
+    name : str
+        What is claimed, unique within the benchmark.
+    value : float
+        What this run measured.
+    target : float
+        What it is compared with; whether as a floor or a ceiling is the benchmark's business.
+    unit : str
+        Unit of both, "1" for a ratio.
+    holds : bool
+        Whether the claim holds. A value that is not finite never does.
+    """
+
+    name: str
+    value: float
+    target: float
+    unit: str
+    holds: bool
+
+    @classmethod
+    def at_most(cls, name: str, value: float, target: float, unit: str) -> Check:
+        """Claim that `value` is no larger than `target`."""
+        return cls(name, float(value), float(target), unit, bool(value <= target))
+
+    @classmethod
+    def at_least(cls, name: str, value: float, target: float, unit: str) -> Check:
+        """Claim that `value` is no smaller than `target`."""
+        return cls(name, float(value), float(target), unit, bool(value >= target))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures to read; `rows` holds one sequence of cells (str, number, bool, None) per row."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What a benchmark found: its checks, and the tables they were taken from."""
+
+    checks: Sequence[Check]
+    tables: Sequence[Table] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check holds; a benchmark without any check proves nothing."""
+        return bool(self.checks) and all(check.holds for check in self.checks)
+
+
+class _Benchmark(Protocol):
+    def run(self, *, quick: bool) -> BenchResult: ...
+
+
+def available() -> tuple[str, ...]:
+    """Names of the benchmarks this installation has, in their documented order."""
+    return tuple(name for name in NAMES if importlib.util.find_spec(f"{__name__}.{name}"))
+
+
+def run_benchmark(name: str, *, quick: bool = False) -> BenchResult:
+    """Run one benchmark.
+
+    Parameters
+    ----------
+    name : str
+        One of `available()`.
+    quick : bool
+        The short form, which finishes within two minutes on two cores.
+
+    Returns
+    -------
+    BenchResult
+        Its checks and tables.
+
+    Raises
+    ------
+    InputError
+        If there is no such benchmark.
+    """
+    names = available()
+    if name not in names:
+        raise InputError(
+            f"There is no benchmark {name!r}. Choose one of: {', '.join(names) or '(none)'}."
+        )
+    module = cast("_Benchmark", importlib.import_module(f"{__name__}.{name}"))
+    return module.run(quick=quick)
+
+
+def machine() -> dict[str, Any]:
+    """Describe where a benchmark ran: processor, memory, and versions; no host name, no path."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor_name(),
+        "cpus": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "aktes_xr": importlib.import_module("aktes_xr").__version__,
+    }
+
+
+def to_json(result: BenchResult) -> dict[str, Any]:
+    """Return ``{"machine", "checks", "tables"}`` in plain, strictly valid JSON types.
+
+    NumPy scalars become Python numbers; values that are not finite, which JSON cannot hold,
+    become None.
+    """
+    return {
+        "machine": machine(),
+        "checks": [
+            {key: _plain(value) for key, value in asdict(check).items()} for check in result.checks
+        ],
+        "tables": [
+            {
+                "title": table.title,
+                "columns": list(table.columns),
+                "rows": [[_plain(cell) for cell in row] for row in table.rows],
+            }
+            for table in result.tables
+        ],
+    }
+
+
+def write_json(result: BenchResult, path: str | os.PathLike[str]) -> None:
+    """Write `to_json` of `result` to `path`."""
+    text = json.dumps(to_json(result), indent=2, allow_nan=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def print_result(result: BenchResult, console: Console) -> None:
+    """Print the tables, then one line per check."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    for table in result.tables:
+        grid = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, title_justify="left")
+        for index, column in enumerate(table.columns):
+            grid.add_column(escape(column), justify="left" if index == 0 else "right")
+        for row in table.rows:
+            grid.add_row(*(escape(_cell(cell)) for cell in row))
+        console.print(grid)
+    grid = RichTable(title="Checks", box=box.SIMPLE_HEAD, title_justify="left")
+    for column in ("", "claim", "value", "target", "unit"):
+        grid.add_column(column, justify="right" if column in ("value", "target") else "left")
+    for check in result.checks:
+        mark = "[green]holds[/green]" if check.holds else "[bold red]FAILS[/bold red]"
+        grid.add_row(
+            mark, escape(check.name), _cell(check.value), _cell(check.target), escape(check.unit)
+        )
+    console.print(grid)
+
+
+def _plain(value: Any) -> Any:
+    """Python's own type for a cell; NumPy scalars have ``item``."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _cell(value: Any) -> str:
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return "" if value is None else str(value)
+
+
+def _processor_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
+
+
+def _memory_gib() -> float | None:
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return None
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)

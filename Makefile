@@ -1,0 +1,78 @@
+# Each target sets itself up in .venv; `make demo` and `make test` are all a newcomer needs.
+# Choose the interpreter with `make PYTHON=/path/to/python3.12 demo`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+OUTPUT ?= demo-output
+NAME ?= radiative
+RECIPE ?= release
+
+# A version manager may leave a `python3.12` on the PATH that does not run: ask each one.
+PYTHON ?= $(shell for candidate in python3.12 python3.13 python3.11 python3 python; do \
+	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	>/dev/null 2>&1; then echo $$candidate; break; fi; done)
+
+.PHONY: help demo test lint format bench train lock clean
+help:
+	@echo "make demo    a simulated granule from STAC item to Zarr store and map (in $(OUTPUT)/)"
+	@echo "make test    the test suite"
+	@echo "make lint    ruff, mypy and codespell"
+	@echo "make bench   one benchmark: make bench NAME=radiative"
+	@echo "make train   the teacher's search and training: make train RECIPE=release"
+
+demo: $(VENV)/.base
+	$(BIN)/aktes demo --output $(OUTPUT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell aktes_xr tests notebooks deploy catalogs README.md CONTRIBUTING.md CHANGELOG.md
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench
+	$(BIN)/aktes bench $(NAME)
+
+train: $(VENV)/.base
+	$(BIN)/aktes train teacher --recipe $(RECIPE)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# One lock serves every supported Python; it names versions, never an index.
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --extra jobs --extra bench \
+		--no-header --no-annotate --quiet pyproject.toml --output-file requirements.lock
+
+$(VENV)/.python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "aktes_xr needs Python 3.11, 3.12 or 3.13 with venv: none found on the PATH; install one, or run make PYTHON=/path/to/python TARGET" >&2; \
+		exit 1; fi
+	@if ! $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+		echo "aktes_xr needs Python 3.11, 3.12 or 3.13 with venv: '$(PYTHON)' is not one" >&2; exit 1; fi
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.base: $(VENV)/.python pyproject.toml requirements.lock
+	@echo "Installing aktes_xr into $(VENV) (about 2.7 GB, a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml requirements.lock
+	@echo "Installing aktes_xr and its development tools into $(VENV) (about 3 GB, a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.bench: $(VENV)/.python pyproject.toml requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
+	@touch $@ $(VENV)/.base

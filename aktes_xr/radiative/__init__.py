@@ -1,0 +1,1 @@
+"""Clear-sky radiative transfer for the five thermal bands."""

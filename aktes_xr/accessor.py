@@ -1,0 +1,63 @@
+"""``Dataset.aktes``: the public functions, bound to a cube. No logic lives here.
+
+Each method is one call of the function it is named after, with that function's signature less its
+first argument, so that editors complete it. The functions are imported when they are called:
+registering the accessor costs nothing beyond xarray.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from aktes_xr.retrieve import Method
+
+__all__ = ["AktesAccessor"]
+
+
+@xr.register_dataset_accessor("aktes")
+class AktesAccessor:
+    """Land-surface temperature and emissivity of an ASTER cube.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube: ``tir`` (time, band, y, x) with units and a projected CRS; see `aktes_xr.cube`.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    def radiance(self) -> xr.DataArray:
+        """At-sensor radiance (time, band, y, x), W m-2 sr-1 um-1: `aktes_xr.cube.radiance`."""
+        from aktes_xr.cube import radiance
+
+        return radiance(self._ds)
+
+    def brightness_temperature(self) -> xr.DataArray:
+        """Brightness temperature, K: `aktes_xr.cube.brightness_temperature`."""
+        from aktes_xr.cube import brightness_temperature
+
+        return brightness_temperature(self._ds)
+
+    def terrain(self, *, azimuths: int = 32, radius_m: float = 10_000.0) -> xr.Dataset:
+        """Terrain indices of the cube's elevation: `aktes_xr.terrain.terrain_indices`."""
+        from aktes_xr.terrain import terrain_indices
+
+        return terrain_indices(self._ds["elevation"], azimuths=azimuths, radius_m=radius_m)
+
+    def retrieve(
+        self,
+        *,
+        method: Method = "fusion",
+        bundle: str | PathLike[str] = "default",
+        terrain: xr.Dataset | None = None,
+    ) -> xr.Dataset:
+        """Surface temperature and emissivity, lazily: `aktes_xr.retrieve`."""
+        from aktes_xr.retrieve import retrieve
+
+        return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)

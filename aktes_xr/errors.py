@@ -67,6 +67,12 @@ class UnitsError(CubeError):
     code = "cube.units"
 
 
+class DTypeError(CubeError, TypeError):
+    """A variable's data type is not that of the contract."""
+
+    code = "cube.dtype"
+
+
 class CRSError(CubeError):
     """The coordinate reference system is missing, geographic or not in metres."""
 

@@ -1,0 +1,263 @@
+"""A model bundle: a directory (or zip, local or at any fsspec URL) whose files are all hashed.
+
+``bundle.json`` is the manifest: the networks with their layers, scalings, training domain and
+variance calibration, the fusion, and the SHA-256 and size of every other file. The hash of a bundle
+is that of its manifest, hence of everything in it. Loading reads the listed files only, verifies
+each, and builds networks from plain float32 arrays: nothing in a bundle can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from aktes_xr.errors import BundleIntegrityError, InputError
+from aktes_xr.models.files import read_files
+from aktes_xr.models.fusion import Fusion
+from aktes_xr.models.network import Network
+from aktes_xr.models.pixel_model import PixelModel
+from aktes_xr.models.safety import check_keras, check_manifest, check_npz
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MANIFEST: Final = "bundle.json"
+SCHEMA: Final = 1
+MODEL_CARD: Final = "model_card.md"
+
+_SHIPPED: Final = Path(__file__).parent.parent / "data" / "bundles"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Networks and calibration, verified and in memory.
+
+    Attributes
+    ----------
+    name : str
+    sha256 : str
+        Hash of the manifest.
+    location : str
+        Where it was loaded from: a shipped bundle's name, a path or a URL.
+    models : mapping of str to PixelModel
+        By name; one of them is ``"teacher"``.
+    fusion : Fusion or None
+        None in a bundle without students.
+    model_card : str
+        Markdown.
+    manifest : mapping
+        The parsed ``bundle.json``.
+    """
+
+    name: str
+    sha256: str
+    location: str
+    models: Mapping[str, PixelModel]
+    fusion: Fusion | None
+    model_card: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def teacher(self) -> PixelModel:
+        """The network for flat terrain."""
+        return self.models["teacher"]
+
+    @cached_property
+    def students(self) -> tuple[PixelModel, ...]:
+        """Networks that see terrain, regional ones first."""
+        students = [model for model in self.models.values() if model.role == "student"]
+        return tuple(sorted(students, key=lambda model: (model.footprint is None, model.name)))
+
+    def student_at(self, longitude: float, latitude: float) -> PixelModel | None:
+        """Choose the student whose footprint holds a place; the general one elsewhere.
+
+        Parameters
+        ----------
+        longitude, latitude : float
+            Degrees; NaN where unknown, which no footprint holds.
+        """
+        for student in self.students:
+            if student.footprint is None:
+                return student
+            west, south, east, north = student.footprint
+            if west <= longitude <= east and south <= latitude <= north:
+                return student
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """Describe the bundle for people and scripts: no paths, safe for JSON."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "schema": self.manifest["schema"],
+            "package_version": self.manifest["package_version"],
+            "networks": [
+                {
+                    "name": model.name,
+                    "role": model.role,
+                    "multiplications": model.network.multiplications,
+                    "units": [int(layer.bias.shape[0]) for layer in model.network.layers],
+                    "footprint": model.footprint,
+                }
+                for model in self.models.values()
+            ],
+            "fusion": None if self.fusion is None else self.fusion.to_json(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class BundleContents:
+    """What `write_bundle` writes.
+
+    Attributes
+    ----------
+    name : str
+    models : tuple of PixelModel
+    model_card : str
+        Markdown.
+    fusion : Fusion or None
+    extras : mapping of str to bytes
+        Further files by name: the Keras exports (``<network>.keras``), metrics, a leaderboard.
+    """
+
+    name: str
+    models: tuple[PixelModel, ...]
+    model_card: str
+    fusion: Fusion | None = None
+    extras: Mapping[str, bytes] | None = None
+
+
+def load_bundle(location: str | Path = "default") -> Bundle:
+    """Load and verify a bundle.
+
+    Parameters
+    ----------
+    location : str or Path
+        Name of a shipped bundle (``"default"``), a directory, a ``.zip``, or an fsspec URL of
+        either.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    BundleNotFoundError
+        There is no manifest at that place.
+    BundleIntegrityError
+        A file is missing, truncated or not what its hash says.
+    BundleVersionError
+        A newer schema than this package reads.
+    UnsafeBundleError
+        A pickle, a layer that could run code, or a file name that leaves the bundle.
+    """
+    text = str(location)
+    root = str(_SHIPPED / text) if text.isidentifier() and (_SHIPPED / text).is_dir() else text
+    files = read_files(root, MANIFEST)
+    raw = files.manifest
+    manifest = check_manifest(raw, schema=SCHEMA)
+    contents = {name: files.read(name, entry) for name, entry in manifest["files"].items()}
+    for name, data in contents.items():
+        if name.endswith(".keras"):
+            check_keras(name, data)
+    try:
+        models = {
+            entry["name"]: PixelModel.from_json(entry, _network(entry, contents))
+            for entry in manifest["networks"]
+        }
+        fusion = None if manifest["fusion"] is None else Fusion.from_json(manifest["fusion"])
+        card = contents[MODEL_CARD].decode()
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
+        raise BundleIntegrityError(
+            f"the manifest of the bundle is incomplete ({error}); write it again with write_bundle"
+        ) from error
+    if "teacher" not in models:
+        raise BundleIntegrityError(
+            f"the bundle holds {', '.join(sorted(models)) or 'no network'}; expected a network "
+            "named 'teacher'"
+        )
+    digest = hashlib.sha256(raw).hexdigest()
+    return Bundle(str(manifest["name"]), digest, text, models, fusion, card, manifest)
+
+
+def write_bundle(path: str | Path, contents: BundleContents, *, overwrite: bool = False) -> Bundle:
+    """Write a bundle as a directory, complete or not at all, and load it again.
+
+    Parameters
+    ----------
+    path : str or Path
+        Directory to create.
+    contents : BundleContents
+    overwrite : bool
+        Replace an existing directory.
+
+    Returns
+    -------
+    Bundle
+        As loaded from ``path``.
+
+    Raises
+    ------
+    InputError
+        The directory exists and is not to be replaced.
+    """
+    from aktes_xr import __version__
+
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise InputError(f"{target.name} exists: choose another directory or pass overwrite=True")
+    files = dict(contents.extras or {})
+    files[MODEL_CARD] = contents.model_card.encode()
+    for model in contents.models:
+        files[f"{model.name}.npz"] = _npz(model.network.arrays())
+    manifest = {
+        "schema": SCHEMA,
+        "name": contents.name,
+        "package_version": __version__,
+        "networks": [model.to_json(file=f"{model.name}.npz") for model in contents.models],
+        "fusion": None if contents.fusion is None else contents.fusion.to_json(),
+        "files": {
+            name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            for name, data in sorted(files.items())
+        },
+    }
+    files[MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bundle-") as scratch:
+        staged = Path(scratch) / "bundle"
+        staged.mkdir()
+        for name, data in files.items():
+            (staged / name).write_bytes(data)
+        load_bundle(staged)
+        if target.exists():
+            shutil.move(str(target), Path(scratch) / "replaced")
+        staged.rename(target)
+    return load_bundle(target)
+
+
+def shipped_bundles() -> tuple[str, ...]:
+    """Names of the bundles this installation ships."""
+    return tuple(sorted(path.parent.name for path in _SHIPPED.glob(f"*/{MANIFEST}")))
+
+
+def _npz(arrays: dict[str, NDArray[np.float32]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _network(entry: Mapping[str, Any], contents: Mapping[str, bytes]) -> Network:
+    name = str(entry["file"])
+    if name not in contents:
+        raise BundleIntegrityError(f"the bundle's manifest names {name} but does not list it")
+    return Network.from_arrays(check_npz(name, contents[name]), list(entry["layers"]))

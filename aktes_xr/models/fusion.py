@@ -1,0 +1,112 @@
+r"""How much the student counts: a monotone function of terrain complexity and both variances.
+
+With the complexity :math:`c` (expected error of a flat retrieval, K), the share
+:math:`d = s(\frac{c - c_0}{c_1 - c_0})`, :math:`s(u) = 3u^2 - 2u^3` on [0, 1], is exactly 0 below
+:math:`c_0` and exactly 1 above :math:`c_1`. Taken as the prior probability that the student is
+right, it combines with the variances of teacher and student to the weight
+
+.. math:: w = \frac{d p_S}{d p_S + (1 - d) p_T}, \qquad p = \sigma^{-2 k}
+
+which increases with d and with the teacher's variance, decreases with the student's, is bounded by
+0 and 1 and continuous, and reaches 0 and 1 exactly with d: there the other network need not be run.
+Fused variance includes the disagreement: :math:`w\sigma_S^2 + (1-w)\sigma_T^2 + w(1-w)(x_S-x_T)^2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+from aktes_xr.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float32Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A calibrated fusion.
+
+    Attributes
+    ----------
+    start_k, full_k : float
+        Complexity (K) up to which only the teacher, from which only the student counts.
+    sharpness : float
+        The exponent k: 0 ignores the variances, 1 weighs by inverse variance.
+    """
+
+    start_k: float
+    full_k: float
+    sharpness: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.start_k < self.full_k or not 0.0 <= self.sharpness <= 2.0:
+            raise InputError(
+                f"fusion from {self.start_k} K to {self.full_k} K with sharpness {self.sharpness}; "
+                "expected 0 <= start_k < full_k and a sharpness of 0 to 2"
+            )
+
+    def share(self, complexity_k: Float32Array) -> Float32Array:
+        """Share d of the student by terrain alone; 0 where the complexity is unknown."""
+        ramp = (np.asarray(complexity_k, np.float32) - np.float32(self.start_k)) / np.float32(
+            self.full_k - self.start_k
+        )
+        ramp = np.clip(np.nan_to_num(ramp, nan=0.0), 0.0, 1.0)
+        return np.asarray(ramp * ramp * (3.0 - 2.0 * ramp), np.float32)
+
+    def weight(
+        self, complexity_k: Float32Array, teacher_sigma: Float32Array, student_sigma: Float32Array
+    ) -> Float32Array:
+        """Weight of the student.
+
+        Parameters
+        ----------
+        complexity_k : ndarray, float32, K
+        teacher_sigma, student_sigma : ndarray, float32
+            Standard uncertainties of the temperature, K.
+        """
+        share = self.share(complexity_k)
+        ratio = (np.asarray(student_sigma) / np.asarray(teacher_sigma)) ** np.float32(
+            2.0 * self.sharpness
+        )
+        return np.asarray(share / (share + (1.0 - share) * ratio), np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers for a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Fusion:
+        """Rebuild from a manifest entry."""
+        return cls(float(entry["start_k"]), float(entry["full_k"]), float(entry["sharpness"]))
+
+
+@njit(nogil=True)
+def terrain_share(
+    complexity_k: np.float32, start_k: np.float32, full_k: np.float32
+) -> np.float32:  # pragma: no cover
+    """Share d for one pixel: `Fusion.share` inside a kernel. NaN complexity gives 0."""
+    ramp = (complexity_k - start_k) / (full_k - start_k)
+    if not ramp > np.float32(0.0):
+        return np.float32(0.0)
+    if ramp >= np.float32(1.0):
+        return np.float32(1.0)
+    return np.float32(ramp * ramp * (np.float32(3.0) - np.float32(2.0) * ramp))
+
+
+@njit(nogil=True)
+def student_weight(
+    share: np.float32,
+    teacher_sigma: np.float32,
+    student_sigma: np.float32,
+    sharpness: np.float32,
+) -> np.float32:  # pragma: no cover
+    """Weight w for one pixel: `Fusion.weight` inside a kernel."""
+    ratio = (student_sigma / teacher_sigma) ** (np.float32(2.0) * sharpness)
+    return np.float32(share / (share + (np.float32(1.0) - share) * ratio))

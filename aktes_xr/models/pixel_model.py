@@ -1,0 +1,166 @@
+"""A network with what turns quantities into estimates: scalings, domain, variances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from aktes_xr.errors import BundleIntegrityError
+from aktes_xr.models.features import (
+    N_OUTPUTS,
+    STUDENT_FEATURES,
+    TEACHER_FEATURES,
+    standardised_features,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from aktes_xr.models.network import Network
+
+    Float32Array = NDArray[np.float32]
+
+Role = Literal["teacher", "student"]
+_FEATURES: dict[str, tuple[str, ...]] = {"teacher": TEACHER_FEATURES, "student": STUDENT_FEATURES}
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How features are standardised and estimates are read from the network's outputs.
+
+    Attributes
+    ----------
+    center, scale : ndarray (feature,), float32
+        Mean and standard deviation of the training sample.
+    low, high : ndarray (feature,), float32
+        Bounds of the training domain, standardised.
+    output_center, output_scale : ndarray (6,), float32
+        Of temperature excess (K) and five emissivities.
+    log_sigma_offset, log_sigma_slope : ndarray (6,), float32
+        Calibration of the stated uncertainty: log sigma <- offset + slope log sigma, standardised.
+    """
+
+    center: Float32Array
+    scale: Float32Array
+    low: Float32Array
+    high: Float32Array
+    output_center: Float32Array
+    output_scale: Float32Array
+    log_sigma_offset: Float32Array
+    log_sigma_slope: Float32Array
+
+
+_VECTORS = tuple(Scaling.__dataclass_fields__)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelModel:
+    """A teacher or a student.
+
+    Attributes
+    ----------
+    name : str
+    role : "teacher" or "student"
+    network : Network
+        Twelve outputs: six means, then six logarithms of variances, standardised.
+    scaling : Scaling
+    footprint : tuple of float or None
+        West, south, east, north in degrees where a regional student holds; None anywhere.
+    """
+
+    name: str
+    role: Role
+    network: Network
+    scaling: Scaling
+    footprint: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in _FEATURES:
+            raise BundleIntegrityError(f"network {self.name!r} has the unknown role {self.role!r}")
+        expected = len(_FEATURES[self.role])
+        if self.network.n_features != expected or self.network.n_outputs != 2 * N_OUTPUTS:
+            raise BundleIntegrityError(
+                f"network {self.name!r} has {self.network.n_features} inputs and "
+                f"{self.network.n_outputs} outputs; a {self.role} has {expected} and "
+                f"{2 * N_OUTPUTS}"
+            )
+        for field in _VECTORS:
+            found = getattr(self.scaling, field).shape
+            length = expected if field in {"center", "scale", "low", "high"} else N_OUTPUTS
+            if found != (length,):
+                raise BundleIntegrityError(
+                    f"network {self.name!r}: {field} has shape {found}, expected ({length},)"
+                )
+        if not (self.scaling.scale > 0).all() or not (self.scaling.output_scale > 0).all():
+            raise BundleIntegrityError(f"network {self.name!r} has a scale that is not positive")
+
+    def predict(self, quantities: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Estimate temperature and emissivities of a sample.
+
+        Parameters
+        ----------
+        quantities : ndarray (sample, 27), float32
+            See `aktes_xr.models.features.QUANTITIES`.
+
+        Returns
+        -------
+        estimate, sigma : ndarray (sample, 6), float32
+            Temperature (K) and five emissivities, and their standard uncertainties.
+        """
+        tile = standardised_features(quantities, self.scaling.center, self.scaling.scale)
+        raw = self.network.predict(tile).T
+        estimate = raw[:, :N_OUTPUTS] * self.scaling.output_scale + self.scaling.output_center
+        estimate[:, 0] += quantities[:, 3]
+        sigma = self.sigma(raw[:, N_OUTPUTS:])
+        return np.ascontiguousarray(estimate, np.float32), sigma
+
+    def sigma(self, log_variance: Float32Array) -> Float32Array:
+        """Turn standardised logarithms of variances (sample, 6) into calibrated uncertainties."""
+        logarithm = (
+            self.scaling.log_sigma_offset
+            + self.scaling.log_sigma_slope * np.float32(0.5) * log_variance
+        )
+        return np.asarray(np.exp(logarithm) * self.scaling.output_scale, np.float32)
+
+    def to_json(self, *, file: str) -> dict[str, Any]:
+        """Describe the model for a manifest; its weights are in ``file``."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "file": file,
+            "layers": self.network.description(),
+            "features": list(_FEATURES[self.role]),
+            "footprint": None if self.footprint is None else list(self.footprint),
+            "scaling": {
+                # float32 as the shortest decimal that reads back to the same number
+                field: [float(str(value)) for value in getattr(self.scaling, field)]
+                for field in _VECTORS
+            },
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any], network: Network) -> PixelModel:
+        """Rebuild a model from its manifest entry and its network.
+
+        Raises
+        ------
+        BundleIntegrityError
+            It was trained on other features than this package assembles.
+        """
+        role = entry["role"]
+        if role in _FEATURES and tuple(entry["features"]) != _FEATURES[role]:
+            raise BundleIntegrityError(
+                f"network {entry['name']!r} was trained on other features than this package "
+                "assembles; retrain it or use the package version of its manifest"
+            )
+        scaling = Scaling(
+            **{field: np.asarray(entry["scaling"][field], np.float32) for field in _VECTORS}
+        )
+        footprint = entry["footprint"]
+        if footprint is not None:
+            west, south, east, north = (float(value) for value in footprint)
+            return cls(str(entry["name"]), role, network, scaling, (west, south, east, north))
+        return cls(str(entry["name"]), role, network, scaling)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 if TYPE_CHECKING:
-    from os import PathLike
-
-    from aktes_xr.retrieve import Method
+    from aktes_xr.models import Bundle
+    from aktes_xr.retrieval_block import Method
 
 __all__ = ["AktesAccessor"]
 
 
-@xr.register_dataset_accessor("aktes")
+@xr.register_dataset_accessor("aktes")  # type: ignore[no-untyped-call]
 class AktesAccessor:
     """Land-surface temperature and emissivity of an ASTER cube.
 
@@ -33,14 +32,14 @@ class AktesAccessor:
         self._ds = ds
 
     def radiance(self) -> xr.DataArray:
-        """At-sensor radiance (time, band, y, x), W m-2 sr-1 um-1: `aktes_xr.cube.radiance`."""
-        from aktes_xr.cube import radiance
+        """At-sensor radiance, W m-2 sr-1 um-1: `aktes_xr.calibration.radiance`."""
+        from aktes_xr.calibration import radiance
 
         return radiance(self._ds)
 
     def brightness_temperature(self) -> xr.DataArray:
-        """Brightness temperature, K: `aktes_xr.cube.brightness_temperature`."""
-        from aktes_xr.cube import brightness_temperature
+        """Brightness temperature, K: `aktes_xr.calibration.brightness_temperature`."""
+        from aktes_xr.calibration import brightness_temperature
 
         return brightness_temperature(self._ds)
 
@@ -54,7 +53,7 @@ class AktesAccessor:
         self,
         *,
         method: Method = "fusion",
-        bundle: str | PathLike[str] = "default",
+        bundle: str | Bundle = "default",
         terrain: xr.Dataset | None = None,
     ) -> xr.Dataset:
         """Surface temperature and emissivity, lazily: `aktes_xr.retrieve`."""

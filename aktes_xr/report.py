@@ -88,8 +88,8 @@ def quicklook(
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     ny, nx = panels[0].field.shape
-    height = 3.7 * min(max(ny / nx, 0.5), 1.5)
-    figure = Figure(figsize=(4.3 * columns, (height + 0.55) * rows + 0.6), layout="constrained")
+    height = 3.6 * min(max(ny / nx, 0.5), 1.5)
+    figure = Figure(figsize=(4.3 * columns, (height + 0.25) * rows + 0.4), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for number, axis in enumerate(axes.flat):
         if number >= len(panels):

@@ -26,7 +26,13 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             *("learn", "quality", "retrieve", "neighbourhood", "physical_block"),
-            *("retrieval_block", "retrieval_tiles", "result"),
+            *(
+                "retrieval_block",
+                "retrieval_tiles",
+                "retrieval_fields",
+                "retrieval_graph",
+                "result",
+            ),
         }
     ),
     frozenset({"stac", "store"}),

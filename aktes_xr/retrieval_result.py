@@ -1,0 +1,170 @@
+"""The result as a dataset: names, CF attributes, grid mapping and provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any, Final
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from aktes_xr.cube import GRID_MAPPING
+from aktes_xr.models.bundle import Bundle
+from aktes_xr.quality import flag_attributes
+from aktes_xr.retrieval_block import PHYSICAL, BlockSettings
+from aktes_xr.retrieval_fields import (
+    AIR_TEMPERATURE_ERROR_K,
+    PRIOR_UNCERTAINTY,
+    RELATIVE_WATER_VAPOR_ERROR,
+)
+
+_IMAGE: Final = ("time", "y", "x")
+_BANDS: Final = ("time", "band", "y", "x")
+
+VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]] = {
+    "surface_temperature": (
+        _IMAGE,
+        0,
+        {
+            "units": "K",
+            "standard_name": "surface_temperature",
+            "long_name": "land-surface temperature",
+            "ancillary_variables": "surface_temperature_uncertainty quality",
+        },
+    ),
+    "emissivity": (
+        _BANDS,
+        slice(1, 6),
+        {
+            "units": "1",
+            "standard_name": "surface_longwave_emissivity",
+            "long_name": "surface emissivity in the band",
+            "ancillary_variables": "emissivity_uncertainty quality",
+        },
+    ),
+    "surface_temperature_uncertainty": (
+        _IMAGE,
+        6,
+        {
+            "units": "K",
+            "standard_name": "surface_temperature standard_error",
+            "long_name": "standard uncertainty (1 sigma) of land-surface temperature",
+        },
+    ),
+    "emissivity_uncertainty": (
+        _BANDS,
+        slice(7, 12),
+        {
+            "units": "1",
+            "standard_name": "surface_longwave_emissivity standard_error",
+            "long_name": "standard uncertainty (1 sigma) of surface emissivity",
+        },
+    ),
+    "student_weight": (
+        _IMAGE,
+        12,
+        {
+            "units": "1",
+            "long_name": "weight of the student in the fusion",
+            "valid_range": [0.0, 1.0],
+        },
+    ),
+}
+_TERRAIN: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "terrain_complexity": (
+        "terrain_complexity_k",
+        {"units": "K", "long_name": "expected temperature error of a flat retrieval"},
+    ),
+    "sky_view_factor": (
+        "sky_view_factor",
+        {"units": "1", "long_name": "sky-view factor, Lambert-weighted, of the inclined surface"},
+    ),
+}
+
+
+def describe_result(
+    ds: xr.Dataset,
+    stacked: da.Array,
+    terrain: xr.Dataset | None,
+    *,
+    settings: BlockSettings,
+    bundle: Bundle,
+) -> xr.Dataset:
+    """Turn the stacked planes into the result.
+
+    Parameters
+    ----------
+    ds : Dataset
+        The cube, for coordinates and grid mapping.
+    stacked : dask array (time, plane, y, x), float32
+    terrain : Dataset or None
+    settings : BlockSettings
+    bundle : Bundle
+
+    Returns
+    -------
+    Dataset
+    """
+    variables: dict[str, Any] = {
+        name: (dims, stacked[:, plane], attrs) for name, (dims, plane, attrs) in VARIABLES.items()
+    }
+    variables["quality"] = (_IMAGE, stacked[:, 13].astype(np.uint16), flag_attributes())
+    result = xr.Dataset(variables, coords=ds.coords)
+    if terrain is not None:
+        for name, (source, attrs) in _TERRAIN.items():
+            field = terrain[source].astype(np.float32).variable
+            result[name] = (("y", "x"), field.data, {**terrain[source].attrs, **attrs})
+    mapping = ds["tir"].encoding.get("grid_mapping", GRID_MAPPING)
+    for variable in result.data_vars.values():
+        variable.encoding["grid_mapping"] = mapping
+    result.attrs = _provenance(ds, settings, bundle)
+    return result
+
+
+def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:
+    from aktes_xr import __version__
+
+    used = settings.method
+    if used == "fusion" and settings.student is None:
+        used = "teacher"
+    configuration = {
+        **asdict(settings),
+        "bundle": bundle.sha256,
+        "package_version": __version__,
+        "assumed_errors": [
+            RELATIVE_WATER_VAPOR_ERROR,
+            AIR_TEMPERATURE_ERROR_K,
+            PRIOR_UNCERTAINTY,
+        ],
+    }
+    text = json.dumps(configuration, sort_keys=True)
+    attrs: dict[str, Any] = {
+        "Conventions": "CF-1.11",
+        "title": "Land-surface temperature and emissivity from ASTER thermal imagery",
+        "source": f"aktes_xr {__version__}",
+        "package_version": __version__,
+        "method": settings.method,
+        "method_used": used,
+        "configuration_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    if settings.method not in PHYSICAL:
+        attrs |= {"bundle": bundle.name, "bundle_sha256": bundle.sha256}
+    if settings.student is not None:
+        attrs["student"] = settings.student
+        if settings.method == "fusion" and bundle.fusion is not None:
+            attrs |= {f"fusion_{key}": value for key, value in bundle.fusion.to_json().items()}
+    assumed = {
+        "water_vapor": f"{RELATIVE_WATER_VAPOR_ERROR:.0%} of the value",
+        "air_temperature": f"{AIR_TEMPERATURE_ERROR_K:g} K",
+        "emissivity_prior": f"{PRIOR_UNCERTAINTY:g}",
+    }
+    for name, error in assumed.items():
+        stated = {f"{name}_error", f"{name}_uncertainty"} & {str(key) for key in ds.variables}
+        if name in ds and not stated:
+            attrs[f"assumed_{name}_error"] = error
+    if "item_id" in ds.coords and not isinstance(ds["item_id"].data, da.Array):
+        attrs["item_ids"] = [str(item) for item in ds["item_id"].to_numpy().tolist()]
+    return attrs

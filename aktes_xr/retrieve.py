@@ -1,0 +1,140 @@
+"""Retrieval as a lazy function of a cube: checks first, then one task per chunk and nothing else.
+
+The graph holds block functions, small frozen values and the bundle's hash. Terrain is computed once
+per region and shared by all dates.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+
+from aktes_xr import sensor
+
+from aktes_xr.cube import check
+from aktes_xr.errors import InputError, MissingVariableError
+from aktes_xr.models.bundle import Bundle, load_bundle
+from aktes_xr.models.runtime import register
+from aktes_xr.retrieval_block import METHODS, PHYSICAL, BlockSettings, Method, retrieve_block
+from aktes_xr.retrieval_fields import Fields, assemble, centre, terrain_of
+from aktes_xr.retrieval_result import describe_result
+from aktes_xr.retrieval_tiles import N_PLANES
+
+_LOGGER = logging.getLogger(__name__)
+
+NEIGHBOURHOOD_PIXELS: Final = 5
+"""Reach of the neighbourhood's mean radiance: a square of 11 pixels, about a kilometre."""
+
+
+def retrieve(
+    ds: xr.Dataset,
+    *,
+    method: Method = "fusion",
+    bundle: str | Bundle = "default",
+    terrain: xr.Dataset | None = None,
+) -> xr.Dataset:
+    """Retrieve surface temperature and emissivity, lazily.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube as `aktes_xr.cube` describes it: ``tir`` (time, band, y, x), and whatever of
+        elevation, water vapour, air temperature (with their errors), emissivity prior, cloud and
+        water masks there is.
+    method : str
+        ``"fusion"`` of teacher and student by terrain; ``"teacher"`` or ``"student"`` alone; the
+        physics baselines ``"tes"`` and ``"split_window"``, which need water vapour and air
+        temperature.
+    bundle : str or Bundle
+        A shipped bundle's name, a path or URL that every worker reaches, or a loaded bundle.
+    terrain : Dataset, optional
+        Terrain indices and complexity of this grid (`aktes_xr.terrain`), where they are at hand;
+        otherwise they are computed, lazily, from ``ds["elevation"]``.
+
+    Returns
+    -------
+    Dataset
+        Lazy; dims time, band, y, x as in the cube. ``surface_temperature`` (K), ``emissivity``,
+        their standard uncertainties, ``student_weight``, ``terrain_complexity`` (K),
+        ``sky_view_factor`` and ``quality`` (uint16 CF flags). Without elevation the teacher
+        retrieves, which the attribute ``method_used`` and the flag ``no_elevation`` say, and the
+        two terrain variables are absent.
+
+    Raises
+    ------
+    CubeError
+        The cube breaks its contract; see `aktes_xr.cube.check`.
+    MissingVariableError
+        The method needs a variable the cube has not.
+    BundleError
+        The bundle cannot be used.
+    InputError
+        There is no such method, or the bundle has no student.
+    """
+    if method not in METHODS:
+        raise InputError(f"found method {method!r}, expected one of {', '.join(METHODS)}")
+    needed = {"water_vapor", "air_temperature"} if method in PHYSICAL else set()
+    if method == "student" and terrain is None:
+        needed = {"elevation"}
+    info = check(ds, require=needed)
+    loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+    if terrain is None and info.has_elevation:
+        terrain = terrain_of(ds)
+    student = None
+    if method in {"fusion", "student"} and terrain is not None:
+        student = _student(ds, loaded, method)
+    elif method == "fusion":
+        _LOGGER.info("the cube has no elevation: the teacher retrieves alone, and the flags say so")
+    settings = BlockSettings(
+        method=method,
+        bundle=register(loaded),
+        student=student,
+        halo=0 if student is None else min(NEIGHBOURHOOD_PIXELS, *info.shape[1:]),
+        steep_k=sensor.NEDT_SPECIFICATION_K,
+    )
+    stacked = _map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
+    return describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)
+
+
+def _student(ds: xr.Dataset, bundle: Bundle, method: str) -> str | None:
+    longitude, latitude = centre(ds)
+    student = bundle.student_at(longitude, latitude)
+    if student is None and method == "student":
+        raise InputError(
+            f"the bundle {bundle.name!r} has no student for {longitude:.2f} E, {latitude:.2f} N; "
+            "use method='teacher' or distil a student for the place"
+        )
+    return None if student is None else student.name
+
+
+def _map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
+    """Run the block function once per chunk: (time, plane, y, x), float32."""
+    time, y, x = fields.chunks
+    return da.blockwise(
+        retrieve_block,
+        "toyx",
+        fields.tir,
+        "tbyx",
+        fields.scalars,
+        "ts",
+        fields.dated,
+        "tdyx",
+        fields.static,
+        "pyx",
+        fields.masks,
+        "tmyx",
+        settings=settings,
+        name=f"aktes-retrieve-{settings.method}-{tokenize(fields.token, settings)}",
+        new_axes={"o": N_PLANES},
+        adjust_chunks={"t": time, "y": y, "x": x},
+        concatenate=True,
+        # The halo makes the measurement's chunks larger than the others'; their number agrees.
+        align_arrays=False,
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0, 0), np.float32),
+    )

@@ -1,0 +1,68 @@
+"""A bundle of small random networks: everything retrieval does, without any training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aktes_xr.models import (
+    Bundle,
+    BundleContents,
+    Fusion,
+    Layer,
+    Network,
+    PixelModel,
+    Scaling,
+    write_bundle,
+)
+from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
+
+
+def random_network(inputs: int, units: tuple[int, ...], *, seed: int = 0) -> Network:
+    rng = np.random.default_rng(seed)
+    sizes = (inputs, *units, 2 * N_OUTPUTS)
+    layers = []
+    for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        weight = rng.normal(scale=before**-0.5, size=(after, before)).astype(np.float32)
+        bias = rng.normal(scale=0.1, size=(after, 1)).astype(np.float32)
+        last = index == len(units)
+        layers.append(
+            Layer(weight, bias, "linear" if last else "relu", skip=not last and before == after)
+        )
+    return Network(tuple(layers))
+
+
+def random_scaling(features: int) -> Scaling:
+    rng = np.random.default_rng(features)
+    center = rng.normal(size=features).astype(np.float32)
+    center[0] = 290.0
+    scale = rng.uniform(0.5, 2.0, features).astype(np.float32)
+    scale[0] = 15.0
+    bound = np.full(features, 50.0, np.float32)
+    return Scaling(
+        center,
+        scale,
+        -bound,
+        bound,
+        np.array([1.0, 0.9, 0.9, 0.9, 0.95, 0.95], np.float32),
+        np.array([3.0, 0.02, 0.02, 0.02, 0.02, 0.02], np.float32),
+        np.zeros(N_OUTPUTS, np.float32),
+        np.ones(N_OUTPUTS, np.float32),
+    )
+
+
+def random_model(role: str, units: tuple[int, ...], **options: object) -> PixelModel:
+    features = len(TEACHER_FEATURES if role == "teacher" else STUDENT_FEATURES)
+    name = str(options.pop("name", role))
+    network = random_network(features, units, seed=len(role))
+    return PixelModel(name, role, network, random_scaling(features), **options)  # type: ignore[arg-type]
+
+
+def random_bundle(path: Path, *, students: bool = True) -> Bundle:
+    models = [random_model("teacher", (64, 64))]
+    fusion = None
+    if students:
+        models.append(random_model("student", (16, 16)))
+        fusion = Fusion(start_k=0.1, full_k=0.5, sharpness=0.5)
+    return write_bundle(path, BundleContents("random", tuple(models), "# Random\n", fusion))

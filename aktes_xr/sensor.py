@@ -185,7 +185,7 @@ def _convert_lazy(
         dask="parallelized",
         output_dtypes=[dtype],
         join="override",
-        keep_attrs=False,
+        keep_attrs="override",
     )
     out = out.transpose(*da.dims)
     out.attrs = {**kept, **attrs}

@@ -14,6 +14,7 @@ import xarray as xr
 if TYPE_CHECKING:
     from aktes_xr.models import Bundle
     from aktes_xr.retrieval_block import Method
+    from aktes_xr.terrain.indices import Rechunk
 
 __all__ = ["AktesAccessor"]
 
@@ -43,11 +44,24 @@ class AktesAccessor:
 
         return brightness_temperature(self._ds)
 
-    def terrain(self, *, azimuths: int = 32, radius_m: float = 10_000.0) -> xr.Dataset:
+    def terrain(
+        self,
+        *,
+        azimuths: int = 32,
+        radius_m: float = 10_000.0,
+        window_m: float = 1_000.0,
+        rechunk: Rechunk = None,
+    ) -> xr.Dataset:
         """Terrain indices of the cube's elevation: `aktes_xr.terrain.terrain_indices`."""
         from aktes_xr.terrain import terrain_indices
 
-        return terrain_indices(self._ds["elevation"], azimuths=azimuths, radius_m=radius_m)
+        return terrain_indices(
+            self._ds["elevation"],
+            azimuths=azimuths,
+            radius_m=radius_m,
+            window_m=window_m,
+            rechunk=rechunk,
+        )
 
     def retrieve(
         self,

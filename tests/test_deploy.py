@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
-import shlex
 import shutil
 import subprocess
 import tomllib
@@ -108,10 +107,8 @@ def test_cronjob_is_what_kubernetes_requires() -> None:
     assert job["apiVersion"] == "batch/v1"
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", job["metadata"]["name"])
     spec = job["spec"]
-    minute, hour, *days = spec["schedule"].split()
-    assert 0 <= int(minute) < 60
-    assert 0 <= int(hour) < 24
-    assert days == ["*", "*", "*"]
+    fields = spec["schedule"].split()
+    assert [bool(re.fullmatch(r"\*|\d{1,2}", field)) for field in fields] == [True] * 5
     assert spec["concurrencyPolicy"] == "Forbid"
     work = spec["jobTemplate"]["spec"]
     # A pod failure policy is accepted with this restart policy only.
@@ -123,7 +120,7 @@ def test_cronjob_is_what_kubernetes_requires() -> None:
 
 
 def test_job_does_not_retry_what_the_command_calls_final() -> None:
-    from aktes_xr.cli import BAD_INPUT, PARTIAL
+    from aktes_xr.console import BAD_INPUT, PARTIAL
 
     work = manifests()["CronJob"]["spec"]["jobTemplate"]["spec"]
     rule = work["podFailurePolicy"]["rules"][0]
@@ -136,20 +133,24 @@ def job_container() -> dict[str, Any]:
     return next(c for c in pod["containers"] if c["name"] == "retrieve")
 
 
-def test_job_command_parses_and_keeps_its_exit_code() -> None:
+def test_job_command_parses_and_keeps_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     import typer.main
 
     from aktes_xr.cli import app
 
     container = job_container()
-    assert container["command"] == ["tini", "--", "/bin/sh", "-c"]
-    (script,) = container["args"]
-    words = shlex.split(script)
-    assert words[:3] == ["exec", "aktes", "retrieve"]
-    group = typer.main.get_command(app)
-    command = group.commands["retrieve"]  # type: ignore[attr-defined]
-    context = command.make_context("retrieve", words[3:])  # raises on an unknown option
-    assert str(context.params["out"]).startswith("/results/")
+    # No shell in between: the exit code is the command's.
+    assert container["command"] == ["tini", "--", "aktes"]
+    name, *options = container["args"]
+    settings = manifests()["ConfigMap"]["data"]
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    context = command.make_context(name, options)  # raises on what the command does not know
+    assert context.params["out"] == settings["AKTES_OUT"]
+    assert str(context.params["method"]) == settings["AKTES_METHOD"]
+    mounts = [m["mountPath"] for m in container["volumeMounts"]]
+    assert str(Path(settings["AKTES_OUT"]).parent) in mounts
     known = {getattr(p, "envvar", None) for p in command.params}
     assert set(manifests()["ConfigMap"]["data"]) <= known
     assert container["envFrom"] == [
@@ -162,7 +163,8 @@ def test_job_settings_name_a_shipped_source_and_method() -> None:
     from aktes_xr.stac import sources
 
     settings = manifests()["ConfigMap"]["data"]
-    assert settings["AKTES_SOURCE"] in sources()
+    assert sources()[settings["AKTES_SOURCE"]].content == "thermal"
+    assert sources()[settings["AKTES_DEM"]].content == "elevation"
     assert settings["AKTES_METHOD"] in METHODS
     west, south, east, north = map(float, settings["AKTES_BBOX"].split(","))
     assert west < east

@@ -1,0 +1,372 @@
+"""The ``aktes`` command: each command builds its objects and calls one public function.
+
+Results a script reads go to stdout (``--json``); progress, warnings and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aktes_xr.console import (
+    EXIT_CODES,
+    FAILED,
+    OK,
+    PARTIAL,
+    CommandGroup,
+    answer,
+    parse_bbox,
+    parse_shape,
+    print_json,
+    stderr,
+    stdout,
+)
+from aktes_xr.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from aktes_xr.jobs import Outcome
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Land-surface temperature and emissivity from ASTER thermal imagery.",
+    epilog=EXIT_CODES,
+)
+train = typer.Typer(no_args_is_help=True, help="Train the networks of a bundle.")
+app.add_typer(train, name="train")
+
+
+class Terrain(StrEnum):
+    """Relief a simulated scene lies on."""
+
+    jacksboro = "jacksboro"
+    alpine = "alpine"
+
+
+class Method(StrEnum):
+    """Retrieval methods, as `aktes_xr.retrieve` names them."""
+
+    fusion = "fusion"
+    teacher = "teacher"
+    student = "student"
+    tes = "tes"
+    split_window = "split_window"
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")]
+Shape = Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Pixels of 90 m.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
+BundleOption = Annotated[
+    str, typer.Option(help="Model bundle: 'default', a directory, a zip or an fsspec URL.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from aktes_xr import __version__
+
+        print(__version__)
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def main(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Log everything; show tracebacks of expected errors.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Land-surface temperature and emissivity from ASTER thermal imagery."""
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aktes_xr").setLevel(level)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Directory to write to.")] = Path("demo-output"),
+    terrain: Annotated[
+        list[Terrain] | None, typer.Option(help="Scenes to make; both unless given.")
+    ] = None,
+    shape: Shape = "700x830",
+    seed: Seed = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the pictures when done.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a full ASTER granule over real terrain, retrieve it, and compare it with its truth.
+
+    Goes from STAC item and COG to a Zarr store, then prints a table of errors per method and draws
+    a map beside the truth.
+    """
+    from aktes_xr.demo import DemoSettings, print_demo, run_demo
+
+    scenes = tuple(str(name) for name in terrain or Terrain)
+    settings = DemoSettings(terrains=scenes, shape=parse_shape(shape), seed=seed)
+    outcomes = run_demo(output, settings, console=stderr())
+    if as_json:
+        print_json([outcome.as_dict() for outcome in outcomes])
+    else:
+        print_demo(outcomes, stdout())
+    if show:
+        for outcome in outcomes:
+            typer.launch(outcome.picture)
+
+
+@app.command()
+def simulate(
+    path: Annotated[Path, typer.Argument(help="Directory for items, COGs, DEM and truth.")],
+    terrain: Annotated[Terrain, typer.Option(help="Relief under the scene.")] = Terrain.jacksboro,
+    shape: Shape = "700x830",
+    seed: Seed = 0,
+    dates: Annotated[int, typer.Option(min=1, help="Number of acquisitions.")] = 1,
+    clouds: Annotated[bool, typer.Option("--clouds", help="Put clouds into the scene.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write simulated ASTER granules: STAC items, COGs, elevation model and truth."""
+    from aktes_xr.simulate import write_scene
+
+    with _watch("simulate"):
+        items = write_scene(
+            path,
+            terrain=str(terrain),
+            shape=parse_shape(shape),
+            seed=seed,
+            dates=dates,
+            clouds=clouds,
+        )
+    answer({"items": [str(item) for item in items]}, as_json)
+
+
+@app.command("retrieve")
+def retrieve_command(
+    out: Annotated[str, typer.Option(envvar="AKTES_OUT", help="Zarr store to write.")],
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(help="STAC items, item collections or catalogues.", show_default=False),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AKTES_SOURCE",
+            help="Search here instead: a shipped source, an API's address or a catalogue.",
+        ),
+    ] = None,
+    bbox: Annotated[
+        str | None,
+        typer.Option(envvar="AKTES_BBOX", metavar="W,S,E,N", help="Area, degrees."),
+    ] = None,
+    datetime: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AKTES_DATETIME", metavar="PERIOD", help="Searched, e.g. 2004-07/2004-08."
+        ),
+    ] = None,
+    dem: Annotated[
+        str | None,
+        typer.Option(envvar="AKTES_DEM", help="Elevation raster, or a shipped elevation source."),
+    ] = None,
+    ancillary: Annotated[
+        str | None, typer.Option(help="Zarr or NetCDF with water_vapor, air_temperature, ...")
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option(help="Projected CRS of the result; the items' unless given.")
+    ] = None,
+    resolution: Annotated[float, typer.Option(min=1.0, help="Pixel, m.")] = 90.0,
+    method: Annotated[
+        Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")
+    ] = Method.fusion,
+    bundle: BundleOption = "default",
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Go on without files that cannot be read.")
+    ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DASK_SCHEDULER_ADDRESS", help="Dask cluster to run on; this machine if none."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Retrieve temperature and emissivity of STAC items into a Zarr store."""
+    from aktes_xr.jobs import Request, retrieve_to_store
+
+    request = Request(
+        items=tuple(items or ()),
+        source=source,
+        bbox=parse_bbox(bbox),
+        datetime=datetime,
+        dem=dem,
+        ancillary=ancillary,
+        crs=crs,
+        resolution_m=resolution,
+        method=method.value,
+        bundle=bundle,
+        errors="nodata" if skip_unreadable else "raise",
+    )
+    with _cluster(scheduler) as client:
+        watch = _watch("retrieve", client)
+        outcome = retrieve_to_store(request, out, overwrite=overwrite, watch=watch)
+    answer(outcome.as_dict() if as_json else {"store": outcome.store}, as_json)
+    if not outcome.complete:
+        _report_gaps(outcome)
+        raise typer.Exit(PARTIAL)
+
+
+@app.command("terrain")
+def terrain_command(
+    dem: Annotated[Path, typer.Argument(help="Elevation model, m, in a projected CRS.")],
+    out: Annotated[Path, typer.Option(help="Zarr store to write.")],
+    azimuths: Annotated[int, typer.Option(min=4, help="Directions of the horizon search.")] = 32,
+    radius: Annotated[float, typer.Option(min=0.0, help="Reach of the search, m.")] = 10_000.0,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compute terrain indices, sky view and complexity of an elevation model."""
+    from aktes_xr.store import write_result
+    from aktes_xr.terrain import terrain_indices
+
+    elevation = _open_raster(dem)
+    indices = terrain_indices(elevation, azimuths=azimuths, radius_m=radius, rechunk="auto")
+    with _watch("terrain"):
+        write_result(indices, out, overwrite=overwrite)
+    answer({"store": str(out), "variables": sorted(map(str, indices.data_vars))}, as_json)
+
+
+@train.command()
+def teacher(
+    out: Annotated[
+        Path, typer.Option(help="Directory of the run; the same directory resumes it.")
+    ] = Path("runs/teacher"),
+    recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
+    as_json: JsonFlag = False,
+) -> None:
+    """Search and train the teacher with AutoKeras on simulated data, and write its bundle."""
+    from aktes_xr.learn.recipe import load_recipe
+    from aktes_xr.learn.teacher import train_teacher
+
+    bundle = train_teacher(load_recipe(recipe), out, progress=stderr().print)
+    answer({"bundle": str(bundle)}, as_json)
+
+
+@app.command()
+def distil(
+    bundle: Annotated[str, typer.Option(help="Bundle whose teacher is distilled.")] = "default",
+    out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("runs/student"),
+    recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
+    as_json: JsonFlag = False,
+) -> None:
+    """Distil a student that sees the terrain, calibrate the fusion, and write the bundle."""
+    from aktes_xr.learn.recipe import load_recipe
+    from aktes_xr.learn.student import distil as distil_student
+
+    written = distil_student(load_recipe(recipe), out, bundle=bundle, progress=stderr().print)
+    answer({"bundle": str(written)}, as_json)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Benchmark; 'list' prints their names.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Finish within two minutes.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
+    ] = None,
+) -> None:
+    """Measure one set of claims; the exit code is 1 where a check does not hold."""
+    from aktes_xr.bench import available, print_result, run_benchmark, write_json
+
+    if name == "list":
+        print("\n".join(available()))
+        return
+    result = run_benchmark(name, quick=quick)
+    print_result(result, stdout())
+    if json_file is not None:
+        write_json(result, json_file)
+    if not result.holds:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def info(
+    bundle: BundleOption = "default",
+    as_json: JsonFlag = False,
+) -> None:
+    """Print versions, the machine, the sensor's bands, and what the model bundle holds."""
+    from aktes_xr.bench import machine
+    from aktes_xr.models import load_bundle
+    from aktes_xr.sensor import BANDS, UNIT_CONVERSION, WAVELENGTH_UM
+
+    bands = {
+        name: {"wavelength_um": round(float(wavelength), 3), "unit_conversion": float(gain)}
+        for name, wavelength, gain in zip(BANDS, WAVELENGTH_UM, UNIT_CONVERSION, strict=True)
+    }
+    found = {"machine": machine(), "bands": bands, "bundle": load_bundle(bundle).summary()}
+    if as_json:
+        print_json(found)
+        return
+    for heading, entries in found.items():
+        stdout().print(f"[bold]{heading}[/bold]")
+        for key, value in entries.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            stdout().print(f"  {key:<18} {text}", markup=False, highlight=False)
+
+
+def _open_raster(path: Path) -> xr.DataArray:
+    import rioxarray
+    import xarray as xr
+
+    raster = rioxarray.open_rasterio(path, masked=True, chunks={})
+    if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
+        raise InputError(f"{path.name} holds several bands or grids: expected one elevation band")
+    return raster.squeeze("band", drop=True)
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[Any]:
+    """Client of a Dask cluster, or None for this machine's own threads."""
+    if address is None:
+        yield None
+        return
+    from distributed import Client
+
+    with Client(address) as client:  # type: ignore[no-untyped-call]
+        yield client
+
+
+def _report_gaps(outcome: Outcome) -> None:
+    lines = [f"left out {entry['id']}: {entry['reason']}" for entry in outcome.skipped]
+    lines += [
+        f"no temperature anywhere: {date.item_id} ({date.time})"
+        for date in outcome.dates
+        if date.valid_share == 0.0
+    ]
+    for line in lines:
+        stderr().print(line, style="yellow", markup=False, highlight=False)
+
+
+@contextlib.contextmanager
+def _watch(label: str, client: Any = None) -> Iterator[None]:
+    from aktes_xr.progress import watch
+
+    with watch(label, stderr(), client=client):
+        yield

@@ -1,0 +1,250 @@
+"""One retrieval: find the granules, open the cube, retrieve, write the store, account for it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from aktes_xr.cube import ANCILLARIES, describe
+from aktes_xr.errors import DependencyError, InputError, MissingVariableError
+from aktes_xr.retrieve import retrieve
+from aktes_xr.stac import open_stac, search, sources
+from aktes_xr.store import open_result, write_result
+
+if TYPE_CHECKING:
+    from aktes_xr.retrieval_block import Method
+
+__all__ = [
+    "DateOutcome",
+    "Outcome",
+    "Request",
+    "open_request",
+    "retrieve_to_store",
+    "with_ancillaries",
+]
+
+Modifier = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to retrieve, and how.
+
+    Attributes
+    ----------
+    items : paths or addresses of STAC items, item collections or static catalogues
+    source : where to search instead: a shipped source's name, an API or a static catalogue
+    bbox : (west, south, east, north), degrees; the area searched and the area of the cube
+    datetime : the period searched, such as ``"2004-07/2004-08"``
+    dem : elevation raster, or the name of a shipped elevation source
+    ancillary : Zarr store or NetCDF file with water_vapor, air_temperature and the like
+    crs, resolution_m : grid of the cube; None takes the items' CRS
+    method, bundle : as in `aktes_xr.retrieve`
+    errors : what an unreadable file is: an error, or nodata in the result
+    """
+
+    items: tuple[str, ...] = ()
+    source: str | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    datetime: str | None = None
+    dem: str | None = None
+    ancillary: str | None = None
+    crs: str | None = None
+    resolution_m: float = 90.0
+    method: Method = "fusion"
+    bundle: str = "default"
+    errors: Literal["raise", "nodata"] = "raise"
+
+
+@dataclass(frozen=True)
+class DateOutcome:
+    """One date of the result: when, which item, and the share of pixels with a temperature."""
+
+    time: str
+    item_id: str
+    valid_share: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a retrieval left behind."""
+
+    store: str
+    dates: tuple[DateOutcome, ...]
+    skipped: tuple[dict[str, str], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every item was used and gave at least one temperature."""
+        return not self.skipped and all(date.valid_share > 0.0 for date in self.dates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON."""
+        return {"complete": self.complete, **asdict(self)}
+
+
+def open_request(request: Request) -> xr.Dataset:
+    """Find the items of a request and open them as a cube.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    Dataset
+        The lazy cube, with elevation and ancillaries where the request names them.
+
+    Raises
+    ------
+    InputError
+        Neither items nor a source is named, or both.
+    DependencyError
+        The source's links need a signing package that is not installed.
+    StacError
+        The search fails, or nothing is left to load.
+    """
+    if bool(request.items) == (request.source is not None):
+        raise InputError(
+            "name either STAC items or a source to search: found "
+            + ("both" if request.items else "neither")
+        )
+    if request.source is not None and request.bbox is None:
+        raise InputError(f"searching {request.source!r} needs bbox=(west, south, east, north)")
+    modifier = _modifier(request.source)
+    found: Any = request.items
+    if request.source is not None:
+        found = search(
+            request.source, bbox=request.bbox, datetime=request.datetime, modifier=modifier
+        )
+    ds = open_stac(
+        found,
+        bbox=request.bbox,
+        crs=request.crs,
+        resolution=request.resolution_m,
+        dem=_elevation(request, modifier),
+        modifier=modifier,
+        errors=request.errors,
+    )
+    return ds if request.ancillary is None else with_ancillaries(ds, request.ancillary)
+
+
+def retrieve_to_store(
+    request: Request,
+    store: str | PathLike[str],
+    *,
+    overwrite: bool = False,
+    watch: AbstractContextManager[None] | None = None,
+) -> Outcome:
+    """Retrieve what a request names and write it to a Zarr store.
+
+    Parameters
+    ----------
+    request : Request
+    store : path of the store
+    overwrite : replace what is there
+    watch : entered around the computation, to show progress
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    AktesError
+        Whatever `open_request`, `aktes_xr.retrieve` and `aktes_xr.write_result` raise.
+    """
+    ds = open_request(request)
+    result = retrieve(ds, method=request.method, bundle=request.bundle)
+    with watch if watch is not None else nullcontext():
+        write_result(result, store, overwrite=overwrite)
+    return Outcome(
+        store=str(store),
+        dates=_dates(open_result(store)),
+        skipped=tuple(json.loads(ds.attrs.get("skipped_items", "[]"))),
+    )
+
+
+def with_ancillaries(ds: xr.Dataset, path: str) -> xr.Dataset:
+    """Add the ancillary variables of a file to a cube, at the nearest of its times.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube.
+    path : str
+        Zarr store, or NetCDF file (``.nc``), with any of `aktes_xr.cube.ANCILLARIES` on the cube's
+        grid or per time.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    MissingVariableError
+        The file holds none of them.
+    """
+    if Path(path).suffix in {".nc", ".h5"}:
+        opened = xr.open_dataset(path, chunks={}, decode_coords="all")
+    else:
+        opened = xr.open_zarr(path, chunks={}, decode_coords="all", consolidated=False)
+    names = sorted(ANCILLARIES & {str(name) for name in opened.data_vars})
+    if not names:
+        raise MissingVariableError(
+            f"{Path(path).name} holds no ancillary variable (found: {sorted(map(str, opened))}); "
+            f"expected at least one of {', '.join(sorted(ANCILLARIES))}"
+        )
+    found = opened[names].reset_coords(drop=True)
+    if "time" in found.dims:
+        found = found.sel(time=ds["time"], method="nearest").assign_coords(time=ds["time"])
+    return describe(ds.assign({name: found[name].variable for name in names}))
+
+
+def _modifier(source: str | None) -> Modifier | None:
+    """Signing function that a shipped source names as ``"package:function"``."""
+    known = sources().get(source or "")
+    if known is None or known.modifier is None:
+        return None
+    package, _, function = known.modifier.partition(":")
+    try:
+        modifier: Modifier = getattr(importlib.import_module(package), function)
+    except ModuleNotFoundError:
+        raise DependencyError(
+            f"links of {source!r} must be signed by {package}.{function}, which is not installed; "
+            f"run: pip install {package.replace('_', '-')}"
+        ) from None
+    return modifier
+
+
+def _elevation(request: Request, modifier: Modifier | None) -> Any:
+    """Elevation raster of the request, or the items of the elevation source it names."""
+    if request.dem is None or request.dem not in sources():
+        return request.dem
+    if request.bbox is None:
+        raise InputError(f"taking elevation from {request.dem!r} needs bbox=")
+    signed = _modifier(request.dem)
+    if modifier is not None and signed is not None and signed is not modifier:
+        raise InputError(
+            f"{request.source!r} and {request.dem!r} sign their links differently; download the "
+            "elevation and give its path"
+        )
+    return search(request.dem, bbox=request.bbox, modifier=signed)
+
+
+def _dates(result: xr.Dataset) -> tuple[DateOutcome, ...]:
+    valid = result["surface_temperature"].notnull().mean(("y", "x")).values
+    identifiers = result["item_id"].values
+    return tuple(
+        DateOutcome(str(np.datetime_as_string(time, unit="s")), str(item), round(float(share), 4))
+        for time, item, share in zip(result["time"].values, identifiers, valid, strict=True)
+    )

@@ -57,6 +57,8 @@ class Bundle:
         Markdown.
     manifest : mapping
         The parsed ``bundle.json``.
+    extras : mapping of str to bytes
+        The further files by name: Keras exports, metrics, leaderboard.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Bundle:
     fusion: Fusion | None
     model_card: str
     manifest: Mapping[str, Any]
+    extras: Mapping[str, bytes]
 
     @property
     def teacher(self) -> PixelModel:
@@ -187,7 +190,9 @@ def load_bundle(location: str | Path = "default") -> Bundle:
             "named 'teacher'"
         )
     digest = hashlib.sha256(raw).hexdigest()
-    return Bundle(str(manifest["name"]), digest, text, models, fusion, card, manifest)
+    networks = {entry["file"] for entry in manifest["networks"]}
+    extras = {key: data for key, data in contents.items() if key not in {*networks, MODEL_CARD}}
+    return Bundle(str(manifest["name"]), digest, text, models, fusion, card, manifest, extras)
 
 
 def write_bundle(path: str | Path, contents: BundleContents, *, overwrite: bool = False) -> Bundle:

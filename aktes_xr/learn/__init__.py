@@ -1,0 +1,8 @@
+"""Training: search, distillation, calibration and scores. TensorFlow is imported when it is used."""
+
+from __future__ import annotations
+
+from aktes_xr.learn.metrics import Scores, scores
+from aktes_xr.learn.recipe import Recipe, load_recipe
+
+__all__ = ["Recipe", "Scores", "load_recipe", "scores"]

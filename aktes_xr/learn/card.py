@@ -1,0 +1,228 @@
+"""Evidence and model card: how well a bundle does on pixels it never saw, by stratum."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from aktes_xr import sensor
+from aktes_xr.learn.ancillaries import ALL, keep_only
+from aktes_xr.learn.metrics import scores
+from aktes_xr.learn.simulated import complexity_k, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from aktes_xr.learn.recipe import Recipe
+    from aktes_xr.models import Fusion, PixelModel
+
+    Float32Array = NDArray[np.float32]
+    Estimate = tuple[Float32Array, Float32Array]
+
+TEST_SAMPLES: Final = 30_000
+WATER_EDGES: Final = (0.0, 10.0, 25.0, 40.0, np.inf)
+SKY_VIEW_EDGES: Final = (0.0, 0.7, 0.88, 0.96, 0.99, 1.01)
+ANCILLARY_SETS: Final[dict[str, frozenset[str]]] = {
+    "all ancillaries": ALL,
+    "no emissivity prior": ALL - {"emissivity_prior"},
+    "pressure only": frozenset({"surface_pressure"}),
+}
+_COLUMNS: Final = ("mae", "bias", "rmse", "pcc", "coverage68", "coverage95")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Scores on the test split: unseen atmospheres and surfaces.
+
+    Attributes
+    ----------
+    rows : tuple of dict
+        Sample, method, ancillaries, stratum, and scores of temperature and emissivity.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of_teacher(cls, teacher: PixelModel, recipe: Recipe) -> Evidence:
+        """Score a teacher on flat ground, by ancillaries and water vapour."""
+        return cls(tuple(_flat_rows(teacher, recipe)))
+
+    @classmethod
+    def of_bundle(
+        cls, teacher: PixelModel, student: PixelModel, fusion: Fusion, recipe: Recipe
+    ) -> Evidence:
+        """Score a teacher on flat ground, and all three methods in terrain by sky view."""
+        sample, _ = draw(
+            TEST_SAMPLES,
+            split="test",
+            seed=recipe.seed + 1,
+            nedt_k=recipe.nedt_k,
+            terrain=True,
+        )
+        sky_view = sample.quantities[:, 17]
+        methods = {
+            "teacher": teacher.predict(sample.quantities),
+            "student": student.predict(sample.quantities),
+        }
+        methods["fusion"] = fuse(methods["teacher"], methods["student"], fusion, sky_view)
+        strata = {"all": np.ones(len(sky_view), bool)}
+        strata |= {
+            f"sky view {low:g}-{min(high, 1.0):g}": (sky_view >= low) & (sky_view < high)
+            for low, high in zip(SKY_VIEW_EDGES, SKY_VIEW_EDGES[1:], strict=False)
+        }
+        rows = [
+            _row(("terrain", method, "all ancillaries", stratum), estimate, sample.truth, members)
+            for stratum, members in strata.items()
+            for method, estimate in methods.items()
+        ]
+        return cls((*_flat_rows(teacher, recipe), *(row for row in rows if row["n"] >= 100)))
+
+    def to_bytes(self) -> bytes:
+        """Return the rows as JSON."""
+        return (json.dumps(self.rows, indent=1) + "\n").encode()
+
+    def table(self) -> str:
+        """Return the rows as a Markdown table."""
+        head = ("sample", "method", "ancillaries", "stratum", "n")
+        names = [f"T {name}" for name in _COLUMNS] + ["e mae", "e coverage68"]
+        lines = ["| " + " | ".join((*head, *names)) + " |", "|" + " --- |" * (len(head) + 8)]
+        for row in self.rows:
+            cells = [str(row[name]) for name in head]
+            cells += [f"{row['temperature'][name]:.3f}" for name in _COLUMNS]
+            cells += [f"{row['emissivity']['mae']:.4f}", f"{row['emissivity']['coverage68']:.3f}"]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+
+def fuse(
+    teacher: Estimate, student: Estimate, fusion: Fusion, sky_view_factor: Float32Array
+) -> Estimate:
+    """Fuse two estimates (sample, 6) as the retrieval does."""
+    complexity = complexity_k(sky_view_factor)
+    weight = fusion.weight(complexity, teacher[1][:, 0], student[1][:, 0])[:, np.newaxis]
+    gap = student[0] - teacher[0]
+    variance = (
+        weight * student[1] ** 2 + (1 - weight) * teacher[1] ** 2 + weight * (1 - weight) * gap**2
+    )
+    return teacher[0] + weight * gap, np.sqrt(variance)
+
+
+def _flat_rows(teacher: PixelModel, recipe: Recipe) -> list[dict[str, Any]]:
+    sample, simulated = draw(TEST_SAMPLES, split="test", seed=recipe.seed, nedt_k=recipe.nedt_k)
+    water = simulated["precipitable_water"].to_numpy()
+    strata = {"all": np.ones(len(water), bool)}
+    strata |= {
+        f"water vapour {low:g}-{high:g} kg m-2": (water >= low) & (water < high)
+        for low, high in zip(WATER_EDGES, WATER_EDGES[1:], strict=False)
+    }
+    rows = []
+    for label, kept in ANCILLARY_SETS.items():
+        estimate = teacher.predict(keep_only(sample.quantities, kept))
+        for stratum, members in strata.items():
+            rows.append(_row(("flat", "teacher", label, stratum), estimate, sample.truth, members))
+    return [row for row in rows if row["n"] >= 100]
+
+
+def _row(
+    labels: tuple[str, str, str, str],
+    estimate: Estimate,
+    truth: Float32Array,
+    members: NDArray[np.bool_],
+) -> dict[str, Any]:
+    mean, sigma = (part[members] for part in estimate)
+    expected = truth[members]
+    return {
+        **dict(zip(("sample", "method", "ancillaries", "stratum"), labels, strict=True)),
+        "n": int(members.sum()),
+        "temperature": scores(mean[:, 0], expected[:, 0], sigma=sigma[:, 0]).as_dict(),
+        "emissivity": scores(mean[:, 1:], expected[:, 1:], sigma=sigma[:, 1:]).as_dict(),
+    }
+
+
+def model_card(
+    recipe: Recipe, models: list[PixelModel], evidence: Evidence, fusion: Fusion | None
+) -> str:
+    """Write a bundle's model card.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    models : list of PixelModel
+    evidence : Evidence
+    fusion : Fusion or None
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    networks = "\n".join(
+        f"- **{model.name}** ({model.role}): layers of "
+        f"{', '.join(str(layer.bias.shape[0]) for layer in model.network.layers)} units, "
+        f"{model.network.multiplications} multiplications per pixel"
+        for model in models
+    )
+    fused = (
+        "None: this bundle has no student."
+        if fusion is None
+        else f"Student from {fusion.start_k:g} K of terrain complexity, alone from "
+        f"{fusion.full_k:g} K; sharpness {fusion.sharpness:g}. Fitted on validation samples in "
+        "terrain."
+    )
+    versions = ", ".join(f"{name} {found}" for name, found in _versions().items())
+    return f"""# Model card
+
+Surface temperature and emissivity of the five ASTER thermal bands ({", ".join(sensor.BANDS)}),
+each with a standard uncertainty, from brightness temperatures and whatever ancillaries there are.
+
+## Networks
+
+{networks}
+
+The teacher's architecture is the best of an AutoKeras search (`leaderboard.json`).
+
+## Fusion
+
+{fused}
+
+## Data
+
+Simulated: radiative transfer over the shipped atmospheres, emissivities of the shipped prior, noise
+of {recipe.nedt_k[0]:g}-{recipe.nedt_k[1]:g} K at 300 K, ancillaries with errors and random
+drop-out. Training, validation and test share neither atmospheres nor surfaces. Training:
+{recipe.teacher.samples} flat pixels for the teacher, {recipe.student.samples} in terrain for a
+student. Validation chose the architecture and calibrated variances and fusion. The table is the
+test split.
+
+## Recipe
+
+`{recipe.name}`, seed {recipe.seed}; all settings in `recipe.json`. Trained with {versions}.
+
+## Scores
+
+T in K, e without unit; coverage68 and coverage95 are the shares of errors within 1 and 1.96 stated
+standard uncertainties.
+
+{evidence.table()}
+
+## Limits
+
+- No cloud detection: a cloudy pixel yields the cloud's temperature, or nonsense.
+- Trained on simulations only; what the simulations share with no pixel on Earth, the networks share
+  with them. Inputs beyond the training range are flagged `out_of_domain`.
+- The teacher takes the ground for flat; without an elevation model its error grows in terrain.
+"""
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"Python": platform.python_version()}
+    for name in ("keras", "autokeras", "numpy"):
+        found[name] = version(name)
+    return found

@@ -1,0 +1,226 @@
+"""Training settings as values: everything a bundle's training depends on, seeds included."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from aktes_xr.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What the AutoKeras search may choose from.
+
+    Attributes
+    ----------
+    width, depth : tuple of int
+        Units per hidden layer and number of hidden layers.
+    activation : tuple of str
+        Of ``relu``, ``silu``, ``tanh``.
+    normalisation, skip : tuple of bool
+        Batch normalisation before the activation; a skip connection around each layer but the
+        first.
+    optimizer : tuple of str
+        As AutoKeras names them: ``adam``, ``sgd``.
+    learning_rate : tuple of float
+    """
+
+    width: tuple[int, ...] = (64, 128, 256, 512)
+    depth: tuple[int, ...] = (2, 3, 4, 5, 6)
+    activation: tuple[str, ...] = ("relu", "silu", "tanh")
+    normalisation: tuple[bool, ...] = (False, True)
+    skip: tuple[bool, ...] = (False, True)
+    optimizer: tuple[str, ...] = ("adam",)
+    learning_rate: tuple[float, ...] = (3e-3, 1e-3, 3e-4)
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """Search and training of the teacher.
+
+    Attributes
+    ----------
+    samples, validation_samples : int
+        Simulated pixels for training, and (other atmospheres, other surfaces) for validation.
+    search_samples, trials, search_epochs : int
+        The search trains each candidate on so many samples and epochs.
+    tuner : str
+        ``random``, ``greedy`` or ``hyperband``.
+    epochs, batch_size : int
+        Long training of the winner.
+    learning_rate : float
+        At its start; it falls to zero along a cosine.
+    space : SearchSpace
+    """
+
+    samples: int = 300_000
+    validation_samples: int = 40_000
+    search_samples: int = 60_000
+    trials: int = 4
+    search_epochs: int = 4
+    tuner: str = "random"
+    epochs: int = 20
+    batch_size: int = 1024
+    learning_rate: float = 1e-3
+    space: SearchSpace = field(default_factory=SearchSpace)
+
+
+@dataclass(frozen=True)
+class StudentRecipe:
+    """Distillation of a student.
+
+    Attributes
+    ----------
+    samples, validation_samples : int
+        Simulated pixels in terrain.
+    units : tuple of int
+        Hidden layers.
+    alpha : float
+        Weight of the teacher's predictions beside the truth's 1 - alpha.
+    epochs, batch_size : int
+    learning_rate : float
+        At its start; it falls to zero along a cosine.
+    """
+
+    samples: int = 300_000
+    validation_samples: int = 40_000
+    units: tuple[int, ...] = (48, 48)
+    alpha: float = 0.1
+    epochs: int = 20
+    batch_size: int = 1024
+    learning_rate: float = 3e-3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of a bundle's training.
+
+    Attributes
+    ----------
+    name : str
+    seed : int
+        Samples, drop-out, search and initial weights derive from it.
+    nedt_k : tuple of float
+        Range of noise-equivalent temperature differences to train for, K.
+    teacher : TeacherRecipe
+    student : StudentRecipe
+    """
+
+    name: str
+    seed: int = 20250309
+    nedt_k: tuple[float, float] = (0.1, 0.3)
+    teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
+    student: StudentRecipe = field(default_factory=StudentRecipe)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+
+RECIPES: Final[dict[str, Recipe]] = {
+    "quick": Recipe(
+        "quick",
+        teacher=TeacherRecipe(
+            space=SearchSpace(
+                width=(128, 192, 256),
+                depth=(2, 3),
+                activation=("relu",),
+                normalisation=(False,),
+                skip=(False, True),
+                learning_rate=(2e-3, 1e-3),
+            )
+        ),
+    ),
+    "release": Recipe(
+        "release",
+        teacher=TeacherRecipe(
+            samples=2_000_000,
+            validation_samples=200_000,
+            search_samples=200_000,
+            trials=24,
+            search_epochs=8,
+            tuner="hyperband",
+            epochs=60,
+            batch_size=2048,
+        ),
+        student=StudentRecipe(samples=1_000_000, validation_samples=200_000, epochs=60),
+    ),
+}
+"""``quick``: minutes, for demonstrations and tests of the chain. ``release``: hours."""
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Return a recipe by name, or from a TOML file.
+
+    Parameters
+    ----------
+    source : str or Path
+        ``"quick"``, ``"release"``, or a file whose keys are those of `Recipe`, with tables
+        ``teacher``, ``teacher.space`` and ``student``; ``base`` names the recipe that gives what
+        the file leaves out.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    ConfigError
+        There is no such recipe, or the file has an unknown key or a value of the wrong kind.
+    """
+    if str(source) in RECIPES:
+        return RECIPES[str(source)]
+    path = Path(source)
+    if not path.is_file():
+        raise ConfigError(
+            f"found recipe {path.name!r}, expected one of {', '.join(RECIPES)} or a TOML file"
+        )
+    try:
+        settings = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name} is not TOML: {error}") from error
+    base = settings.pop("base", "quick")
+    if base not in RECIPES:
+        raise ConfigError(f"found base = {base!r}, expected one of {', '.join(RECIPES)}")
+    settings.setdefault("name", path.stem)
+    merged = _merge(RECIPES[base], settings, path.name)
+    if not isinstance(merged, Recipe):
+        raise ConfigError(f"{path.name} does not describe a recipe")
+    return merged
+
+
+def _merge(default: Any, settings: Mapping[str, Any], where: str) -> Any:
+    known = {entry.name for entry in fields(default)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ConfigError(
+            f"{where} has unknown keys {', '.join(unknown)}; expected {', '.join(sorted(known))}"
+        )
+    changes = {}
+    for key, value in settings.items():
+        present = getattr(default, key)
+        if isinstance(value, Mapping):
+            if not hasattr(present, "__dataclass_fields__"):
+                raise ConfigError(f"{where}: {key} is a table, expected a {_kind(present)}")
+            changes[key] = _merge(present, value, f"{where}: {key}")
+        elif isinstance(present, tuple) and isinstance(value, list) and value:
+            changes[key] = tuple(_typed(present[0], entry, f"{where}: {key}") for entry in value)
+        else:
+            changes[key] = _typed(present, value, f"{where}: {key}")
+    return replace(default, **changes)
+
+
+def _typed(present: Any, value: Any, where: str) -> Any:
+    if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(present):
+        raise ConfigError(f"{where} = {value!r}, expected a {_kind(present)}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "list" if isinstance(value, tuple) else type(value).__name__

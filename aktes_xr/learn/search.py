@@ -1,0 +1,189 @@
+"""The AutoKeras search for the teacher's architecture.
+
+The search space is a block of our own in an `autokeras.AutoModel`: width, depth, activation,
+normalisation, skip connections; optimiser and learning rate are AutoKeras's own hyperparameters,
+restricted. Candidates predict the six means with the squared error; the winner is then built as a
+plain Keras model (`aktes_xr.learn.architecture`), so nothing trained needs AutoKeras to load. The
+trials lie in a project directory: after a kill, the same call goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aktes_xr.errors import TrainingError
+from aktes_xr.learn.architecture import Architecture, hidden_layers
+from aktes_xr.models.features import N_OUTPUTS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aktes_xr.learn.recipe import SearchSpace, TeacherRecipe
+
+    Float32Array = NDArray[np.float32]
+
+_LOGGER = logging.getLogger(__name__)
+_BLOCK = "layers"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate of a search.
+
+    Attributes
+    ----------
+    score : float
+        Mean squared error of the validation sample, standardised outputs.
+    architecture : Architecture
+    optimizer : str
+    learning_rate : float
+    """
+
+    score: float
+    architecture: Architecture
+    optimizer: str
+    learning_rate: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as plain values."""
+        return {
+            "score": self.score,
+            "architecture": self.architecture.to_json(),
+            "optimizer": self.optimizer,
+            "learning_rate": self.learning_rate,
+        }
+
+
+def search(
+    training: tuple[Float32Array, Float32Array],
+    validation: tuple[Float32Array, Float32Array],
+    recipe: TeacherRecipe,
+    *,
+    seed: int,
+    directory: Path,
+) -> list[Trial]:
+    """Search an architecture, or go on with a search that was interrupted.
+
+    Parameters
+    ----------
+    training, validation : tuple of ndarray
+        Standardised features (sample, feature) and outputs (sample, 6), shuffled.
+    recipe : TeacherRecipe
+    seed : int
+        Not 0, which AutoKeras takes for none.
+    directory : Path
+        Of the trials.
+
+    Returns
+    -------
+    list of Trial
+        The leaderboard: finished trials, best first. It is also in ``leaderboard.json``.
+
+    Raises
+    ------
+    TrainingError
+        No trial could be completed.
+    """
+    import autokeras
+    import keras
+    import keras_tuner
+
+    leaderboard = directory / "leaderboard.json"
+    if leaderboard.exists():
+        return [_trial_from_json(entry) for entry in json.loads(leaderboard.read_text())]
+    keras.utils.set_random_seed(seed)
+    hyperparameters = keras_tuner.HyperParameters()
+    hyperparameters.Choice("optimizer", list(recipe.space.optimizer))
+    hyperparameters.Choice("learning_rate", list(recipe.space.learning_rate))
+    node = autokeras.Input(name="features")
+    hidden = _block(recipe.space)(node)
+    head = autokeras.RegressionHead(output_dim=N_OUTPUTS, dropout=0.0)(hidden)
+    model = autokeras.AutoModel(
+        node,
+        head,
+        project_name="search",
+        directory=str(directory),
+        tuner=recipe.tuner,
+        max_trials=recipe.trials,
+        seed=seed,
+        overwrite=False,
+        objective="val_loss",
+        hyperparameters=hyperparameters,
+    )
+    try:
+        model.fit(
+            *training,
+            validation_data=validation,
+            epochs=recipe.search_epochs,
+            batch_size=recipe.batch_size,
+            verbose=0,
+        )
+    except RuntimeError as error:
+        raise TrainingError(f"the search failed: {error}") from error
+    trials = _finished(model.tuner.oracle.trials.values())
+    if not trials:
+        raise TrainingError("the search finished without a completed trial; see its directory")
+    leaderboard.write_text(json.dumps([trial.to_json() for trial in trials], indent=1) + "\n")
+    return trials
+
+
+def _block(space: SearchSpace) -> Any:
+    import autokeras
+    import keras
+
+    @keras.saving.register_keras_serializable("aktes_xr")
+    class DenseChain(autokeras.Block):  # type: ignore[misc]
+        """The chain of dense layers with this package's choices."""
+
+        def build(self, hp: Any, inputs: Any = None) -> Any:
+            (node,) = keras.tree.flatten(inputs)
+            return hidden_layers(node, _architecture(hp, space))
+
+    return DenseChain(name=_BLOCK)
+
+
+def _architecture(hp: Any, space: SearchSpace) -> Architecture:
+    width = hp.Choice("width", list(space.width))
+    depth = hp.Choice("depth", list(space.depth))
+    return Architecture(
+        units=(int(width),) * int(depth),
+        activation=str(hp.Choice("activation", list(space.activation))),
+        # Keras-Tuner's choices are numbers or strings: a bool would come back as either.
+        normalisation=bool(int(hp.Choice("normalisation", [int(v) for v in space.normalisation]))),
+        skip=bool(int(hp.Choice("skip", [int(v) for v in space.skip]))),
+    )
+
+
+def _finished(trials: Any) -> list[Trial]:
+    found = []
+    for trial in trials:
+        if trial.status != "COMPLETED" or trial.score is None:
+            _LOGGER.warning("trial %s of the search ended as %s", trial.trial_id, trial.status)
+            continue
+        values = trial.hyperparameters.values
+        chosen = {key.removeprefix(f"{_BLOCK}/"): value for key, value in values.items()}
+        found.append(
+            Trial(
+                float(trial.score),
+                Architecture(
+                    (int(chosen["width"]),) * int(chosen["depth"]),
+                    str(chosen["activation"]),
+                    bool(int(chosen["normalisation"])),
+                    bool(int(chosen["skip"])),
+                ),
+                str(chosen["optimizer"]),
+                float(chosen["learning_rate"]),
+            )
+        )
+    return sorted(found, key=lambda trial: trial.score)
+
+
+def _trial_from_json(entry: dict[str, Any]) -> Trial:
+    settings = entry["architecture"]
+    architecture = Architecture(**{**settings, "units": tuple(settings["units"])})
+    return Trial(entry["score"], architecture, entry["optimizer"], entry["learning_rate"])

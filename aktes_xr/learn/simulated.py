@@ -1,0 +1,113 @@
+"""Simulated pixels as networks learn from them: quantities and truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from aktes_xr import sensor
+from aktes_xr.learn.training import Sample
+from aktes_xr.models.features import N_QUANTITIES, QUANTITIES
+from aktes_xr.radiative.surface import flat_retrieval_error_k
+from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+from aktes_xr.terrain.complexity import ThermalSetting
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    Float32Array = NDArray[np.float32]
+
+_PER_BAND: Final = ("brightness_temperature", "emissivity_prior", "adjacent_brightness_temperature")
+_SPLIT_SEEDS: Final = {"train": 0, "validation": 1, "test": 2}
+
+
+def draw(
+    size: int,
+    *,
+    split: str,
+    seed: int,
+    nedt_k: tuple[float, float],
+    terrain: bool = False,
+    protocol: str = "G",
+) -> tuple[Sample, xr.Dataset]:
+    """Simulate pixels of one split.
+
+    Parameters
+    ----------
+    size : int
+    split : "train", "validation" or "test"
+        Atmospheres and surfaces of the three have nothing in common.
+    seed : int
+    nedt_k : tuple of float, K
+    terrain : bool
+        In terrain, with its quantities.
+    protocol : "G" or "P"
+        Global, or like the paper's.
+
+    Returns
+    -------
+    Sample, Dataset
+        For the networks, and all that was simulated.
+    """
+    recipe = SampleRecipe(
+        seed=seed * 3 + _SPLIT_SEEDS[split],
+        size=size,
+        split=split,
+        protocol=protocol,
+        nedt_k=nedt_k,
+        terrain=terrain,
+    )
+    simulated = simulate_samples(recipe)
+    return Sample(quantities(simulated), truth(simulated)), simulated
+
+
+def quantities(simulated: xr.Dataset) -> Float32Array:
+    """Arrange simulated pixels as `aktes_xr.models.features.QUANTITIES`; NaN where absent."""
+    table = np.full((simulated.sizes["sample"], N_QUANTITIES), np.nan, np.float32)
+    for name in _PER_BAND:
+        if name in simulated:
+            first = QUANTITIES.index(f"{name}_{sensor.BANDS[0]}")
+            table[:, first : first + 5] = simulated[name].transpose("sample", "band").to_numpy()
+    uncertainty = simulated["emissivity_prior_uncertainty"]
+    if "band" in uncertainty.dims:
+        uncertainty = (uncertainty**2).mean("band") ** 0.5
+    table[:, QUANTITIES.index("emissivity_prior_uncertainty")] = uncertainty.to_numpy()
+    for index, name in enumerate(QUANTITIES):
+        if name in simulated and simulated[name].dims == ("sample",):
+            table[:, index] = simulated[name].to_numpy()
+    return table
+
+
+def truth(simulated: xr.Dataset) -> Float32Array:
+    """Surface temperature (K) and five emissivities, (sample, 6)."""
+    emissivity = simulated["emissivity"].transpose("sample", "band").to_numpy()
+    temperature = simulated["surface_temperature"].to_numpy()
+    return np.column_stack([temperature, emissivity]).astype(np.float32)
+
+
+def complexity_k(sky_view_factor: Float32Array) -> Float32Array:
+    """Terrain complexity of pixels by their sky view, as `aktes_xr.terrain` computes it on maps.
+
+    Parameters
+    ----------
+    sky_view_factor : ndarray (sample,)
+
+    Returns
+    -------
+    ndarray (sample,), float32, K
+    """
+    setting = ThermalSetting()
+    sky = sensor.brightness_temperature_to_radiance(
+        np.float64(setting.surface_temperature - setting.sky_contrast_k), band=setting.band
+    )
+    error = flat_retrieval_error_k(
+        np.asarray(sky_view_factor, np.float64),
+        setting.emissivity,
+        setting.surface_temperature,
+        sky,
+        adjacent_emissivity=setting.adjacent_emissivity,
+        band=setting.band,
+    )
+    return np.asarray(error, np.float32)

@@ -1,0 +1,147 @@
+"""The teacher: search, long training of the winner, calibration, and the bundle it ships in."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aktes_xr.errors import TrainingError
+from aktes_xr.learn.architecture import fold, keras_model
+from aktes_xr.learn.card import Evidence, model_card
+from aktes_xr.learn.recipe import Recipe
+from aktes_xr.learn.search import Trial, search
+from aktes_xr.learn.simulated import draw
+from aktes_xr.learn.training import (
+    Progress,
+    Sample,
+    Schedule,
+    keras_bytes,
+    scaling_of,
+    train,
+    write_json,
+)
+from aktes_xr.learn.uncertainty import calibrate_uncertainty
+from aktes_xr.models import BundleContents, PixelModel, Scaling, write_bundle
+from aktes_xr.models.features import TEACHER_FEATURES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float32Array = NDArray[np.float32]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def train_teacher(
+    recipe: Recipe,
+    directory: str | Path,
+    *,
+    name: str = "default",
+    progress: Progress | None = None,
+) -> Path:
+    """Search, train, calibrate and bundle a teacher.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    directory : str or Path
+        Working directory. Finished trials and epochs in it are kept: after a kill, the same call
+        goes on. It belongs to one recipe.
+    name : str
+        Of the bundle.
+    progress : callable, optional
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    Path
+        The bundle's directory, ``directory/bundle``.
+
+    Raises
+    ------
+    TrainingError
+        The directory belongs to another recipe, or the search failed.
+    """
+    work = Path(directory)
+    claim(work, recipe)
+    settings = recipe.teacher
+    say = progress or _LOGGER.info
+    say("simulating the training sample")
+    training = draw(settings.samples, split="train", seed=recipe.seed, nedt_k=recipe.nedt_k)[0]
+    validation = draw(
+        settings.validation_samples, split="validation", seed=recipe.seed, nedt_k=recipe.nedt_k
+    )[0]
+    scaling = scaling_of(training, np.random.default_rng(recipe.seed), terrain=False)
+    trials = _search(recipe, (training, validation), scaling, work, say)
+    architecture = trials[0].architecture
+    say(f"training {architecture}")
+    schedule = Schedule(
+        settings.epochs, settings.batch_size, settings.learning_rate, seed=recipe.seed
+    )
+    model = train(
+        keras_model(architecture, len(TEACHER_FEATURES), "teacher"),
+        (training, validation),
+        scaling,
+        schedule,
+        directory=work,
+        progress=progress,
+    )
+    network = fold(model, architecture)
+    held = validation.dropped(np.random.default_rng(recipe.seed + 1))
+    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
+    calibrated = calibrate_uncertainty(outputs, held.targets(scaling), scaling)
+    teacher = PixelModel("teacher", "teacher", network, calibrated)
+    evidence = Evidence.of_teacher(teacher, recipe)
+    extras = {
+        "teacher.keras": keras_bytes(model, work),
+        "metrics.json": evidence.to_bytes(),
+        "leaderboard.json": (work / "leaderboard.json").read_bytes(),
+        "recipe.json": (json.dumps(recipe.to_json(), indent=1) + "\n").encode(),
+    }
+    contents = BundleContents(
+        name, (teacher,), model_card(recipe, [teacher], evidence, None), None, extras
+    )
+    write_bundle(work / "bundle", contents, overwrite=True)
+    return work / "bundle"
+
+
+def claim(work: Path, recipe: Recipe) -> None:
+    """Make a working directory this recipe's, or refuse that of another.
+
+    Raises
+    ------
+    TrainingError
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    file, mine = work / "recipe.json", json.loads(json.dumps(recipe.to_json()))
+    if file.exists() and json.loads(file.read_text()) != mine:
+        raise TrainingError(
+            f"{work.name} holds the training of another recipe: choose another directory, or remove "
+            "it to start anew"
+        )
+    write_json(file, mine)
+
+
+def _search(
+    recipe: Recipe,
+    samples: tuple[Sample, Sample],
+    scaling: Scaling,
+    work: Path,
+    say: Progress,
+) -> list[Trial]:
+    settings = recipe.teacher
+    rng = np.random.default_rng([recipe.seed, 1])
+    pairs = []
+    for sample, count in zip(samples, (settings.search_samples, 20_000), strict=True):
+        rows = rng.permutation(len(sample.truth))[:count]
+        part = Sample(sample.quantities[rows], sample.truth[rows]).dropped(rng)
+        pairs.append((part.inputs(scaling), part.targets(scaling)))
+    say(f"searching: {settings.trials} trials of {settings.search_epochs} epochs")
+    trials = search(pairs[0], pairs[1], settings, seed=recipe.seed, directory=work)
+    for place, trial in enumerate(trials, 1):
+        say(f"{place}. {trial.score:.4f} {trial.architecture} {trial.learning_rate:g}")
+    return trials

@@ -1,0 +1,231 @@
+"""Long training of one network: fresh ancillary drop-out each epoch, checkpoints, calibration."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from aktes_xr.learn.ancillaries import drop_ancillaries
+from aktes_xr.learn.losses import beta_likelihood
+from aktes_xr.models.features import raw_features, standardised_features
+from aktes_xr.models.pixel_model import Scaling
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float32Array = NDArray[np.float32]
+
+_LOGGER = logging.getLogger(__name__)
+Progress = Callable[[str], None]
+
+_DOMAIN_QUANTILES: Final = (0.001, 0.999)
+_DOMAIN_MARGIN: Final = 0.25
+"""The training domain: these quantiles of each feature, widened by so much of their distance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Pixels to learn from.
+
+    Attributes
+    ----------
+    quantities : ndarray (sample, 27), float32
+    truth : ndarray (sample, 6), float32
+        Surface temperature (K) and five emissivities.
+    """
+
+    quantities: Float32Array
+    truth: Float32Array
+
+    def targets(self, scaling: Scaling) -> Float32Array:
+        """Return standardised outputs: temperature excess and emissivities."""
+        raw = self.truth.copy()
+        raw[:, 0] -= self.quantities[:, 3]
+        return np.asarray((raw - scaling.output_center) / scaling.output_scale, np.float32)
+
+    def inputs(self, scaling: Scaling) -> Float32Array:
+        """Return standardised features (sample, feature)."""
+        tile = standardised_features(self.quantities, scaling.center, scaling.scale)
+        return np.ascontiguousarray(tile.T)
+
+    def dropped(self, rng: np.random.Generator) -> Sample:
+        """Return the sample with ancillaries removed at random."""
+        return Sample(drop_ancillaries(self.quantities, rng), self.truth)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        At the start; it falls to zero along a cosine.
+    seed : int
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+
+def scaling_of(sample: Sample, rng: np.random.Generator, *, terrain: bool) -> Scaling:
+    """Take centres, scales and domain from a training sample.
+
+    Parameters
+    ----------
+    sample : Sample
+        With all ancillaries.
+    rng : numpy.random.Generator
+        For the drop-out, which the masks' scales depend on.
+    terrain : bool
+        With the student's features.
+    """
+    features = raw_features(sample.dropped(rng).quantities, terrain=terrain)
+    center = np.nanmean(features, axis=0, dtype=np.float64)
+    scale = np.nanstd(features, axis=0, dtype=np.float64)
+    scale[scale < 1e-6] = 1.0
+    standardised = (features - center) / scale
+    low, high = np.nanquantile(standardised, _DOMAIN_QUANTILES, axis=0)
+    margin = _DOMAIN_MARGIN * (high - low)
+    raw = sample.truth.astype(np.float64)
+    raw[:, 0] -= sample.quantities[:, 3]
+    vectors = (center, scale, low - margin, high + margin, raw.mean(axis=0), raw.std(axis=0))
+    outputs = raw.shape[1]
+    return Scaling(
+        *(np.asarray(vector, np.float32) for vector in vectors),
+        np.zeros(outputs, np.float32),
+        np.ones(outputs, np.float32),
+    )
+
+
+def cosine(schedule: Schedule, samples: int) -> Any:
+    """Return the learning rate's schedule over all steps."""
+    import keras
+
+    steps = schedule.epochs * -(-samples // schedule.batch_size)
+    return keras.optimizers.schedules.CosineDecay(
+        schedule.learning_rate,
+        steps,
+        alpha=1e-3,
+        warmup_target=None,
+    )
+
+
+def train(
+    model: Any,
+    samples: tuple[Sample, Sample],
+    scaling: Scaling,
+    schedule: Schedule,
+    *,
+    directory: Path,
+    wrap: Callable[[Any], Any] | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """Train a Keras model with the beta-likelihood, going on from the last finished epoch.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `aktes_xr.learn.architecture.keras_model`.
+    samples : tuple of Sample
+        Training and validation.
+    scaling : Scaling
+    schedule : Schedule
+    directory : Path
+        Of the checkpoint.
+    wrap : callable, optional
+        Turns the model into the one that is fitted (a distiller around it).
+    progress : callable, optional
+        Called with one line per epoch.
+
+    Returns
+    -------
+    keras.Model
+        ``model``, trained.
+    """
+    import keras
+
+    training, validation = samples
+    fitted = model if wrap is None else wrap(model)
+    optimizer = keras.optimizers.Adam(cosine(schedule, len(training.truth)), clipnorm=1.0)
+    fitted.compile(optimizer=optimizer, loss=beta_likelihood())
+    optimizer.build(model.trainable_variables)
+    checkpoint = _Checkpoint(directory, model, optimizer)
+    targets = training.targets(scaling)
+    held = validation.dropped(np.random.default_rng(schedule.seed))
+    held_inputs, held_targets = held.inputs(scaling), validation.targets(scaling)
+    for epoch in range(checkpoint.restore(), schedule.epochs):
+        keras.utils.set_random_seed(schedule.seed + epoch)
+        rng = np.random.default_rng([schedule.seed, epoch])
+        history = fitted.fit(
+            training.dropped(rng).inputs(scaling),
+            targets,
+            batch_size=schedule.batch_size,
+            shuffle=True,
+            verbose=0,
+        ).history
+        predicted = np.asarray(model.predict(held_inputs, batch_size=8192, verbose=0))
+        error = np.abs(predicted[:, 0] - held_targets[:, 0]).mean() * scaling.output_scale[0]
+        checkpoint.save(epoch + 1)
+        line = (
+            f"{model.name}: epoch {epoch + 1} of {schedule.epochs}, loss "
+            f"{history['loss'][-1]:.4f}, validation MAE {error:.3f} K"
+        )
+        _LOGGER.info(line)
+        if progress is not None:
+            progress(line)
+    return model
+
+
+class _Checkpoint:
+    """Weights and optimiser state after each epoch, replaced in one step."""
+
+    def __init__(self, directory: Path, model: Any, optimizer: Any) -> None:
+        self._weights = directory / f"{model.name}.checkpoint.npz"
+        self._model, self._optimizer = model, optimizer
+
+    def save(self, epoch: int) -> None:
+        arrays = {
+            **{f"model_{i}": np.asarray(v) for i, v in enumerate(self._model.variables)},
+            **{f"optimizer_{i}": np.asarray(v) for i, v in enumerate(self._optimizer.variables)},
+            "epoch": np.asarray(epoch),
+        }
+        partial = self._weights.with_suffix(".partial.npz")
+        self._weights.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        partial.replace(self._weights)
+
+    def restore(self) -> int:
+        if not self._weights.exists():
+            return 0
+        with np.load(self._weights, allow_pickle=False) as archive:
+            for index, variable in enumerate(self._model.variables):
+                variable.assign(archive[f"model_{index}"])
+            for index, variable in enumerate(self._optimizer.variables):
+                variable.assign(archive[f"optimizer_{index}"])
+            return int(archive["epoch"])
+
+
+def keras_bytes(model: Any, directory: Path) -> bytes:
+    """Export a model as a plain ``.keras`` file without optimiser, and return its bytes."""
+    import keras
+
+    path = directory / f"{model.name}.keras"
+    plain = keras.models.clone_model(model)
+    plain.set_weights(model.get_weights())
+    plain.save(path, include_optimizer=False)
+    return path.read_bytes()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a value as JSON, for people and for the next step."""
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")

@@ -142,6 +142,7 @@ COORDINATES: dict[str, Field] = {
         high=360.0,
     ),
     "platform_time": Field((_TIME,), None, "acquisition time (UTC)", kind="time"),
+    "processing_time": Field((_TIME,), None, "when the granule was processed (UTC)", kind="time"),
     "item_id": Field((_TIME,), None, "identifier of the STAC item", kind="text"),
     "processing_version": Field((_TIME,), None, "processing version of the granule", kind="text"),
 }

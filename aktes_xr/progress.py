@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["watch"]
 
 _SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_POLLS = 1.0
 _PENDING = ("ready", "waiting", "running")
 _PENDING_ON_A_CLUSTER = frozenset({"waiting", "queued", "processing", "no-worker"})
 
@@ -113,7 +114,7 @@ def _cluster_tasks(meter: _Meter, client: Any) -> Iterator[None]:
 
     def poll() -> None:
         peak = 0
-        while not stop.wait(1.0):
+        while not stop.wait(_SECONDS_BETWEEN_POLLS):
             pending = client.run_on_scheduler(_pending_tasks)
             peak = max(peak, pending)
             meter.update(peak - pending, peak)

@@ -186,7 +186,7 @@ def test_root_holds_the_settled_folders_only() -> None:
 
 # Written so that this file does not contain what it looks for.
 FOREIGN = {
-    "a path of somebody's machine": r"(?<![\w.:/-])/(?:wor[k]|hom[e]/[a-z]+|roo[t]|User[s])\b",
+    "somebody's path": r"(?<![\w.:/-])/(?:wor[k]|hom[e]/(?!me\b)[a-z]+|roo[t]|User[s])\b",
     "a package index": r"pythonhoste[d]|--(?:extra-)?inde[x]-url|--find-link[s]|[^\w]pyp[i]\.org",
     "work left over": r"\bTOD[O]\b|\bFIXM[E]\b|\bXX[X]\b",
     "a signed URL": r"[?&](?:si[g]|X-Amz-Signatur[e])=[A-Za-z0-9%+/]{20,}",

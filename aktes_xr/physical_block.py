@@ -1,8 +1,8 @@
 """The physics baselines on a chunk: atmosphere from the ancillaries, then TES or split window.
 
-The stated uncertainty is an estimate by propagation: the retrieval is repeated with water vapour and
-air temperature off by their stated errors, and the instrument's noise and the method's own scatter
-are added in quadrature,
+The stated uncertainty is an estimate by propagation: the retrieval is repeated with water vapour
+and air temperature off by their stated errors, and the instrument's noise and the method's own
+scatter are added in quadrature,
 
     sigma^2 = (x(w + dw) - x)^2 + (x(Ta + dTa) - x)^2 + noise^2 + model^2.
 """
@@ -78,7 +78,7 @@ def retrieve_physically(chunk: Chunk, method: str, halo: int, out: Float32Array)
 def _fill(
     chunk: Chunk, method: str, flag: int, place: tuple[int, slice, int], out: Float32Array
 ) -> None:
-    date, window, halo = place
+    date, window, _ = place
     columns = out.shape[3]
     target = out[date, :, window].reshape(out.shape[1], -1)
     estimate, sigma, doubtful = _with_uncertainty(chunk, method, place, columns)

@@ -171,7 +171,7 @@ def _drift_uncorrected(ds: xr.Dataset) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def _spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ...]) -> da.Array:
-    """A field with all of ``dims``, in the given chunks; NumPy fields become lazy."""
+    """Give a field all of ``dims`` and the given chunks; NumPy fields become lazy."""
     data = array.data
     lazy = data if isinstance(data, da.Array) else da.from_array(np.asarray(data))
     lazy = lazy[tuple(slice(None) if dim in array.dims else np.newaxis for dim in dims)]

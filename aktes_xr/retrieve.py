@@ -15,9 +15,8 @@ import xarray as xr
 from dask.base import tokenize
 
 from aktes_xr import sensor
-
 from aktes_xr.cube import check
-from aktes_xr.errors import InputError, MissingVariableError
+from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.runtime import register
 from aktes_xr.retrieval_block import METHODS, PHYSICAL, BlockSettings, Method, retrieve_block
@@ -115,7 +114,7 @@ def _student(ds: xr.Dataset, bundle: Bundle, method: str) -> str | None:
 def _map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
     """Run the block function once per chunk: (time, plane, y, x), float32."""
     time, y, x = fields.chunks
-    return da.blockwise(
+    stacked: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
         retrieve_block,
         "toyx",
         fields.tir,
@@ -138,3 +137,4 @@ def _map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
         dtype=np.float32,
         meta=np.empty((0, 0, 0, 0), np.float32),
     )
+    return stacked

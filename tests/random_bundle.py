@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def random_network(inputs: int, units: tuple[int, ...], *, seed: int = 0) -> Net
     rng = np.random.default_rng(seed)
     sizes = (inputs, *units, 2 * N_OUTPUTS)
     layers = []
-    for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (before, after) in enumerate(pairwise(sizes)):
         weight = rng.normal(scale=before**-0.5, size=(after, before)).astype(np.float32)
         bias = rng.normal(scale=0.1, size=(after, 1)).astype(np.float32)
         last = index == len(units)

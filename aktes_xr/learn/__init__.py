@@ -1,4 +1,4 @@
-"""Training: search, distillation, calibration and scores. TensorFlow is imported when it is used."""
+"""Training: search, distillation, calibration, scores. TensorFlow is imported on first use."""
 
 from __future__ import annotations
 

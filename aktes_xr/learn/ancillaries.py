@@ -71,5 +71,6 @@ def drop_ancillaries(quantities: Float32Array, rng: np.random.Generator) -> Floa
             absent = rng.random(count) < 0.5
             absent &= kind >= COMPLETE_SHARE
             absent |= kind >= 1.0 - BARE_SHARE
-        reduced[np.ix_(np.flatnonzero(absent), columns)] = np.nan
+        for column in columns:
+            reduced[absent, column] = np.nan
     return reduced

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -44,8 +44,7 @@ def calibrate_fusion(
         student less.
     """
     classes = [
-        (complexity_k >= low) & (complexity_k < high)
-        for low, high in zip(_CLASS_EDGES_K, _CLASS_EDGES_K[1:], strict=False)
+        (complexity_k >= low) & (complexity_k < high) for low, high in pairwise(_CLASS_EDGES_K)
     ]
     classes = [members for members in classes if members.sum() >= 100]
     errors = [np.abs(estimate[0] - truth) for estimate in (teacher, student)]

@@ -6,6 +6,7 @@ import json
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -75,7 +76,7 @@ class Evidence:
         strata = {"all": np.ones(len(sky_view), bool)}
         strata |= {
             f"sky view {low:g}-{min(high, 1.0):g}": (sky_view >= low) & (sky_view < high)
-            for low, high in zip(SKY_VIEW_EDGES, SKY_VIEW_EDGES[1:], strict=False)
+            for low, high in pairwise(SKY_VIEW_EDGES)
         }
         rows = [
             _row(("terrain", method, "all ancillaries", stratum), estimate, sample.truth, members)
@@ -120,7 +121,7 @@ def _flat_rows(teacher: PixelModel, recipe: Recipe) -> list[dict[str, Any]]:
     strata = {"all": np.ones(len(water), bool)}
     strata |= {
         f"water vapour {low:g}-{high:g} kg m-2": (water >= low) & (water < high)
-        for low, high in zip(WATER_EDGES, WATER_EDGES[1:], strict=False)
+        for low, high in pairwise(WATER_EDGES)
     }
     rows = []
     for label, kept in ANCILLARY_SETS.items():

@@ -10,7 +10,7 @@ import numpy as np
 from aktes_xr.errors import ShapeError
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 _NORMAL_95: Final = 1.959964
 """Two-sided 95 % quantile of the standard normal distribution."""
@@ -104,7 +104,7 @@ def scores(estimate: ArrayLike, truth: ArrayLike, *, sigma: ArrayLike | None = N
     )
 
 
-def _correlation(found: np.ndarray, expected: np.ndarray) -> float:  # type: ignore[type-arg]
+def _correlation(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
     first, second = found - found.mean(), expected - expected.mean()
     spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return float((first * second).sum() / spread) if spread > 0 else float("nan")

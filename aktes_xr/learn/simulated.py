@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
 
 _PER_BAND: Final = ("brightness_temperature", "emissivity_prior", "adjacent_brightness_temperature")
-_SPLIT_SEEDS: Final = {"train": 0, "validation": 1, "test": 2}
+Split = Literal["train", "validation", "test"]
 
 
 def draw(
     size: int,
     *,
-    split: str,
+    split: Split,
     seed: int,
     nedt_k: tuple[float, float],
     terrain: bool = False,
-    protocol: str = "G",
+    protocol: Literal["G", "P"] = "G",
 ) -> tuple[Sample, xr.Dataset]:
     """Simulate pixels of one split.
 
@@ -52,12 +52,12 @@ def draw(
         For the networks, and all that was simulated.
     """
     recipe = SampleRecipe(
-        seed=seed * 3 + _SPLIT_SEEDS[split],
         size=size,
+        seed=seed,
         split=split,
         protocol=protocol,
-        nedt_k=nedt_k,
         terrain=terrain,
+        nedt_range_k=nedt_k,
     )
     simulated = simulate_samples(recipe)
     return Sample(quantities(simulated), truth(simulated)), simulated

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,12 +68,10 @@ def distil(
     settings = recipe.student
     say = progress or _LOGGER.info
     say("simulating the student's sample in terrain")
-    training, validation = (
-        draw(count, split=split, seed=recipe.seed + 1, nedt_k=recipe.nedt_k, terrain=True)[0]
-        for count, split in (
-            (settings.samples, "train"),
-            (settings.validation_samples, "validation"),
-        )
+    seed, nedt_k = recipe.seed + 1, recipe.nedt_k
+    training, _ = draw(settings.samples, split="train", seed=seed, nedt_k=nedt_k, terrain=True)
+    validation, _ = draw(
+        settings.validation_samples, split="validation", seed=seed, nedt_k=nedt_k, terrain=True
     )
     scaling = scaling_of(training, np.random.default_rng(recipe.seed), terrain=True)
     architecture = Architecture(settings.units)
@@ -176,9 +172,8 @@ def _bundle(
     exported: bytes,
 ) -> Path:
     student, fusion = trained
-    models = tuple(model for model in source.models.values() if model.name != student.name) + (
-        student,
-    )
+    others = (model for model in source.models.values() if model.name != student.name)
+    models = (*others, student)
     evidence = Evidence.of_bundle(source.teacher, student, fusion, recipe)
     card = model_card(recipe, list(models), evidence, fusion)
     extras = {name: data for name, data in source.extras.items() if name != "metrics.json"}

@@ -120,8 +120,8 @@ def claim(work: Path, recipe: Recipe) -> None:
     file, mine = work / "recipe.json", json.loads(json.dumps(recipe.to_json()))
     if file.exists() and json.loads(file.read_text()) != mine:
         raise TrainingError(
-            f"{work.name} holds the training of another recipe: choose another directory, or remove "
-            "it to start anew"
+            f"{work.name} holds the training of another recipe: choose another directory, or "
+            "remove it to start anew"
         )
     write_json(file, mine)
 

@@ -90,20 +90,23 @@ def scaling_of(sample: Sample, rng: np.random.Generator, *, terrain: bool) -> Sc
         With the student's features.
     """
     features = raw_features(sample.dropped(rng).quantities, terrain=terrain)
-    center = np.nanmean(features, axis=0, dtype=np.float64)
-    scale = np.nanstd(features, axis=0, dtype=np.float64)
+    center = np.asarray(np.nanmean(features, axis=0, dtype=np.float64))
+    scale = np.asarray(np.nanstd(features, axis=0, dtype=np.float64))
     scale[scale < 1e-6] = 1.0
     standardised = (features - center) / scale
     low, high = np.nanquantile(standardised, _DOMAIN_QUANTILES, axis=0)
     margin = _DOMAIN_MARGIN * (high - low)
     raw = sample.truth.astype(np.float64)
     raw[:, 0] -= sample.quantities[:, 3]
-    vectors = (center, scale, low - margin, high + margin, raw.mean(axis=0), raw.std(axis=0))
-    outputs = raw.shape[1]
     return Scaling(
-        *(np.asarray(vector, np.float32) for vector in vectors),
-        np.zeros(outputs, np.float32),
-        np.ones(outputs, np.float32),
+        center=center.astype(np.float32),
+        scale=scale.astype(np.float32),
+        low=(low - margin).astype(np.float32),
+        high=(high + margin).astype(np.float32),
+        output_center=raw.mean(axis=0).astype(np.float32),
+        output_scale=raw.std(axis=0).astype(np.float32),
+        log_sigma_offset=np.zeros(raw.shape[1], np.float32),
+        log_sigma_slope=np.ones(raw.shape[1], np.float32),
     )
 
 

@@ -1,8 +1,8 @@
 """Calibration of stated uncertainties on samples the network was not trained on.
 
 A slope and an offset of log sigma per output: the slope by maximum likelihood, which says how far
-the network's distinctions between easy and hard pixels are to be believed; the offset such that 68 %
-and 95 % of the errors lie within one and 1.96 sigma, as nearly as one factor can for both.
+the network's distinctions between easy and hard pixels are to be believed; the offset such that
+68 % and 95 % of the errors lie within one and 1.96 sigma, as nearly as one factor can for both.
 """
 
 from __future__ import annotations

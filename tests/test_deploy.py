@@ -268,10 +268,13 @@ def test_image_stages_build_on_each_other() -> None:
 
 def test_image_copies_what_exists_and_ends_unprivileged() -> None:
     instructions = dockerfile_instructions()
+    ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "*" in ignored
     for line in instructions:
         if line.startswith("COPY ") and "--from" not in line:
             for source in [w for w in line.split()[1:-1] if not w.startswith("--")]:
                 assert (ROOT / source).exists(), line
+                assert f"!{source}" in ignored, f"{source} never reaches the build"
     users = [line.split()[1] for line in instructions if line.startswith("USER ")]
     assert users[-1] == "1000"
     assert (

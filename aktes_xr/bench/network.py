@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -109,7 +111,7 @@ def _network(features: int, units: tuple[int, ...]) -> Network:
             np.zeros((after, 1), np.float32),
             "relu" if index < len(units) else "linear",
         )
-        for index, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for index, (before, after) in enumerate(pairwise(sizes))
     ]
     return Network(tuple(layers))
 
@@ -130,9 +132,9 @@ def _measure(
     with single_blas_thread():
         for _ in range(repeats):
             for name, network in networks.items():
-                matrix = 2 * _MATRIX**3 / _seconds(lambda: np.matmul(left, right, out=product))
+                matrix = 2 * _MATRIX**3 / _seconds(partial(np.matmul, left, right, out=product))
                 work = 2 * network.multiplications * PIXELS
-                rate = work / _seconds(lambda n=network, x=inputs[name]: n.predict(x))
+                rate = work / _seconds(partial(network.predict, inputs[name]))
                 best[name] = max(best[name], rate)
                 shares[name].append(rate / matrix)
     return best, {name: median(values) for name, values in shares.items()}

@@ -223,7 +223,8 @@ def keras_bytes(model: Any, directory: Path) -> bytes:
     import keras
 
     path = directory / f"{model.name}.keras"
-    plain = keras.models.clone_model(model)
+    # A clone would carry the optimiser and the loss along, which a plain model does not need.
+    plain = keras.Model.from_config(model.get_config())
     plain.set_weights(model.get_weights())
     plain.save(path, include_optimizer=False)
     return path.read_bytes()

@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aktes_xr.simulate.emissivity import EmissivityPrior, draw_emissivity, load_prior
+    from aktes_xr.simulate.relief import demo_elevation
+    from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
 
 _HOME = {
+    "SampleRecipe": "samples",
+    "demo_elevation": "relief",
+    "simulate_samples": "samples",
     "EmissivityPrior": "emissivity",
     "draw_emissivity": "emissivity",
     "load_prior": "emissivity",
 }
-__all__ = ["EmissivityPrior", "draw_emissivity", "load_prior"]
+__all__ = [
+    "EmissivityPrior",
+    "SampleRecipe",
+    "demo_elevation",
+    "draw_emissivity",
+    "load_prior",
+    "simulate_samples",
+]
 
 
 def __getattr__(name: str) -> Any:

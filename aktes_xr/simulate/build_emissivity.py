@@ -1,6 +1,6 @@
-"""Select the band emissivities that the prior rests on: ``python -m aktes_xr.simulate.build_emissivity``.
+"""Select the endmembers of the prior: ``python -m aktes_xr.simulate.build_emissivity TABLE``.
 
-The source is a table of response-weighted emissivities with columns ``name, class, library, B10..B14,
+The source is a table of response-weighted emissivities, columns ``name, class, library, B10..B14,
 note``, made from spectral libraries. Minerals are left out, as are powders finer than what lies on
 the ground, spectra without a name and land-cover categories that are no spectra; what is left is
 sorted into the components of natural surfaces and divided once into training, validation and test

@@ -1,8 +1,8 @@
 """The prior of natural surfaces: which emissivities a 90 m pixel of land has, and how often.
 
-A library is no prior: it is mostly pure minerals, and measured soils are missing. Here a pixel is of
-one class (vegetation, soil, sand, rock, water, snow and ice, manmade); its spectrum is a linear
-mixture of endmembers of the components that make up the class, in Dirichlet-distributed fractions,
+A library is no prior: it is mostly pure minerals, and measured soils are missing. Here a pixel is
+of one class (vegetation, soil, sand, rock, water, snow and ice, manmade); its spectrum is a linear
+mixture of endmembers of the components that make up the class, in Dirichlet-distributed parts,
 so that soils are mixtures of quartz, clay, carbonate, mafic fines and organic matter and everything
 may be partly vegetated; a rough surface is a little blacker than its parts (cavity effect); and
 pixels of one class scatter. Training, validation and test draw from disjoint endmembers, except

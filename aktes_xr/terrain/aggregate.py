@@ -224,7 +224,7 @@ def _cells(
     return (np.asarray(y) - f) / e, (np.asarray(x) - c) / a
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def box_average(
     values: NDArray[np.float64],
     centre: tuple[NDArray[np.float64], NDArray[np.float64]],

@@ -195,7 +195,7 @@ def _sky_view(
             out[_SKY],
             carry,
         )
-    horizon.finish_sky_view(elevation, core, settings.cell_size_m, out[0], out[_SKY], carry)
+    horizon.finish_sky_view(elevation, core, settings.cell_size_m, out[:2], out[_SKY], carry)
 
 
 def _far_horizon(

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from aktes_xr import sensor
 from aktes_xr.errors import InputError, MissingVariableError
@@ -197,7 +198,9 @@ def _index(indices: xr.Dataset) -> xr.DataArray:
     window_m = float(indices["relief"].attrs.get("window_m", _REFERENCE_WINDOW_M))
     window_m = cell_m * (2 * max(1, round((window_m / cell_m - 1.0) / 2.0)) + 1)
     dimensionless: dict[str, xr.DataArray] = {
-        "slope": np.tan(np.deg2rad(indices["slope"])),
+        "slope": xr.apply_ufunc(
+            _tangent, indices["slope"], dask="parallelized", output_dtypes=[np.float32]
+        ),
         "tri_riley": indices["tri_riley"] / np.float32(cell_m),
         "roughness": indices["roughness"] / np.float32(cell_m),
         "vrm": indices["vrm"],
@@ -211,6 +214,11 @@ def _index(indices: xr.Dataset) -> xr.DataArray:
         total = total + (root - mean) / deviation
     index: xr.DataArray = (total / len(REFERENCE)).astype(np.float32)
     return index
+
+
+def _tangent(degrees: NDArray[np.float32]) -> NDArray[np.float32]:
+    tangent: NDArray[np.float32] = np.tan(np.deg2rad(degrees))
+    return tangent
 
 
 def _classes(indices: xr.Dataset) -> xr.DataArray:

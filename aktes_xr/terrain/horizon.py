@@ -128,7 +128,7 @@ def _split(position: float) -> tuple[int, float]:
     return low, 0.0 if share < _SNAP else share
 
 
-@njit(nogil=True, inline="always")
+@njit(nogil=True, inline="always", error_model="numpy")
 def _tangent(
     hull_x: NDArray[np.float64],
     hull_z: NDArray[np.float64],
@@ -168,7 +168,7 @@ def _tangent(
     return slope
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _sweep_line(
     profile: NDArray[np.float64],
     origin: NDArray[np.float64],
@@ -187,9 +187,11 @@ def _sweep_line(
     hull_z = np.empty(length + 1)
     top = -1
     # Suffixes: points enter from the right, the nearest one is on top of the stack.
+    place = (first_global + size - 1) % length
     for p in range(size - 1, near - 1, -1):
-        if (first_global + p + 1) % length == 0:
+        if place == length - 1:
             top = -1
+        place = place - 1 if place > 0 else length - 1
         z = profile[p]
         x = float(p)
         if z == z:
@@ -209,9 +211,11 @@ def _sweep_line(
                 best[i] = slope if slope > 0.0 else 0.0
     # Prefixes: points enter from the left, the nearest one is at the bottom.
     top = -1
+    place = first_global % length
     for p in range(size + far):
-        if (first_global + p) % length == 0:
+        if place == 0:
             top = -1
+        place = place + 1 if place < length - 1 else 0
         z = profile[p] if p < size else np.nan
         x = float(p)
         if z == z:
@@ -228,7 +232,7 @@ def _sweep_line(
             best[i] = slope if slope > best[i] else best[i]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def far_horizon(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -262,13 +266,15 @@ def far_horizon(
     stop = min(columns, end_column + steps) if forward else end_column
     size = stop - begin
     shift = np.empty(size, np.int64)
+    side = np.empty(size, np.int64)
     share = np.empty(size)
     for p in range(size):
         column = begin + p if forward else stop - 1 - p
         position = shear * float(anchor + column)
         shift[p] = math.floor(position + 0.5)
         offset = position - shift[p]
-        share[p] = 0.0 if abs(offset) < _SNAP else offset
+        side[p] = 0 if abs(offset) < _SNAP else (1 if offset > 0.0 else -1)
+        share[p] = 0.0 if side[p] == 0 else abs(offset)
     profile = np.empty(size)
     origin = np.empty(size)
     best = np.zeros(size)
@@ -278,44 +284,76 @@ def far_horizon(
     for p in range(inside):
         lowest = min(lowest, shift[p])
         highest = max(highest, shift[p])
+    start, stride = (begin, 1) if forward else (stop - 1, -1)
     per_step = 1.0 / step_m
     for number in range(first_row - highest, end_row - lowest):
+        _read_line(elevation, (number, start, stride), (shift, side, share), (profile, origin))
         asked = False
         for p in range(size):
             row = number + shift[p]
-            origin[p] = np.nan
-            profile[p] = np.nan
-            if row < 0 or row >= rows:
-                continue
-            column = begin + p if forward else stop - 1 - p
-            w = share[p]
-            z = np.float64(elevation[row, column])
-            if w == 0.0:
-                profile[p] = z
-                plane = z
-            else:
-                fore = np.float64(elevation[row - 1 if row > 0 else 1, column])
-                back = np.float64(elevation[row + 1 if row < rows - 1 else rows - 2, column])
-                # Beyond the grid's edge the surface continues linearly.
-                fore = fore if row > 0 else 2.0 * z - fore
-                back = back if row < rows - 1 else 2.0 * z - back
-                profile[p] = z + w * (back - z) if w > 0.0 else z - w * (fore - z)
-                plane = z + 0.5 * w * (back - fore)
-            if p < inside and first_row <= row < end_row:
-                # In a valley the line starts on the wall, on a crest from the crest's height:
-                # what lies half a pixel aside must not look like a horizon.
-                origin[p] = profile[p] if profile[p] > plane else plane
-                asked = True
+            asks = p < inside and first_row <= row < end_row
+            asked = asked or asks
+            origin[p] = origin[p] if asks else np.nan
         if not asked:
             continue
         _sweep_line(profile, origin, first_global, (NEAR_STEPS + 1, steps), best)
         for p in range(inside):
-            if origin[p] == origin[p]:
-                column = begin + p if forward else stop - 1 - p
-                out[number + shift[p] - first_row, column - first_column] = best[p] * per_step
+            row = number + shift[p]
+            # A pixel beside a hole has no origin; its indices are NaN for other reasons.
+            if first_row <= row < end_row and origin[p] == origin[p]:
+                out[row - first_row, start + stride * p - first_column] = best[p] * per_step
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
+def _read_line(
+    elevation: NDArray[Float],
+    line: tuple[int, int, int],
+    track: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+    target: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> None:
+    """Elevation along a line, and from where the pixel beside it looks along it.
+
+    Parameters
+    ----------
+    line : tuple of int
+        Number of the line, first column and stride.
+    track : tuple of ndarray
+        Rows from the line's number to the pixel beside it, the side the line passes it on (-1, 0,
+        1 rows) and how far away (0 to 1/2).
+    target : tuple of ndarray
+        Elevations and origins to write; NaN where the line is outside.
+    """
+    rows = elevation.shape[0]
+    number, start, stride = line
+    shift, side, share = track
+    profile, origin = target
+    for p in range(profile.size):
+        row = number + shift[p]
+        if row < 0 or row >= rows:
+            profile[p] = np.nan
+            origin[p] = np.nan
+            continue
+        column = start + stride * p
+        z = np.float64(elevation[row, column])
+        ahead, behind = row + side[p], row - side[p]
+        if min(ahead, behind) >= 0 and max(ahead, behind) < rows:
+            first = np.float64(elevation[ahead, column])
+            second = np.float64(elevation[behind, column])
+        else:
+            # Beyond the grid's edge the surface continues linearly.
+            inner = np.float64(elevation[1 if row == 0 else rows - 2, column])
+            outside = ahead < 0 or ahead >= rows
+            first = 2.0 * z - inner if outside else inner
+            second = inner if outside else 2.0 * z - inner
+        along = z + share[p] * (first - z)
+        plane = z + 0.5 * share[p] * (first - second)
+        profile[p] = along
+        # In a valley the line starts on the wall, on a crest from the crest's height: what lies
+        # half a pixel aside must not look like a horizon.
+        origin[p] = along if along > plane else plane
+
+
+@njit(nogil=True, error_model="numpy")
 def _near_tap(
     here: NDArray[Float],
     points: tuple[NDArray[Float], NDArray[Float], NDArray[Float], NDArray[Float]],
@@ -345,7 +383,7 @@ def _near_tap(
         tangent[i] = slope if slope > tangent[i] else tangent[i]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _near_row(
     elevation: NDArray[Float],
     place: tuple[int, int, int],
@@ -389,7 +427,7 @@ def _near_row(
             )
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _plane_row(
     elevation: NDArray[Float],
     place: tuple[int, int, int],
@@ -425,7 +463,7 @@ def _plane_row(
             east_gradient[column - first_column] = rise / cell_size_m[1]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _far_tile(
     far: NDArray[np.float32],
     transposed: bool,
@@ -444,7 +482,7 @@ def _far_tile(
                 tile[k, column] = far[first + k, column]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def horizon_tangent(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -473,7 +511,7 @@ def horizon_tangent(
                 out[top + k, i] = (q if q > tile[k, i] else tile[k, i]) + hole
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def add_sky_view(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -524,7 +562,7 @@ def add_sky_view(
             _add_row(tile[k], plane, weight, sums[:, row], carry[row])
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _add_row(
     tangent: NDArray[np.float64],
     plane: NDArray[np.float64],
@@ -546,16 +584,16 @@ def _add_row(
         uniform[i] = uniform[i] + weight * (1.0 - m * math.sqrt(share))
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def finish_sky_view(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
     cell_size_m: tuple[float, float],
-    slope: NDArray[np.float32],
+    horn: NDArray[np.float32],
     sums: NDArray[np.float32],
     carry: NDArray[np.float32],
 ) -> None:
-    """Multiply the Lambert-weighted sum by cosS and carry the slope's holes over, in place."""
+    """Multiply the Lambert-weighted sum by cosS and carry Horn's holes over, in place."""
     first_row, end_row, first_column, end_column = core
     gradient = np.zeros((2, end_column - first_column))
     for row in range(end_row - first_row):
@@ -563,7 +601,7 @@ def finish_sky_view(
         for i in range(end_column - first_column):
             east, north = gradient[0, i], gradient[1, i]
             cosine = 1.0 / math.sqrt(1.0 + east * east + north * north)
-            hole = 0.0 * np.float64(slope[row, i])
+            hole = 0.0 * (np.float64(horn[0, row, i]) + horn[1, row, i])
             total = np.float64(sums[0, row, i]) + carry[row, i]
             sums[0, row, i] = cosine * total + hole
             sums[1, row, i] = sums[1, row, i] + hole

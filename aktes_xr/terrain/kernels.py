@@ -32,7 +32,7 @@ RELIEF, INCISION = range(2)
 _DEGREES = 180.0 / math.pi
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def extended_row(
     elevation: NDArray[Float], row: int, first_column: int, buffer: NDArray[np.float64]
 ) -> None:
@@ -61,7 +61,7 @@ def extended_row(
         buffer[i] = 2.0 * buffer[i - 1] - buffer[i - 2]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _gradient_row(
     north: NDArray[np.float64],
     here: NDArray[np.float64],
@@ -90,7 +90,7 @@ def _gradient_row(
         normal_up[i] = length
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _difference_row(
     north: NDArray[np.float64],
     here: NDArray[np.float64],
@@ -124,7 +124,7 @@ def _difference_row(
         roughness[i] = (top - bottom) + 0.0 * total
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _vector_row(
     north: NDArray[np.float64],
     here: NDArray[np.float64],
@@ -145,7 +145,7 @@ def _vector_row(
         vector[i] = 1.0 - (1.0 if length > 1.0 else length)
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def local_indices(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -207,7 +207,7 @@ def local_indices(
         _vector_row(normal[row % 3], normal[(row + 1) % 3], normal[(row + 2) % 3], out[VECTOR, row])
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def finish_gradient(first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
     """Turn gradient east and north (m m-1) into slope and aspect (degrees) in place.
 
@@ -224,7 +224,7 @@ def finish_gradient(first: NDArray[np.float32], second: NDArray[np.float32]) -> 
             north_row[i] = aspect + 0.0 * slope
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def window_indices(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -287,7 +287,7 @@ def window_indices(
             incision[i] = (mass[i] / number[i] - bottom[i]) + hole
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def flag_incomplete(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],

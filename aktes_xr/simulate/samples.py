@@ -1,7 +1,7 @@
 """Training data by recipe and seed: what ASTER would have measured over drawn surfaces.
 
-A recipe draws clear-sky columns (`aktes_xr.simulate.atmospheres`), shares each among many pixels of
-the emissivity prior, and measures them: radiance at the top of the atmosphere, noise per band,
+A recipe draws clear-sky columns (`aktes_xr.simulate.atmospheres`) and surfaces of the emissivity
+prior, and measures them: radiance at the top of the atmosphere, noise per band,
 quantisation to 12 bit. What a retrieval may be told besides (water vapour, air temperature, a
 climatological emissivity) carries an error drawn with the stated standard deviation.
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from aktes_xr import sensor
 from aktes_xr.errors import InputError
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
-from aktes_xr.simulate.atmospheres import Atmospheres, draw_atmospheres
+from aktes_xr.simulate.atmospheres import colder_than, draw_columns
 from aktes_xr.simulate.emissivity import CLASS_NAMES, SPLITS, Split, draw_emissivity
 
 SNOW: Final = CLASS_NAMES.index("snow_ice")
@@ -54,10 +54,8 @@ class SampleRecipe:
     split : {"train", "validation", "test"}
     protocol : {"G", "P"}
         Unseen atmospheres and surfaces, or the published protocol (see the module).
-    atmospheres : int
-        Columns that are solved; each serves ``size / atmospheres`` samples.
     terrain : bool
-        Also draw terrain: sky view, illumination, neighbours (see `aktes_xr.simulate.terrain`).
+        Also draw terrain: sky view, illumination, neighbours (see `aktes_xr.simulate.terrain_samples`).
     nedt_range_k : (float, float), K at 300 K
         Noise of each band, drawn per sample.
     water_vapor_error : (float, float), 1
@@ -74,7 +72,6 @@ class SampleRecipe:
     seed: int = 0
     split: Split = "train"
     protocol: Literal["G", "P"] = "G"
-    atmospheres: int = 4_000
     terrain: bool = False
     nedt_range_k: tuple[float, float] = (0.05, 0.3)
     water_vapor_error: tuple[float, float] = (0.10, 0.10)
@@ -84,10 +81,8 @@ class SampleRecipe:
     day_fraction: float = 0.6
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.atmospheres < 1:
-            raise InputError(
-                f"found {self.size} samples of {self.atmospheres} atmospheres, expected at least 1"
-            )
+        if self.size < 1:
+            raise InputError(f"found a size of {self.size} samples, expected at least 1")
         if self.split not in SPLITS:
             raise InputError(f"found split {self.split!r}, expected one of {', '.join(SPLITS)}")
         if self.protocol not in ("G", "P"):
@@ -117,18 +112,6 @@ def draw_surface_temperature(
     temperature = air_temperature + contrast
     temperature = np.where(surface_class == SNOW, np.minimum(temperature, FREEZING_K), temperature)
     return np.clip(temperature, *SURFACE_TEMPERATURE_RANGE_K).astype(np.float32)
-
-
-def assign_atmospheres(
-    rng: np.random.Generator, atmospheres: Atmospheres, surface_class: NDArray[np.int8]
-) -> NDArray[np.intp]:
-    """Give every sample a column; snow and ice get cold ones where there are any."""
-    index = rng.integers(atmospheres.size, size=surface_class.size)
-    cold = np.flatnonzero(atmospheres.air_temperature < SNOW_AIR_LIMIT_K)
-    snow = np.flatnonzero(surface_class == SNOW)
-    if cold.size:
-        index[snow] = cold[rng.integers(cold.size, size=snow.size)]
-    return index
 
 
 def observe(
@@ -246,52 +229,58 @@ def simulate_samples(recipe: SampleRecipe) -> xr.Dataset:
         air_temperature_error, emissivity_prior, emissivity_prior_uncertainty. Truth:
         surface_temperature, emissivity, precipitable_water, true_air_temperature, transmittance,
         path_radiance, sky_radiance. Of the draw: surface_class (int8, ``attrs["classes"]``), day,
-        atmosphere (number of the column), profile (number of the profile it was made from). With
+        profile (its number in the shipped table). With
         ``terrain``: sky_view_factor, slope, solar_incidence, relief, elevation_difference and
         adjacent_brightness_temperature.
     """
     if recipe.terrain:
-        from aktes_xr.simulate.terrain import terrain_fields
+        from aktes_xr.simulate.terrain_samples import terrain_fields
 
         return to_dataset(terrain_fields(recipe), recipe)
     rng = recipe.generator()
-    atmospheres = draw_atmospheres(
-        rng, min(recipe.atmospheres, recipe.size), split=recipe.split, protocol=recipe.protocol
+    columns = draw_columns(
+        rng,
+        recipe.size,
+        split=recipe.split,
+        protocol=recipe.protocol,
+        view_zenith_max_deg=recipe.view_zenith_max_deg,
     )
     emissivity, surface_class = _draw_surfaces(rng, recipe)
-    index = assign_atmospheres(rng, atmospheres, surface_class)
-    view_zenith = rng.uniform(0, recipe.view_zenith_max_deg, size=recipe.size).astype(np.float32)
-    t, path, sky = atmospheres.at(index, view_zenith)
+    columns = columns.take(colder_than(rng, columns, surface_class == SNOW, SNOW_AIR_LIMIT_K))
     day = rng.random(recipe.size) < recipe.day_fraction
-    air = atmospheres.air_temperature[index]
-    temperature = draw_surface_temperature(rng, air, surface_class, day)
-    toa = top_of_atmosphere_radiance(temperature, emissivity, t, path, sky)
+    temperature = draw_surface_temperature(rng, columns.air_temperature, surface_class, day)
+    toa = top_of_atmosphere_radiance(
+        temperature,
+        emissivity,
+        columns.transmittance,
+        columns.path_radiance,
+        columns.sky_radiance,
+    )
     radiance, nedt = observe(rng, toa, recipe.nedt_range_k)
     told = draw_ancillaries(
         rng,
         recipe,
-        water_vapor=atmospheres.precipitable_water[index],
-        air_temperature=air,
+        water_vapor=columns.precipitable_water,
+        air_temperature=columns.air_temperature,
         emissivity=emissivity,
     )
     fields = {
         "radiance": radiance,
         "brightness_temperature": sensor.radiance_to_brightness_temperature(radiance),
         "nedt": nedt,
-        "view_zenith": view_zenith,
-        "surface_pressure": atmospheres.surface_pressure[index],
+        "view_zenith": columns.view_zenith,
+        "surface_pressure": columns.surface_pressure,
         **told,
         "surface_temperature": temperature,
         "emissivity": emissivity,
-        "precipitable_water": atmospheres.precipitable_water[index],
-        "true_air_temperature": air,
-        "transmittance": t,
-        "path_radiance": path,
-        "sky_radiance": sky,
+        "precipitable_water": columns.precipitable_water,
+        "true_air_temperature": columns.air_temperature,
+        "transmittance": columns.transmittance,
+        "path_radiance": columns.path_radiance,
+        "sky_radiance": columns.sky_radiance,
         "surface_class": surface_class,
         "day": day,
-        "atmosphere": index.astype(np.int32),
-        "profile": atmospheres.profile[index],
+        "profile": columns.profile,
     }
     return to_dataset(fields, recipe)
 

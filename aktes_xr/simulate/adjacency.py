@@ -1,0 +1,110 @@
+"""What the terrain around a pixel sends it: a walk to the horizon in every direction.
+
+Along each azimuth the visible ground is what raises the horizon. A stretch that raises it from h1
+to h2 fills the part ``G(h1) - G(h2)`` of the pixel's Lambert-weighted hemisphere, with
+
+    G(h) = cosS sin^2 H + sinS cos(phi - A)(H - sinH cosH),   H = 90 deg - h
+
+(Dozier and Frew 1990, equation 7b), and the mean over all stretches of what leaves them, weighted
+by that part, is the adjacent radiance of the terrain's radiance equation.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+AZIMUTHS: Final = 12
+REACH_PIXELS: Final = (1, 2, 3, 5, 8, 12, 18, 27, 40)
+_LEAST_PART: Final = 1e-6
+
+
+@njit(nogil=True, error_model="numpy")
+def _sky_part(tangent: float, slope: float, across: float) -> float:
+    """G above a horizon whose elevation angle has this tangent."""
+    zenith = 0.5 * np.pi - np.arctan(tangent)
+    sine, cosine = np.sin(zenith), np.cos(zenith)
+    return float(np.cos(slope) * sine * sine + np.sin(slope) * across * (zenith - sine * cosine))
+
+
+@njit(nogil=True, error_model="numpy")
+def _walk(  # type: ignore[no-untyped-def]
+    leaving, elevation, slope, aspect, cell, steps, out
+):
+    rows, columns = elevation.shape
+    total = np.empty(5)
+    for row in range(rows):
+        for column in range(columns):
+            total[:] = 0.0
+            parts = 0.0
+            for number in range(AZIMUTHS):
+                azimuth = 2.0 * np.pi * number / AZIMUTHS
+                north, east = np.cos(azimuth), np.sin(azimuth)
+                across = np.cos(azimuth - aspect[row, column])
+                highest = 0.0
+                hidden = 0.0
+                for step in steps:
+                    r = row - int(np.rint(north * step))
+                    c = column + int(np.rint(east * step))
+                    if r < 0 or r >= rows or c < 0 or c >= columns:
+                        break
+                    distance = np.hypot((row - r) * cell[0], (c - column) * cell[1])
+                    tangent = (elevation[r, c] - elevation[row, column]) / distance
+                    if tangent <= highest:
+                        continue
+                    highest = tangent
+                    level = _sky_part(0.0, slope[row, column], across)
+                    level -= _sky_part(tangent, slope[row, column], across)
+                    if level <= hidden:
+                        continue
+                    for band in range(5):
+                        total[band] += (level - hidden) * leaving[r, c, band]
+                    parts += level - hidden
+                    hidden = level
+            for band in range(5):
+                if parts > _LEAST_PART:
+                    out[row, column, band] = total[band] / parts
+                else:
+                    out[row, column, band] = leaving[row, column, band]
+
+
+def adjacent_radiance(
+    leaving: NDArray[np.float32],
+    elevation: NDArray[np.float32],
+    slope_deg: NDArray[np.float32],
+    aspect_deg: NDArray[np.float32],
+    *,
+    cell_size_m: tuple[float, float],
+) -> NDArray[np.float32]:
+    """Average what leaves the visible terrain around each pixel.
+
+    Parameters
+    ----------
+    leaving : ndarray (y, x, 5), float32, W m-2 sr-1 um-1
+        Radiance leaving the surface.
+    elevation : ndarray (y, x), float32, m
+        North up.
+    slope_deg, aspect_deg : ndarray (y, x), float32, deg
+        Aspect is downslope, clockwise from grid north.
+    cell_size_m : (float, float), m
+        Height and width of a pixel.
+
+    Returns
+    -------
+    ndarray (y, x, 5), float32, W m-2 sr-1 um-1
+        The pixel's own radiance where no terrain is visible.
+    """
+    out = np.empty_like(leaving)
+    _walk(
+        leaving,
+        elevation.astype(np.float64),
+        np.deg2rad(slope_deg, dtype=np.float64),
+        np.deg2rad(np.nan_to_num(aspect_deg), dtype=np.float64),
+        np.array(cell_size_m),
+        np.array(REACH_PIXELS),
+        out,
+    )
+    return out

@@ -1,0 +1,87 @@
+"""Land cover with spatial structure, and the emissivity it has.
+
+Each class has a smooth random field; where it prevails over the others, shifted by the region and
+by terrain (rock where it is steep, snow where it is high, water and towns where it is flat), the
+pixel is of that class. Inside a class the spectrum wanders between a dozen mixtures of the prior,
+and neighbours mix at the borders.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from aktes_xr.simulate.emissivity import CLASS_NAMES, Split, load_prior
+from aktes_xr.simulate.relief import fractal_noise
+
+Cover = Literal["temperate", "arid", "alpine"]
+
+# How a region favours classes, in the order of CLASS_NAMES, in standard deviations of the fields.
+REGIONS: Final[dict[str, tuple[float, ...]]] = {
+    "temperate": (1.3, 0.3, -2.5, -1.6, -0.6, -9.0, -1.0),
+    "arid": (-1.0, 1.1, 0.4, 0.5, -2.2, -9.0, -2.0),
+    "alpine": (0.9, -0.3, -3.0, 0.0, -1.0, -1.0, -2.0),
+}
+PATCH_M: Final = 4_000.0
+SNOW_LINE_M: Final = 2_900.0
+TREE_LINE_M: Final = 2_000.0
+MIXTURES: Final = 12
+_PIXEL_SCATTER: Final = 0.03
+
+
+def land_cover(
+    elevation: NDArray[np.float32],
+    slope_deg: NDArray[np.float32],
+    rng: np.random.Generator,
+    *,
+    cover: Cover,
+    cell_size_m: float,
+) -> NDArray[np.int8]:
+    """Draw surface classes (y, x), int8: indices into ``CLASS_NAMES``."""
+    steep = np.nan_to_num(slope_deg)
+    terrain = {
+        "vegetation": -np.clip((elevation - TREE_LINE_M) / 300.0, 0.0, 4.0),
+        "sand": -0.08 * steep,
+        "rock": np.clip(0.06 * (steep - 25.0), -1.0, 2.0),
+        "water": 1.0 - 0.8 * steep,
+        "snow_ice": np.clip((elevation - SNOW_LINE_M) / 200.0, -4.0, 4.0)
+        - 0.1 * np.clip(steep - 45.0, 0.0, None),
+        "manmade": -0.15 * steep,
+    }
+    best = np.full(elevation.shape, -np.inf)
+    classes = np.zeros(elevation.shape, dtype=np.int8)
+    for number, name in enumerate(CLASS_NAMES):
+        score = REGIONS[cover][number] + fractal_noise(elevation.shape, PATCH_M / cell_size_m, rng)
+        score = score + terrain.get(name, 0.0)
+        classes[score > best] = number
+        best = np.maximum(best, score)
+    return classes
+
+
+def emissivity_map(
+    classes: NDArray[np.int8],
+    rng: np.random.Generator,
+    *,
+    split: Split,
+    cell_size_m: float,
+) -> NDArray[np.float32]:
+    """Give a map of classes its emissivity (y, x, 5), float32."""
+    prior = load_prior()
+    emissivity = np.empty((*classes.shape, 5), dtype=np.float32)
+    field = fractal_noise(classes.shape, PATCH_M / 2 / cell_size_m, rng)
+    place = np.clip((field + 2.5) / 5.0, 0.0, 0.999) * (MIXTURES - 1)
+    lower = place.astype(np.intp)
+    share = (place - lower).astype(np.float32)[..., np.newaxis]
+    for number, surface in enumerate(prior.classes):
+        here = classes == number
+        if not here.any():
+            continue
+        spectra = prior.draw(rng, surface, MIXTURES, split=split)
+        below, above = spectra[lower[here]], spectra[lower[here] + 1]
+        emissivity[here] = below + share[here] * (above - below)
+    emissivity = uniform_filter(emissivity, size=(3, 3, 1), mode="nearest")
+    scatter = np.exp(_PIXEL_SCATTER * rng.standard_normal(emissivity.shape, dtype=np.float32))
+    return np.asarray(1 - (1 - emissivity) * scatter, dtype=np.float32)

@@ -87,6 +87,19 @@ def test_ninety_metres_picks_the_pixel_that_holds_each_centre(
     np.testing.assert_array_equal(ds["tir"].to_numpy()[0], nearest(dn, ds))
 
 
+def test_pixels_of_the_size_asked_for_are_kept(tmp_path: Path) -> None:
+    affine = transform((ORIGIN[0] + 17.0, ORIGIN[1] + 5.0), (90.0, 90.0))
+    item = write_granule(tmp_path, affine=affine)
+    np.testing.assert_array_equal(open_stac(item)["tir"].to_numpy()[0], numbers())
+    below = transform((affine.c, affine.f - 9 * 90.0), (90.0, 90.0))
+    second = write_granule(tmp_path, item_id="b", affine=below, dn=numbers(seed=1))
+    both = open_stac([item, second])
+    assert both.sizes == {"time": 2, "band": 5, "y": 79, "x": 90}
+    np.testing.assert_array_equal(both["tir"].to_numpy()[1, :, 9:], numbers(seed=1))
+    shifted = write_granule(tmp_path, item_id="s", affine=transform(pixel=(90.0, 90.0)))
+    np.testing.assert_array_equal((open_stac([item, shifted])["x"] - 45.0) % 90.0, 0.0)
+
+
 def test_metadata(tmp_path: Path) -> None:
     ds = open_stac(write_granule(tmp_path))
     info = cube.check(ds, require=set(cube.COORDINATES))
@@ -340,6 +353,10 @@ def test_the_graph_is_small(tmp_path: Path) -> None:
     assert blocks == 9 * 12
     assert len(graph) <= blocks + 2
     assert len(pickle.dumps(graph)) < 6000
+    copy = pickle.loads(pickle.dumps(graph))
+    (key,) = [key for key in copy if key == (ds["tir"].data.name, 0, 0, 3, 4)]
+    block = dask.get(copy, key)
+    np.testing.assert_array_equal(block, ds["tir"].data.blocks[0, 0, 3, 4].compute())
     again = open_stac(item, chunks=8)
     assert again["tir"].data.name == ds["tir"].data.name
 
@@ -516,6 +533,27 @@ def test_elevation_as_an_array_on_the_grid(tmp_path: Path) -> None:
     ds = open_stac(item, dem=write_dem(tmp_path / "dem.tif"))
     again = open_stac(item, dem=ds["elevation"])
     xr.testing.assert_equal(again["elevation"].load(), ds["elevation"].load())
+
+
+def test_elevation_as_an_array_on_another_grid(tmp_path: Path) -> None:
+    path = write_dem(tmp_path / "dem.tif")
+    item = write_granule(tmp_path)
+    with rasterio.open(path) as file:
+        fine = xr.DataArray(
+            np.where(file.read(1) == -9999.0, np.nan, file.read(1)),
+            dims=("y", "x"),
+            coords={
+                "y": file.transform.f + file.transform.e * (np.arange(file.height) + 0.5),
+                "x": file.transform.c + file.transform.a * (np.arange(file.width) + 0.5),
+            },
+        ).rio.write_crs(file.crs)
+    from_path = open_stac(item, resolution=None, dem=path)["elevation"]
+    for dem in (fine, fine.expand_dims("band"), fine.to_dataset(name="elevation")):
+        with dask.config.set(scheduler=refuse):
+            ds = open_stac(item, resolution=None, dem=dem)
+        assert ds["elevation"].chunks == (ds["tir"].chunks[2], ds["tir"].chunks[3])
+        np.testing.assert_allclose(ds["elevation"], from_path, rtol=1e-5)
+        cube.check(ds)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from aktes_xr.stac.signing import Modifier, bare_href, granule_name, redact, sig
 
 logger = logging.getLogger(__name__)
 
-ElevationSource: TypeAlias = str | Path | xr.DataArray | ItemsLike
+ElevationSource: TypeAlias = str | Path | xr.DataArray | xr.Dataset | ItemsLike
 
 # Where the height is in the items of the DEM collections that `catalogs/dem.yaml` lists.
 _ASSET_NAMES = ("data", "elevation", "dem", "DEM")
@@ -48,8 +48,8 @@ def open_elevation(
 
     Parameters
     ----------
-    source : DataArray (y, x), m; path or address of a raster; or STAC items of a DEM collection
-        (tiles side by side; a pixel that two tiles share gets the mean of both)
+    source : DataArray (y, x), m, or a Dataset with ``elevation``; path or address of a raster; or
+        STAC items of a DEM collection (tiles side by side; a pixel that two tiles share gets the mean of both)
     like : Dataset on ``grid``
     grid : Grid of the cube
     chunks : of the result along y and x
@@ -67,6 +67,8 @@ def open_elevation(
     ReadError
         A raster could not be opened; its header is read at once, its pixels later.
     """
+    if isinstance(source, xr.Dataset) and "elevation" in source:
+        source = source["elevation"]
     if isinstance(source, xr.DataArray):
         return _from_array(source, like, chunks)
     if isinstance(source, str | Path) and not str(source).lower().endswith((".json", ".geojson")):
@@ -98,6 +100,9 @@ def open_elevation(
 def _from_array(
     elevation: xr.DataArray, like: xr.Dataset, chunks: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> xr.DataArray:
+    if elevation.ndim == 3 and elevation.shape[0] == 1:
+        # As rioxarray.open_rasterio returns a raster of one band.
+        elevation = elevation.isel({elevation.dims[0]: 0}, drop=True)
     try:
         check_grid(elevation, like, name="dem=")
     except GridError as error:
@@ -105,6 +110,9 @@ def _from_array(
         elevation = terrain.aggregate_elevation(elevation, like)["elevation"]
     else:
         elevation = elevation.assign_coords(y=like["y"], x=like["x"])
+    nodata = elevation.rio.nodata
+    if nodata is not None and np.isfinite(nodata):
+        elevation = elevation.where(elevation != nodata)
     elevation = elevation.reset_coords(drop=True).transpose("y", "x").astype(np.float32)
     if elevation.chunks is None:
         return elevation

@@ -66,9 +66,10 @@ def open_stac(
     """Open ASTER Level-1T items as a lazy cube.
 
     Pixels are picked by nearest neighbour, digital numbers stay uint16 and fill stays 0. The
-    files' own pixels are not exactly 90 m (89.9034 m by 89.8908 m, say), so on the default 90 m
+    archive's pixels are not exactly 90 m (89.9034 m by 89.8908 m, say), so on the default 90 m
     grid one row in about a thousand is left out, the same for all bands. ``resolution=None`` keeps
-    a granule's own pixels: the cube is then what the file holds, number for number.
+    a granule's own pixels: the cube is then what the file holds, number for number. So it is where
+    all items have pixels of the very size asked for, on common edges.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def open_stac(
     bbox : (west, south, east, north), degrees; the grid covers it
     like : Dataset or DataArray whose x, y and CRS the cube takes; excludes bbox, crs, resolution
     crs : projected CRS in metres; None takes the items', which must then agree
-    resolution : m, edges on its multiples; None takes the items' own pixels
+    resolution : m, edges on its multiples or the items' own; None takes the items' own pixels
     chunks : ``"auto"`` (a date whole, or squares that let six float copies fit into Dask's
         ``array.chunk-size``), pixels per side, (y, x), or a mapping of time, y, x.
         All five bands are always in one chunk.
@@ -187,6 +188,8 @@ def _choose_grid(
                 f"but crs is EPSG:{epsg}: give a resolution, or leave out crs="
             )
         return native_grid([granule.grid for granule in granules], bounds=box)
+    if _already_on(granules, epsg, resolution):
+        return native_grid([granule.grid for granule in granules], bounds=box)
     if box is None:
         boxes = [_bounds(granule, epsg) for granule in granules]
         box = (
@@ -196,6 +199,18 @@ def _choose_grid(
             max(b[3] for b in boxes),
         )
     return covering_grid(box, epsg=epsg, resolution=resolution)
+
+
+def _already_on(granules: Sequence[Granule], epsg: int, resolution: float) -> bool:
+    """Return whether the items' pixels are of this size and share their edges."""
+    first = granules[0].grid
+    for grid in (granule.grid for granule in granules):
+        offsets = [(a - b) / resolution for a, b in zip(grid.origin, first.origin, strict=True)]
+        if grid.epsg != epsg or any(abs(size / resolution - 1) > 1e-6 for size in grid.pixel):
+            return False
+        if any(abs(offset - round(offset)) > 1e-3 for offset in offsets):
+            return False
+    return True
 
 
 def _bounds(granule: Granule, epsg: int) -> Bounds:

@@ -55,7 +55,7 @@ class SampleRecipe:
     protocol : {"G", "P"}
         Unseen atmospheres and surfaces, or the published protocol (see the module).
     terrain : bool
-        Also draw terrain: sky view, illumination, neighbours (see `aktes_xr.simulate.terrain_samples`).
+        Also draw terrain (`aktes_xr.simulate.terrain_samples`): sky view, illumination, neighbours.
     nedt_range_k : (float, float), K at 300 K
         Noise of each band, drawn per sample.
     water_vapor_error : (float, float), 1

@@ -71,6 +71,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSO
 Shape = Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Pixels of 90 m.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
+ResultArgument = Annotated[
+    Path, typer.Argument(exists=True, help="Zarr store that 'aktes retrieve' wrote.")
+]
 BundleOption = Annotated[
     str, typer.Option(help="Model bundle: 'default', a directory, a zip or an fsspec URL.")
 ]
@@ -235,7 +238,9 @@ def retrieve_command(
 
 @app.command("terrain")
 def terrain_command(
-    dem: Annotated[Path, typer.Argument(help="Elevation model, m, in a projected CRS.")],
+    dem: Annotated[
+        Path, typer.Argument(exists=True, help="Elevation model, m, in a projected CRS.")
+    ],
     out: Annotated[Path, typer.Option(help="Zarr store to write.")],
     azimuths: Annotated[int, typer.Option(min=4, help="Directions of the horizon search.")] = 32,
     radius: Annotated[float, typer.Option(min=0.0, help="Reach of the search, m.")] = 10_000.0,
@@ -282,6 +287,52 @@ def distil(
 
     written = distil_student(load_recipe(recipe), out, bundle=bundle, progress=stderr().print)
     answer({"bundle": str(written)}, as_json)
+
+
+@app.command()
+def validate(
+    result: ResultArgument,
+    truth: Annotated[
+        Path,
+        typer.Argument(exists=True, help="Zarr store, or raster of temperature such as AST_08."),
+    ],
+    scale: Annotated[
+        float, typer.Option(help="Kelvin per unit of a raster: 0.1 for AST_08.")
+    ] = 1.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score a result against a truth: the simulation's, a standard product, or a map."""
+    from dataclasses import asdict
+
+    from aktes_xr.store import open_result
+    from aktes_xr.validation import COLUMNS, cells, open_truth
+    from aktes_xr.validation import validate as score_against
+
+    opened = open_result(result)
+    score = score_against(opened, open_truth(truth, opened, scale=scale), name=result.name)
+    if as_json:
+        print_json(asdict(score))
+        return
+    for name, value in zip(COLUMNS[1:], cells(score)[1:], strict=True):
+        stdout().print(f"{name:<15} {value}", highlight=False)
+
+
+@app.command("report")
+def report_command(
+    result: ResultArgument,
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("report.html"),
+    truth: Annotated[Path | None, typer.Option(help="Zarr store to draw beside it.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write one self-contained HTML page with a map of each date and its provenance."""
+    from aktes_xr.report import store_page, write_page
+    from aktes_xr.store import open_result
+    from aktes_xr.validation import open_truth
+
+    opened = open_result(result)
+    true = None if truth is None else open_truth(truth, opened)
+    write_page(out, store_page(opened, truth=true))
+    answer({"page": str(out)}, as_json)
 
 
 @app.command()

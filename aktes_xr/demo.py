@@ -12,7 +12,6 @@ from dask.base import compute
 
 from aktes_xr import report
 from aktes_xr.jobs import with_ancillaries
-from aktes_xr.learn.metrics import scores
 from aktes_xr.progress import watch
 from aktes_xr.retrieval_block import METHODS, Method
 from aktes_xr.retrieval_fields import terrain_of
@@ -20,23 +19,17 @@ from aktes_xr.retrieve import retrieve
 from aktes_xr.simulate import write_scene
 from aktes_xr.stac import open_stac
 from aktes_xr.store import write_result
+from aktes_xr.terrain.complexity import CLASSES
+from aktes_xr.validation import COLUMNS, ValidationScore, cells, validate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["DemoSettings", "MethodScore", "SceneOutcome", "print_demo", "run_demo"]
+__all__ = ["DemoSettings", "SceneOutcome", "print_demo", "run_demo"]
 
 _SHIPPED_METHOD: Method = "fusion"
-_COLUMNS = (
-    "method",
-    "MAE (K)",
-    "bias (K)",
-    "RMSE (K)",
-    "PCC",
-    "inside 68 %",
-    "inside 95 %",
-    "emissivity MAE",
-)
+# A class of fewer pixels than this share of the scene says nothing about a method.
+_SMALLEST_SHARE = 0.001
 _SCORED = ("surface_temperature", "surface_temperature_uncertainty", "emissivity")
 
 
@@ -50,26 +43,16 @@ class DemoSettings:
 
 
 @dataclass(frozen=True)
-class MethodScore:
-    """How far one method is from the truth; coverages are None where it states no uncertainty."""
-
-    method: str
-    pixels: int
-    mae_k: float
-    bias_k: float
-    rmse_k: float
-    pcc: float
-    inside_68: float | None
-    inside_95: float | None
-    emissivity_mae: float
-
-
-@dataclass(frozen=True)
 class SceneOutcome:
-    """One scene of the demo: its errors per method and what was written."""
+    """One scene of the demo: errors per method, overall and by terrain class, and what was written.
+
+    ``mae_by_class`` holds, for each method, the mean absolute error (K) in each terrain class that
+    covers at least a thousandth of the scene.
+    """
 
     terrain: str
-    scores: tuple[MethodScore, ...]
+    scores: tuple[ValidationScore, ...]
+    mae_by_class: dict[str, dict[str, float]]
     store: str
     picture: str
     page: str
@@ -108,19 +91,20 @@ def print_demo(outcomes: Sequence[SceneOutcome], console: Console) -> None:
     from rich.table import Table
 
     for outcome in outcomes:
-        title = f"{outcome.terrain}: retrieved against true surface temperature"
-        grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-        for number, column in enumerate(_COLUMNS):
-            grid.add_column(column, justify="left" if number == 0 else "right")
-        for score in outcome.scores:
-            grid.add_row(*_cells(score))
-        console.print(grid)
+        for title, (columns, rows) in _tables(outcome).items():
+            grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+            for number, column in enumerate(columns):
+                grid.add_column(column, justify="left" if number == 0 else "right")
+            for row in rows:
+                grid.add_row(*row)
+            console.print(grid)
         for what, where in (
             ("store", outcome.store),
             ("map", outcome.picture),
             ("report", outcome.page),
         ):
             console.print(f"  {what:<7}{where}", markup=False, highlight=False)
+        console.print()
 
 
 def _run_scene(
@@ -140,20 +124,31 @@ def _run_scene(
     with watch(f"{terrain}: compare {len(METHODS)} methods", console):
         wanted = {name: ds[[v for v in _SCORED if v in ds]] for name, ds in results.items()}
         (found,) = compute(wanted)  # type: ignore[no-untyped-call]
-    rows = tuple(_score(method, result, truth) for method, result in found.items())
-    picture, page = folder / "quicklook.png", folder / "report.html"
-    result = _open_zarr(store)
-    title = f"Simulated ASTER granule over {terrain} terrain, {_SHIPPED_METHOD} of the networks"
+    outcome = SceneOutcome(
+        terrain=terrain,
+        scores=tuple(validate(ds, truth, name=method) for method, ds in found.items()),
+        mae_by_class=_mae_by_class(found, truth, indices),
+        store=str(store),
+        picture=str(folder / "quicklook.png"),
+        page=str(folder / "report.html"),
+    )
+    _illustrate(outcome, truth)
+    return outcome
+
+
+def _illustrate(outcome: SceneOutcome, truth: xr.Dataset) -> None:
+    """Draw the map and write the page of a scene."""
+    result = _open_zarr(Path(outcome.store))
+    title = f"Simulated ASTER granule over {outcome.terrain} terrain ({_SHIPPED_METHOD})"
     figure = report.quicklook(result, truth, title=title)
-    figure.savefig(picture, dpi=120)
+    figure.savefig(outcome.picture, dpi=120)
     text = report.page(
         title,
-        tables={"Errors against the simulated truth": (_COLUMNS, [_cells(row) for row in rows])},
+        tables=_tables(outcome),
         figures={"Temperature, its error, and what it depends on": figure},
-        provenance=_provenance(result.attrs),
+        provenance=report.provenance(result),
     )
-    report.write_page(page, text)
-    return SceneOutcome(terrain, rows, str(store), str(picture), str(page))
+    report.write_page(outcome.page, text)
 
 
 def _open_zarr(path: Path) -> xr.Dataset:
@@ -161,42 +156,33 @@ def _open_zarr(path: Path) -> xr.Dataset:
     return ds
 
 
-def _score(method: str, result: xr.Dataset, truth: xr.Dataset) -> MethodScore:
-    sigma = result.get("surface_temperature_uncertainty")
-    if sigma is not None and not bool(sigma.notnull().any()):
-        sigma = None
-    temperature = scores(result["surface_temperature"], truth["surface_temperature"], sigma=sigma)
-    emissivity = scores(result["emissivity"], truth["emissivity"])
-    return MethodScore(
-        method=method,
-        pixels=temperature.n,
-        mae_k=temperature.mae,
-        bias_k=temperature.bias,
-        rmse_k=temperature.rmse,
-        pcc=temperature.pcc,
-        inside_68=temperature.coverage68 if sigma is not None else None,
-        inside_95=temperature.coverage95 if sigma is not None else None,
-        emissivity_mae=emissivity.mae,
-    )
-
-
-def _cells(score: MethodScore) -> list[str]:
-    inside = [
-        "none stated" if share is None else f"{100 * share:.0f} %"
-        for share in (score.inside_68, score.inside_95)
-    ]
-    return [
-        score.method,
-        f"{score.mae_k:.2f}",
-        f"{score.bias_k:+.2f}",
-        f"{score.rmse_k:.2f}",
-        f"{score.pcc:.4f}",
-        *inside,
-        f"{score.emissivity_mae:.4f}",
-    ]
-
-
-def _provenance(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+def _mae_by_class(
+    results: Mapping[Method, xr.Dataset], truth: xr.Dataset, indices: xr.Dataset
+) -> dict[str, dict[str, float]]:
+    shares = {
+        number: float((indices["terrain_class"] == number).mean()) for number in range(len(CLASSES))
+    }
     return {
-        str(name): value for name, value in attrs.items() if isinstance(value, str | int | float)
+        method: {
+            CLASSES[number]: validate(result, truth, where=indices["terrain_class"] == number).mae_k
+            for number, share in shares.items()
+            if share >= _SMALLEST_SHARE
+        }
+        for method, result in results.items()
+    }
+
+
+def _tables(outcome: SceneOutcome) -> dict[str, tuple[Sequence[str], list[Sequence[str]]]]:
+    """Both tables of a scene, by caption."""
+    classes = list(next(iter(outcome.mae_by_class.values())))
+    by_class = [
+        (method, *(f"{mae:.2f}" for mae in row.values()))
+        for method, row in outcome.mae_by_class.items()
+    ]
+    return {
+        f"{outcome.terrain}: retrieved against true surface temperature": (
+            COLUMNS,
+            [cells(score) for score in outcome.scores],
+        ),
+        f"{outcome.terrain}: MAE (K) by terrain class": (("", *classes), [*by_class]),
     }

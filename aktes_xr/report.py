@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["page", "quicklook", "write_page"]
+__all__ = ["page", "provenance", "quicklook", "store_page", "write_page"]
 
 # More than this along an axis and a panel of the figure cannot show it.
 _PANEL_PIXELS = 900
@@ -140,6 +140,44 @@ def page(
     body = "\n".join(parts)
     head = f"<meta charset='utf-8'><title>{html.escape(title)}</title><style>{_STYLE}</style>"
     return f"<!doctype html>\n<html lang='en'><head>{head}</head>\n<body>\n{body}\n</body></html>\n"
+
+
+def store_page(result: xr.Dataset, *, truth: xr.Dataset | None = None) -> str:
+    """Return the page of a result: a map of each date, a table of its quality, its provenance.
+
+    Parameters
+    ----------
+    result : Dataset
+        What `aktes_xr.open_result` returns.
+    truth : Dataset, optional
+        Drawn beside it; see `quicklook`.
+
+    Returns
+    -------
+    str
+        The page.
+    """
+    dates = [_date_title(result, time) for time in range(result.sizes["time"])]
+    valid = result["surface_temperature"].notnull().mean(("y", "x")).values
+    mean = result["surface_temperature"].mean(("y", "x")).values
+    rows = [
+        (date.partition(", ")[2], f"{100 * share:.1f} %", float(kelvin))
+        for date, share, kelvin in zip(dates, valid, mean, strict=True)
+    ]
+    return page(
+        "Land-surface temperature",
+        tables={"Dates": (("date", "pixels with a temperature", "mean temperature (K)"), rows)},
+        figures={date: quicklook(result, truth, time=number) for number, date in enumerate(dates)},
+        provenance=provenance(result),
+    )
+
+
+def provenance(result: xr.Dataset) -> dict[str, str]:
+    """Return what a result's attributes say of its origin, as name and text."""
+    return {
+        str(name): ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        for name, value in result.attrs.items()
+    }
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> None:

@@ -27,7 +27,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"baselines", "simulate", "models"}),
     frozenset({"learn", "quality", "retrieve", "neighbourhood", "physical_block", *PARTS}),
     frozenset({"stac", "store"}),
-    frozenset({"jobs", "report"}),
+    frozenset({"jobs", "report", "validation"}),
     frozenset({"accessor", "cli", "console", "bench", "demo", "progress"}),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -1,0 +1,207 @@
+"""One retrieval from items to store: by function and by command, complete and in part."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from granules import numbers, write_granule, write_item
+from random_bundle import random_bundle
+from typer.testing import CliRunner
+
+import aktes_xr
+from aktes_xr import jobs
+from aktes_xr.cli import app
+from aktes_xr.errors import DependencyError, InputError, MissingVariableError, ReadError
+
+FIRST, SECOND = "AST_L1T_00301062001031139_1", "AST_L1T_00301222001031139_2"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("bundle") / "random"
+    random_bundle(path)
+    return str(path)
+
+
+def granule(folder: Path, name: str = FIRST, *, day: int = 6) -> Path:
+    # Bright enough for the networks' inputs to be temperatures of the ground.
+    dn = np.where(numbers() == 0, 0, 1500 + numbers() // 8).astype(np.uint16)
+    time = f"2001-01-{day:02d}T03:11:39.833000Z"
+    item = write_granule(folder, dn=dn, item_id=name, time=time)
+    return write_item(folder / f"{name}.json", item)
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_command_writes_what_the_functions_give(tmp_path: Path, bundle: str) -> None:
+    item, store = granule(tmp_path), tmp_path / "out.zarr"
+    done = run(
+        "retrieve",
+        str(item),
+        "--out",
+        str(store),
+        "--method",
+        "teacher",
+        "--bundle",
+        bundle,
+        "--json",
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["complete"] is True
+    assert found["store"] == str(store)
+    assert [d["item_id"] for d in found["dates"]] == [FIRST]
+    assert 0.5 < found["dates"][0]["valid_share"] < 1.0
+    expected = aktes_xr.open_stac(item).aktes.retrieve(method="teacher", bundle=bundle).compute()
+    written = aktes_xr.open_result(store)
+    np.testing.assert_array_equal(written["surface_temperature"], expected["surface_temperature"])
+    share = float(expected["surface_temperature"].notnull().mean())
+    assert found["dates"][0]["valid_share"] == pytest.approx(share, abs=1e-4)
+
+
+def test_progress_and_answer_do_not_mix(tmp_path: Path, bundle: str) -> None:
+    store = str(tmp_path / "out.zarr")
+    done = run("retrieve", str(granule(tmp_path)), "--out", store, "--bundle", bundle)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"store: {store}\n"
+    assert done.stderr.startswith("retrieve: done in ")
+
+
+def test_an_existing_store_is_kept_unless_told_otherwise(tmp_path: Path, bundle: str) -> None:
+    arguments = ("retrieve", str(granule(tmp_path)), "--out", str(tmp_path / "o.zarr"))
+    arguments += ("--bundle", bundle)
+    assert run(*arguments).exit_code == 0
+    again = run(*arguments)
+    assert again.exit_code == 2
+    assert "error [store.exists]: o.zarr exists" in again.stderr
+    assert run(*arguments, "--overwrite").exit_code == 0
+
+
+def test_an_item_without_thermal_bands_is_code_3_and_named(tmp_path: Path, bundle: str) -> None:
+    good = granule(tmp_path)
+    plain = json.loads(good.read_text())
+    plain["id"] = "no-tir"
+    del plain["assets"]["TIR"]
+    bad = write_item(tmp_path / "bad.json", plain)
+    store = tmp_path / "o.zarr"
+    done = run("retrieve", str(good), str(bad), "--out", str(store), "--bundle", bundle, "--json")
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["complete"] is False
+    assert "left out no-tir: " in done.stderr
+    assert aktes_xr.open_result(store).sizes["time"] == 1
+
+
+def test_an_unreadable_file_stops_or_is_left_out_as_told(tmp_path: Path, bundle: str) -> None:
+    items = [granule(tmp_path), granule(tmp_path, SECOND, day=22)]
+    broken = next(tmp_path.glob(f"{SECOND}*.tif"))
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    store = tmp_path / "o.zarr"
+    arguments = ("retrieve", *map(str, items), "--out", str(store), "--bundle", bundle)
+    stopped = run(*arguments)
+    assert stopped.exit_code == 4
+    assert "error [stac.read]: " in stopped.stderr
+    assert str(tmp_path) not in stopped.stderr
+    assert not store.exists()
+    partial = run(*arguments, "--skip-unreadable")
+    assert partial.exit_code == 3, partial.output
+    assert f"no temperature anywhere: {SECOND} (2001-01-22T03:11:39)" in partial.stderr
+
+
+def test_search_names_the_period_and_the_area(tmp_path: Path) -> None:
+    catalogue = tmp_path / "items.json"
+    items = [
+        json.loads(granule(tmp_path, n, day=d).read_text()) for n, d in ((FIRST, 6), (SECOND, 22))
+    ]
+    catalogue.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+    request = jobs.Request(
+        source=str(catalogue), bbox=(114.85, 15.76, 114.87, 15.78), datetime="2001-01-22"
+    )
+    ds = jobs.open_request(request)
+    assert ds["item_id"].values.tolist() == [SECOND]
+    assert ds.sizes["x"] < 60
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (jobs.Request(), "found neither"),
+        (jobs.Request(items=("a.json",), source="aws"), "found both"),
+        (jobs.Request(source="planetary_computer"), "needs bbox"),
+        (jobs.Request(items=("a.json",), dem="nasadem"), "needs bbox"),
+    ],
+)
+def test_requests_that_do_not_say_enough(request_: jobs.Request, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        jobs.open_request(request_)
+
+
+def test_a_source_that_signs_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "planetary_computer", None)
+    request = jobs.Request(source="planetary_computer", bbox=(7.0, 45.5, 8.5, 46.5))
+    with pytest.raises(DependencyError, match="pip install planetary-computer"):
+        jobs.open_request(request)
+
+
+def test_the_sources_own_signing_function_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sign(link: Any) -> Any:
+        return link
+
+    seen: dict[str, Any] = {}
+
+    def searched(source: str, **options: Any) -> list[Any]:
+        seen.update(options, source=source)
+        raise ReadError("far enough")
+
+    monkeypatch.setitem(sys.modules, "planetary_computer", SimpleNamespace(sign=sign))
+    monkeypatch.setattr("aktes_xr.jobs.retrieval.search", searched)
+    box = (7.0, 45.5, 8.5, 46.5)
+    request = jobs.Request(source="planetary_computer", bbox=box, datetime="2004-07")
+    with pytest.raises(ReadError):
+        jobs.open_request(request)
+    assert seen == {
+        "source": "planetary_computer",
+        "bbox": box,
+        "datetime": "2004-07",
+        "modifier": sign,
+    }
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_ancillaries_come_from_the_nearest_time(tmp_path: Path, suffix: str) -> None:
+    cube = aktes_xr.open_stac([granule(tmp_path), granule(tmp_path, SECOND, day=22)])
+    times = np.array(["2001-01-06T00", "2001-01-06T03", "2001-01-22T04"], "M8[ns]")
+    ancillary = xr.Dataset(
+        {
+            "water_vapor": ("time", [9.0, 21.5, 30.0], {"units": "kg m-2"}),
+            "water_vapor_error": ((), 2.0, {"units": "kg m-2"}),
+            "wind": ("time", [1.0, 2.0, 3.0]),
+        },
+        coords={"time": times},
+    )
+    path = tmp_path / f"ancillary{suffix}"
+    if suffix == ".nc":
+        ancillary.to_netcdf(path, engine="h5netcdf")
+    else:
+        ancillary.to_zarr(path, consolidated=False)
+    found = jobs.with_ancillaries(cube, str(path))
+    assert found["water_vapor"].values.tolist() == [21.5, 30.0]
+    assert float(found["water_vapor_error"]) == 2.0
+    assert "wind" not in found
+    assert "water_vapor" not in cube
+    aktes_xr.cube.check(found)
+
+
+def test_a_file_without_ancillaries_is_refused(tmp_path: Path) -> None:
+    xr.Dataset({"wind": ("time", [1.0])}).to_zarr(tmp_path / "a.zarr", consolidated=False)
+    with pytest.raises(MissingVariableError, match=r"no ancillary variable \(found: \['wind'\]\)"):
+        jobs.with_ancillaries(aktes_xr.open_stac(granule(tmp_path)), str(tmp_path / "a.zarr"))

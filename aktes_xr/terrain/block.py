@@ -275,6 +275,62 @@ def indices_array(
     return dict(zip(INDICES, block_indices(elevation, settings), strict=True))
 
 
+def slope_aspect_array(
+    elevation: NDArray[np.floating], cell_size_m: tuple[float, float]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Slope and aspect alone, of an array in memory; the same bits as `indices_array` gives.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns) float32 or float64, m
+        NaN where there is none; at least 3 x 3.
+    cell_size_m : tuple of float
+        As for `indices_array`.
+
+    Returns
+    -------
+    tuple of ndarray (rows, columns) float32, degree
+    """
+    check_shape(elevation.shape)
+    settings = TerrainSettings(cell_size_m)
+    rows, columns = elevation.shape
+    out = np.empty((2, rows, columns), np.float32)
+    kernels.horn_gradient(elevation, (0, rows, 0, columns), settings.cell_size_m, out)
+    kernels.finish_gradient(out[0], out[1])
+    return out[0], out[1]
+
+
+def local_indices_array(
+    elevation: NDArray[np.floating], cell_size_m: tuple[float, float]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the seven 3 x 3 indices alone, of an array in memory, as `indices_array` does."""
+    check_shape(elevation.shape)
+    settings = TerrainSettings(cell_size_m)
+    rows, columns = elevation.shape
+    out = np.empty((7, rows, columns), np.float32)
+    kernels.local_indices(elevation, (0, rows, 0, columns), settings.cell_size_m, out)
+    kernels.finish_gradient(out[0], out[1])
+    return dict(zip(INDICES, out, strict=False))
+
+
+def sky_view_array(
+    elevation: NDArray[np.floating],
+    cell_size_m: tuple[float, float],
+    *,
+    azimuths: int = 32,
+    radius_m: float = 10_000.0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the two sky-view factors alone, of an array in memory, as `indices_array` does."""
+    check_shape(elevation.shape)
+    settings = TerrainSettings(cell_size_m, azimuths, radius_m)
+    rows, columns = elevation.shape
+    core = (0, rows, 0, columns)
+    out = np.zeros((len(INDICES), rows, columns), np.float32)
+    kernels.horn_gradient(elevation, core, settings.cell_size_m, out[:2])
+    _sky_view(elevation, settings, (core, (0, 0)), out)
+    return out[9], out[10]
+
+
 def check_shape(shape: tuple[int, ...]) -> None:
     """Raise `TerrainError` unless a slope can be computed."""
     if len(shape) != 2 or min(shape) < 3:

@@ -256,7 +256,7 @@ def far_horizon(
         Horizon's tangent, >= 0.
     """
     forward, shear, step_m, steps = line
-    rows, columns = elevation.shape
+    columns = elevation.shape[1]
     first_row, end_row, first_column, end_column = core
     out[:, :] = 0.0
     if steps <= NEAR_STEPS:
@@ -559,7 +559,7 @@ def add_sky_view(
             for i in range(plane.size):
                 plane[i] = gradient[0, i] * east + gradient[1, i] * north
             _near_row(elevation, place, taps, plane, tile[k])
-            _add_row(tile[k], plane, weight, sums[:, row], carry[row])
+            _add_row(tile[k], plane, weight, (sums[0, row], sums[1, row], carry[row]))
 
 
 @njit(nogil=True, error_model="numpy")
@@ -567,10 +567,9 @@ def _add_row(
     tangent: NDArray[np.float64],
     plane: NDArray[np.float64],
     weight: float,
-    sums: NDArray[np.float32],
-    carry: NDArray[np.float32],
+    sums: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
 ) -> None:
-    weighted, uniform = sums[0], sums[1]
+    weighted, uniform, carry = sums
     for i in range(tangent.size):
         q = plane[i]
         m = tangent[i]

@@ -208,6 +208,32 @@ def local_indices(
 
 
 @njit(nogil=True, error_model="numpy")
+def horn_gradient(
+    elevation: NDArray[Float],
+    core: tuple[int, int, int, int],
+    cell_size_m: tuple[float, float],
+    out: NDArray[np.float32],
+) -> None:
+    """Fill Horn's gradient east and north (2, rows, columns) alone, as `local_indices` does."""
+    first_row, end_row, first_column, end_column = core
+    width = end_column - first_column
+    scale_east = 0.125 / cell_size_m[1]
+    scale_north = 0.125 / cell_size_m[0]
+    z = np.empty((3, width + 2))
+    gradient, normal = np.empty((2, width)), np.empty((3, width))
+    for k in range(2):
+        extended_row(elevation, first_row - 1 + k, first_column - 1, z[k])
+    for row in range(end_row - first_row):
+        south = z[(row + 2) % 3]
+        extended_row(elevation, first_row + row + 1, first_column - 1, south)
+        north, here = z[row % 3], z[(row + 1) % 3]
+        _gradient_row(north, here, south, scale_east, scale_north, gradient, normal)
+        for i in range(width):
+            out[GRADIENT_EAST, row, i] = gradient[0, i]
+            out[GRADIENT_NORTH, row, i] = gradient[1, i]
+
+
+@njit(nogil=True, error_model="numpy")
 def finish_gradient(first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
     """Turn gradient east and north (m m-1) into slope and aspect (degrees) in place.
 

@@ -23,16 +23,8 @@ _LEAST_PART: Final = 1e-6
 
 
 @njit(nogil=True, error_model="numpy")
-def _sky_part(tangent: float, slope: float, across: float) -> float:
-    """G above a horizon whose elevation angle has this tangent."""
-    zenith = 0.5 * np.pi - np.arctan(tangent)
-    sine, cosine = np.sin(zenith), np.cos(zenith)
-    return float(np.cos(slope) * sine * sine + np.sin(slope) * across * (zenith - sine * cosine))
-
-
-@njit(nogil=True, error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
-    leaving, elevation, slope, aspect, cell, steps, out
+    leaving, elevation, normals, cell, steps, out
 ):
     rows, columns = elevation.shape
     total = np.empty(5)
@@ -40,10 +32,12 @@ def _walk(  # type: ignore[no-untyped-def]
         for column in range(columns):
             total[:] = 0.0
             parts = 0.0
+            level_cosine = normals[row, column, 2]
             for number in range(AZIMUTHS):
                 azimuth = 2.0 * np.pi * number / AZIMUTHS
                 north, east = np.cos(azimuth), np.sin(azimuth)
-                across = np.cos(azimuth - aspect[row, column])
+                # sinS cos(phi - A)
+                across = normals[row, column, 0] * north + normals[row, column, 1] * east
                 highest = 0.0
                 hidden = 0.0
                 for step in steps:
@@ -51,13 +45,15 @@ def _walk(  # type: ignore[no-untyped-def]
                     c = column + int(np.rint(east * step))
                     if r < 0 or r >= rows or c < 0 or c >= columns:
                         break
-                    distance = np.hypot((row - r) * cell[0], (c - column) * cell[1])
-                    tangent = (elevation[r, c] - elevation[row, column]) / distance
+                    run = np.sqrt(((row - r) * cell[0]) ** 2 + ((c - column) * cell[1]) ** 2)
+                    tangent = (elevation[r, c] - elevation[row, column]) / run
                     if tangent <= highest:
                         continue
                     highest = tangent
-                    level = _sky_part(0.0, slope[row, column], across)
-                    level -= _sky_part(tangent, slope[row, column], across)
+                    # G(0) - G(h), with tan h = tangent
+                    sine_squared = tangent * tangent / (1.0 + tangent * tangent)
+                    risen = np.arctan(tangent) + tangent / (1.0 + tangent * tangent)
+                    level = level_cosine * sine_squared + across * risen
                     if level <= hidden:
                         continue
                     for band in range(5):
@@ -97,12 +93,16 @@ def adjacent_radiance(
     ndarray (y, x, 5), float32, W m-2 sr-1 um-1
         The pixel's own radiance where no terrain is visible.
     """
+    slope = np.deg2rad(slope_deg, dtype=np.float64)
+    aspect = np.deg2rad(np.nan_to_num(aspect_deg), dtype=np.float64)
+    normals = np.stack(
+        [np.sin(slope) * np.cos(aspect), np.sin(slope) * np.sin(aspect), np.cos(slope)], axis=-1
+    )
     out = np.empty_like(leaving)
     _walk(
         leaving,
         elevation.astype(np.float64),
-        np.deg2rad(slope_deg, dtype=np.float64),
-        np.deg2rad(np.nan_to_num(aspect_deg), dtype=np.float64),
+        normals,
         np.array(cell_size_m),
         np.array(REACH_PIXELS),
         out,

@@ -26,12 +26,15 @@ _JACKSBORO_EPSG: Final = 32616
 _ALPINE_EPSG: Final = 32632
 _ALPINE_CENTRE: Final = (5_150_000.0, 480_000.0)
 _ALPINE_BASE_M: Final = 450.0
-_ALPINE_RELIEF_M: Final = 2600.0
-_RIDGE_WAVELENGTH_M: Final = 9_000.0
+_ALPINE_RELIEF_M: Final = 2900.0
+_RIDGE_WAVELENGTH_M: Final = 6_500.0
 _REGIONAL_WAVELENGTH_M: Final = 60_000.0
 # Wavelength (m), width (standard deviations of the field) and relative depth of valleys.
-_VALLEYS: Final = ((24_000.0, 0.50, 0.50), (12_000.0, 0.45, 0.25))
+_VALLEYS: Final = ((22_000.0, 0.40, 0.50), (10_000.0, 0.35, 0.25))
 _MEAN_CREST: Final = 1.5
+# Of a field of cubic B-splines with unit normal coefficients: the mean sum of squared weights,
+# 151/315 per axis.
+_SPLINE_DEVIATION: Final = 151 / 315
 
 
 def demo_elevation(
@@ -118,20 +121,39 @@ def _jacksboro(
     return (y, x), map_coordinates(source, [row, column], order=3, mode="mirror")
 
 
+def _spline_weights(places: NDArray[np.float64], nodes: int) -> NDArray[np.float64]:
+    """Weights (place, node) of uniform cubic B-splines."""
+    base = places.astype(np.intp)
+    f = places - base
+    four = np.stack(
+        [
+            (1 - f) ** 3,
+            3 * f**3 - 6 * f**2 + 4,
+            -3 * f**3 + 3 * f**2 + 3 * f + 1,
+            f**3,
+        ],
+        axis=1,
+    )
+    weights = np.zeros((places.size, nodes))
+    np.put_along_axis(weights, base[:, np.newaxis] + np.arange(-1, 3), four / 6, axis=1)
+    return weights
+
+
 def value_noise(
     shape: tuple[int, int], wavelength: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Smooth random field of about unit standard deviation; ``wavelength`` in pixels."""
-    nodes = tuple(int(np.ceil(extent / wavelength)) + 4 for extent in shape)
+    """Smooth random field of about unit standard deviation; ``wavelength`` in pixels.
+
+    Cubic splines through normal numbers on a lattice: two small matrix products.
+    """
+    nodes = [int(np.ceil(extent / wavelength)) + 4 for extent in shape]
     lattice = rng.standard_normal(nodes)
     shift = rng.uniform(1.0, 2.0, size=2)
-    axes = [shift[axis] + np.arange(shape[axis]) / wavelength for axis in range(2)]
-    return (
-        np.asarray(
-            map_coordinates(lattice, np.meshgrid(*axes, indexing="ij"), order=3, mode="mirror")
-        )
-        / 0.8
+    rows, columns = (
+        _spline_weights(shift[axis] + np.arange(shape[axis]) / wavelength, nodes[axis])
+        for axis in range(2)
     )
+    return rows @ lattice @ columns.T / _SPLINE_DEVIATION
 
 
 def fractal_noise(
@@ -166,7 +188,7 @@ def alpine_relief(
         ridge = np.maximum(1.0 - 0.6 * np.abs(value_noise(shape, scale, rng)), 0.0) * weight
         weight = np.clip(1.3 * ridge, 0.2, 1.0)
         height += amplitude * ridge**1.3
-        amplitude *= 0.5
+        amplitude *= 0.52
     # Zero lines of a smooth field make a connected network; its branches carry U-shaped troughs.
     for scale, width, depth in _VALLEYS:
         axis = np.abs(fractal_noise(shape, scale / pixel, rng, octaves=3))

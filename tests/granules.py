@@ -211,7 +211,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.host.requests.append(self.path)
         token = parse_qs(url.query).get("sig", [""])[0]
         path = self.host.folder / url.path.lstrip("/")
-        if self.host.token is not None and token != self.host.token:
+        if self.host.broken:
+            self._send(503, b"", body=body)
+        elif self.host.token is not None and token != self.host.token:
             self._send(403, b"", body=body)
         elif not path.is_file():
             self._send(404, b"", body=body)
@@ -251,6 +253,7 @@ class FileHost:
         self.token = token
         self.requests: list[str] = []
         self.url = ""
+        self.broken = False
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from granules import (
 import aktes_xr
 from aktes_xr import cube, errors
 from aktes_xr.stac import open_stac
+from aktes_xr.stac.opening import GDAL_SETTINGS
 
 LAYOUTS = ("planetary_computer", "aws", "lpdaac")
 
@@ -280,7 +281,9 @@ def test_an_item_that_does_not_say_its_grid(tmp_path: Path) -> None:
         del item["assets"]["TIR"][name]
     xr.testing.assert_identical(open_stac(item).load(), wanted)
     item["assets"]["TIR"]["href"] = "/nowhere/at/all_TIR.tif"
-    with pytest.raises(errors.ReadError, match=r"does not say its grid.*all_TIR.tif") as caught:
+    with pytest.raises(
+        errors.ReadError, match=r"could not read all_TIR\.tif.*does not say its grid"
+    ) as caught:
         open_stac(item)
     assert "/nowhere" not in str(caught.value)
 
@@ -423,6 +426,23 @@ def test_signed_by_the_search_alone(tmp_path: Path) -> None:
         xr.testing.assert_identical(ds.load(), wanted)
 
 
+def test_a_failure_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = write_granule(tmp_path)
+    wanted = open_stac(item).load()
+    monkeypatch.setitem(GDAL_SETTINGS, "GDAL_HTTP_MAX_RETRY", 0)
+    path = Path(item["assets"]["TIR"]["href"])
+    with serve(tmp_path) as host:
+        item["assets"]["TIR"]["href"] = f"{host.url}/{path.name}"
+        ds = open_stac(item)
+        host.broken = True
+        with pytest.raises(errors.ReadError, match="503"):
+            ds.compute()
+        host.broken = False
+        # Left to itself, GDAL would say 503 for as long as this process lives.
+        xr.testing.assert_identical(ds.compute(), wanted)
+        assert all("#" not in request for request in host.requests)
+
+
 def test_a_modifier_for_items_only(tmp_path: Path) -> None:
     item = write_granule(tmp_path)
     item["assets"]["TIR"]["href"] = "https://host.test/x_TIR.tif"
@@ -522,7 +542,7 @@ def test_an_elevation_that_does_not_cover_the_cube(tmp_path: Path) -> None:
     item = write_granule(tmp_path)
     with pytest.raises(errors.NodataError, match=r"far.tif\) does not overlap the cube"):
         open_stac(item, dem=write_far_dem(tmp_path))
-    with pytest.raises(errors.ReadError, match=r"could not open the elevation model none\.tif"):
+    with pytest.raises(errors.ReadError, match=r"could not read none\.tif.*give as dem="):
         open_stac(item, dem=tmp_path / "none.tif")
     with pytest.raises(errors.AssetError, match="no asset that is known to hold heights"):
         open_stac(item, dem=make_item({"qa": {"href": "x.txt"}}))

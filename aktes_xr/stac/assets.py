@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-import rasterio
 from affine import Affine
-from rasterio.errors import RasterioError
 
-from aktes_xr.errors import AssetError, CRSError, ReadError
+from aktes_xr.errors import AssetError, CRSError
 from aktes_xr.sensor import BANDS
 from aktes_xr.stac.grid import Grid, epsg_of
-from aktes_xr.stac.reader import GDAL_SETTINGS
-from aktes_xr.stac.signing import Modifier, bare_href, granule_name, redact, signed_href
+from aktes_xr.stac.opening import with_raster
+from aktes_xr.stac.signing import Modifier, bare_href, granule_name
 
 Layout = Literal["five-band", "per-band"]
 
@@ -236,18 +234,12 @@ def _grid(
 
 
 def _grid_of_file(item_id: str, href: str, modifier: Modifier | None) -> Grid:
-    bare = bare_href(href, modifier)
-    try:
-        with (
-            rasterio.Env(**GDAL_SETTINGS),
-            rasterio.open(signed_href(bare, modifier), sharing=False) as source,
-        ):
-            return _north_up(item_id, epsg_of(source.crs), source.transform, source.shape)
-    except (RasterioError, OSError) as error:
-        reason = redact(str(error)).replace(bare, granule_name(bare))
-    raise ReadError(
-        f"item {item_id} does not say its grid (proj:code, proj:shape, proj:transform) and "
-        f"{granule_name(bare)} could not be asked: {reason}"
+    return with_raster(
+        bare_href(href, modifier),
+        modifier,
+        lambda source: _north_up(item_id, epsg_of(source.crs), source.transform, source.shape),
+        remedy=f"item {item_id} does not say its grid (proj:code, proj:shape, proj:transform), so "
+        "its file is asked when it is opened",
     )
 
 

@@ -11,20 +11,19 @@ import dask
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
-import rasterio
 import xarray as xr
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from aktes_xr import terrain
 from aktes_xr.cube import check_grid
 from aktes_xr.errors import AssetError, GridError, NodataError, ReadError
-from aktes_xr.stac.grid import Bounds, Grid, overlap, reproject_bounds
+from aktes_xr.stac.grid import Bounds, Grid, overlap
 from aktes_xr.stac.items import ItemsLike, plain_items
-from aktes_xr.stac.reader import GDAL_SETTINGS
-from aktes_xr.stac.signing import Modifier, bare_href, granule_name, redact, signed_href
+from aktes_xr.stac.opening import with_raster
+from aktes_xr.stac.signing import Modifier, bare_href, granule_name
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +32,9 @@ ElevationSource: TypeAlias = str | Path | xr.DataArray | xr.Dataset | ItemsLike
 # Where the height is in the items of the DEM collections that `catalogs/dem.yaml` lists.
 _ASSET_NAMES = ("data", "elevation", "dem", "DEM")
 _NODATA = -32768.0
+_REMEDY = (
+    "give as dem= the path of a georeferenced raster, a DataArray, or items of a DEM collection"
+)
 _PLAUSIBLE_M = (-1000.0, 10_000.0)
 
 
@@ -49,7 +51,8 @@ def open_elevation(
     Parameters
     ----------
     source : DataArray (y, x), m, or a Dataset with ``elevation``; path or address of a raster; or
-        STAC items of a DEM collection (tiles side by side; a pixel that two tiles share gets the mean of both)
+        STAC items of a DEM collection (tiles side by side; a pixel that two tiles share gets the
+        mean of both)
     like : Dataset on ``grid``
     grid : Grid of the cube
     chunks : of the result along y and x
@@ -134,27 +137,18 @@ def _asset_href(item: dict[str, Any]) -> str:
 
 
 def _bounds_of(href: str, epsg: int, modifier: Modifier | None) -> Bounds:
-    try:
-        with (
-            rasterio.Env(**GDAL_SETTINGS),
-            rasterio.open(signed_href(href, modifier), sharing=False) as source,
-        ):
-            if source.crs is None:
-                reason = "it has no coordinate reference system"
-            else:
-                code = source.crs.to_epsg()
-                if code is not None:
-                    return reproject_bounds(tuple(source.bounds), code, epsg)
-                bounds = rasterio.warp.transform_bounds(
-                    source.crs, f"EPSG:{epsg}", *source.bounds, densify_pts=21
-                )
-                return tuple(float(value) for value in bounds)  # type: ignore[return-value]
-    except (RasterioError, OSError) as error:
-        reason = redact(str(error)).replace(href, granule_name(href))
-    raise ReadError(
-        f"could not open the elevation model {granule_name(href)}: {reason}; give the path of a "
-        "georeferenced raster, a DataArray, or STAC items of a DEM collection"
-    )
+    def work(source: Any) -> Bounds:
+        if source.crs is None:
+            raise ReadError(
+                f"the elevation model {granule_name(href)} has no coordinate reference system; "
+                "write one to it"
+            )
+        left, bottom, right, top = transform_bounds(
+            source.crs, f"EPSG:{epsg}", *source.bounds, densify_pts=21
+        )
+        return float(left), float(bottom), float(right), float(top)
+
+    return with_raster(href, modifier, work, remedy=_REMEDY)
 
 
 def _average_block(
@@ -180,32 +174,22 @@ def _average_block(
 def _average(
     href: str, grid: Grid, window: Window, modifier: Modifier | None
 ) -> npt.NDArray[np.float32]:
-    signed = signed_href(href, modifier)
-    height, width = grid.shape
-    try:
-        with (
-            rasterio.Env(**GDAL_SETTINGS),
-            rasterio.open(signed, sharing=False) as source,
-            WarpedVRT(
-                source,
-                crs=f"EPSG:{grid.epsg}",
-                transform=grid.transform,
-                width=width,
-                height=height,
-                resampling=Resampling.average,
-                src_nodata=_NODATA if source.nodata is None else source.nodata,
-                nodata=_NODATA,
-                dtype="float32",
-            ) as warped,
-        ):
-            heights: npt.NDArray[np.float32] = warped.read(1, window=window)
-    except (RasterioError, OSError) as error:
-        reason = str(error)
-        for link in (signed, href):
-            reason = reason.replace(link, granule_name(href))
-        failure = f"could not read the elevation model {granule_name(href)}: {redact(reason)}"
-    else:
-        low, high = _PLAUSIBLE_M
-        heights[~((heights > low) & (heights < high))] = np.nan
-        return heights
-    raise ReadError(failure)
+    def work(source: Any) -> npt.NDArray[np.float32]:
+        height, width = grid.shape
+        with WarpedVRT(
+            source,
+            crs=f"EPSG:{grid.epsg}",
+            transform=grid.transform,
+            width=width,
+            height=height,
+            resampling=Resampling.average,
+            src_nodata=_NODATA if source.nodata is None else source.nodata,
+            nodata=_NODATA,
+            dtype="float32",
+        ) as warped:
+            return np.asarray(warped.read(1, window=window), np.float32)
+
+    heights = with_raster(href, modifier, work, remedy=_REMEDY)
+    low, high = _PLAUSIBLE_M
+    heights[~((heights > low) & (heights < high))] = np.nan
+    return heights

@@ -19,39 +19,22 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from aktes_xr import sensor
 from aktes_xr.errors import CalibrationError, ReadError
-from aktes_xr.stac.signing import Modifier, granule_name, redact, redact_logs, signed_href
+from aktes_xr.stac.opening import with_raster
+from aktes_xr.stac.signing import Modifier, granule_name
 
 logger = logging.getLogger(__name__)
 
 OnError = Literal["raise", "nodata"]
 Bands = dict[int, npt.NDArray[np.uint16]]
 
-# GDAL's settings for reading over the network, all in this one place; what the caller sets in an
-# enclosing rasterio.Env (credentials, requester pays) stays.
-GDAL_SETTINGS: dict[str, Any] = {
-    # Do not list the bucket, nor ask for sidecar files that are not there.
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_HTTP_MULTIRANGE": "YES",
-    # 429 and 5xx are asked again, after 0.5 s and then ever later.
-    "GDAL_HTTP_MAX_RETRY": 4,
-    "GDAL_HTTP_RETRY_DELAY": 0.5,
-    "GDAL_HTTP_CONNECTTIMEOUT": 20,
-    "GDAL_HTTP_TIMEOUT": 120,
-    "VSI_CACHE": True,
-}
 _WARP_NODATA = 65535
 _SEPARATOR = "\n"
-
-redact_logs()
 
 
 class _Held(threading.local):
@@ -139,20 +122,22 @@ class BandReader:
         return merged
 
     def _read_file(self, href: str, place: tuple[int, int, int, int]) -> Bands:
-        signed = signed_href(href, self.modifier)
+        def work(source: Any) -> Bands:
+            check_header(source, granule_name(href), wanted=self.band)
+            return _pick(source, self.spec, place)
+
         try:
-            with rasterio.Env(**GDAL_SETTINGS), rasterio.open(signed, sharing=False) as source:
-                check_header(source, granule_name(href), wanted=self.band)
-                return _pick(source, self.spec, place)
-        except (RasterioError, OSError) as error:
-            failure = _describe(error, href, signed)
-        if self.errors == "nodata":
-            logger.warning("%s; its pixels are fill", failure)
+            return with_raster(
+                href,
+                self.modifier,
+                work,
+                remedy="try again, or open the cube with errors='nodata' to go on without it",
+            )
+        except ReadError as error:
+            if self.errors == "raise":
+                raise
+            logger.warning("%s; its pixels are fill", error)
             return {}
-        # Outside the handler: a chained GDAL message would show the signed link.
-        raise ReadError(
-            f"{failure}; try again, or open the cube with errors='nodata' to go on without it"
-        )
 
 
 def check_header(source: Any, name: str, *, wanted: int = 1) -> None:
@@ -264,17 +249,3 @@ def _warp(source: Any, spec: Any, place: tuple[int, int, int, int]) -> Bands:
         values = warped.read(window=Window(column, row, width, height))
     values[values == _WARP_NODATA] = sensor.FILL_DN
     return {number: values[number - 1] for number in source.indexes}
-
-
-def _describe(error: Exception, href: str, signed: str) -> str:
-    name = granule_name(href)
-    reason = str(error)
-    for link in (signed, href):
-        reason = reason.replace(link, name)
-    reason = redact(reason)
-    if re.search(r"\b(401|403)\b", reason):
-        reason += (
-            " (the archive wants a signed link or a login: pass modifier=, e.g. "
-            "planetary_computer.sign, so that it is signed where it is read)"
-        )
-    return f"could not read {name}: {reason}"

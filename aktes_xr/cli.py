@@ -242,17 +242,20 @@ def terrain_command(
         Path, typer.Argument(exists=True, help="Elevation model, m, in a projected CRS.")
     ],
     out: Annotated[Path, typer.Option(help="Zarr store to write.")],
-    azimuths: Annotated[int, typer.Option(min=4, help="Directions of the horizon search.")] = 32,
+    azimuths: Annotated[
+        int, typer.Option(min=8, help="Directions of the horizon search, even.")
+    ] = 32,
     radius: Annotated[float, typer.Option(min=0.0, help="Reach of the search, m.")] = 10_000.0,
     overwrite: Overwrite = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Compute terrain indices, sky view and complexity of an elevation model."""
     from aktes_xr.store import write_result
-    from aktes_xr.terrain import terrain_indices
+    from aktes_xr.terrain import terrain_complexity, terrain_indices
 
     elevation = _open_raster(dem)
     indices = terrain_indices(elevation, azimuths=azimuths, radius_m=radius, rechunk="auto")
+    indices = indices.assign(terrain_complexity(indices).data_vars)
     with _watch("terrain"):
         write_result(indices, out, overwrite=overwrite)
     answer({"store": str(out), "variables": sorted(map(str, indices.data_vars))}, as_json)

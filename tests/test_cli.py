@@ -11,16 +11,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import typer
+import xarray as xr
+from affine import Affine
+from random_bundle import random_bundle
 from typer.testing import CliRunner
 
-from aktes_xr import bench
+import aktes_xr
+from aktes_xr import bench, sensor
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.cli import app
 from aktes_xr.console import EXIT_CODES
 from aktes_xr.errors import BundleNotFoundError, ReadError
+from aktes_xr.terrain import terrain_indices
 
-COMMANDS = ("demo", "simulate", "retrieve", "terrain", "info", "train teacher", "distil", "bench")
+# rioxarray multiplies affine transforms in the way affine 3 means to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+
+COMMANDS = (
+    *("demo", "simulate", "retrieve", "terrain", "info", "train teacher", "distil"),
+    *("validate", "report", "bench"),
+)
 
 
 def run(*arguments: str) -> Any:
@@ -50,8 +62,6 @@ def test_every_option_is_explained(command: str) -> None:
 
 
 def test_version() -> None:
-    import aktes_xr
-
     assert run("--version").stdout.strip() == aktes_xr.__version__
 
 
@@ -205,3 +215,56 @@ def test_machine_names_no_host_and_no_path() -> None:
 def test_shipped_benchmarks_are_known_by_name() -> None:
     assert set(bench.available()) <= set(bench.NAMES)
     assert run("bench", "list").stdout.split() == list(bench.available())
+
+
+def test_info_says_what_is_installed_and_loaded(tmp_path: Path) -> None:
+    random_bundle(tmp_path / "random")
+    done = run("info", "--bundle", str(tmp_path / "random"), "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["bands"]["B10"] == {
+        "wavelength_um": pytest.approx(float(sensor.WAVELENGTH_UM[0]), abs=5e-4),
+        "unit_conversion": 0.006882,
+    }
+    assert found["bundle"]["name"] == "random"
+    assert found["machine"]["aktes_xr"] == run("--version").stdout.strip()
+    text = run("info", "--bundle", str(tmp_path / "random")).stdout
+    assert {"machine", "bands", "bundle"} <= set(text.split())
+    assert str(tmp_path) not in text
+
+
+def test_info_on_a_bundle_that_is_not_there(tmp_path: Path) -> None:
+    done = run("info", "--bundle", str(tmp_path / "none"))
+    assert done.exit_code == 2
+    assert "error [bundle.not_found]: " in done.stderr
+
+
+def test_terrain_writes_indices_and_complexity(tmp_path: Path) -> None:
+    z = np.random.default_rng(0).normal(size=(40, 50)).cumsum(0).cumsum(1).astype("float32")
+    transform = Affine(90.0, 0.0, 500_000.0, 0.0, -90.0, 4_000_000.0)
+    with rasterio.open(
+        tmp_path / "dem.tif",
+        "w",
+        driver="GTiff",
+        height=40,
+        width=50,
+        count=1,
+        dtype="float32",
+        crs="EPSG:32633",
+        transform=transform,
+    ) as file:
+        file.write(z, 1)
+    out = tmp_path / "t.zarr"
+    reach = ("--radius", "1000", "--azimuths", "8")
+    done = run("terrain", str(tmp_path / "dem.tif"), "--out", str(out), "--json", *reach)
+    assert done.exit_code == 0, done.output
+    written = aktes_xr.open_result(out)
+    assert set(json.loads(done.stdout)["variables"]) == set(written.data_vars)
+    elevation = xr.DataArray(
+        z,
+        {"y": 4_000_000.0 - 45.0 - 90.0 * np.arange(40), "x": 500_045.0 + 90.0 * np.arange(50)},
+        ("y", "x"),
+    )
+    expected = terrain_indices(elevation, azimuths=8, radius_m=1000.0)
+    np.testing.assert_array_equal(written["sky_view_factor"], expected["sky_view_factor"])
+    assert "terrain_complexity_k" in written

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr import sensor
+from aktes_xr.baselines import tes_block, tes_parameters
+from aktes_xr.baselines.tes_kernel import EMISSIVITY_MAX_REFINED
 from aktes_xr.errors import InputError
 from aktes_xr.quality import QualityFlag
+from aktes_xr.radiative import surface_leaving_radiance
+from aktes_xr.radiative.emulator import band_atmosphere
 from aktes_xr.retrieval_tiles import QUALITY, WEIGHT, Chunk
 
 if TYPE_CHECKING:
@@ -108,10 +112,11 @@ def _with_uncertainty(
         return np.array(wide, np.float32).reshape(count)
 
     water, water_error, air, air_error = (spread(chunk.dated[date, plane]) for plane in range(4))
-    pressure = spread(chunk.static[6])
+    pressure = spread(chunk.static[5])
     pressure = np.where(np.isnan(pressure), SEA_LEVEL_HPA, pressure)
-    prior = np.stack([spread(chunk.static[7 + band]) for band in range(5)], axis=-1)
-    strip = _Strip(radiance, water, air, pressure, prior, float(chunk.scalars[date, 0]))
+    prior = np.stack([spread(chunk.static[6 + band]) for band in range(5)], axis=-1)
+    view_zenith = float(np.nan_to_num(chunk.scalars[date, 0]))
+    strip = _Strip(radiance, water, air, pressure, prior, view_zenith)
     estimate, doubtful = _estimate(strip, method)
     moved, _ = _estimate(_replace(strip, water + water_error, air), method)
     variance = (moved - estimate) ** 2
@@ -135,5 +140,18 @@ def _replace(strip: _Strip, water: Float32Array, air: Float32Array) -> _Strip:
 
 
 def _estimate(strip: _Strip, method: str) -> tuple[Float32Array, NDArray[np.bool_]]:
-    """Temperature and emissivities (n, 6), and whether they are doubtful (n,)."""
+    """Return temperature and emissivities (n, 6), and whether they are doubtful (n,)."""
+    if method == "split_window":
+        return _split_window(strip)
+    transmittance, path, sky = band_atmosphere(
+        strip.water_vapor, strip.air_temperature, strip.surface_pressure, strip.view_zenith
+    )
+    leaving = surface_leaving_radiance(strip.radiance, transmittance, path)
+    result = tes_block(np.asarray(leaving, np.float32), sky, tes_parameters())
+    doubtful = (result.flags & ~np.uint8(EMISSIVITY_MAX_REFINED)) != 0
+    estimate = np.column_stack([result.temperature, result.emissivity])
+    return estimate.astype(np.float32), doubtful
+
+
+def _split_window(strip: _Strip) -> tuple[Float32Array, NDArray[np.bool_]]:
     raise NotImplementedError

@@ -7,7 +7,7 @@ memory do not pay for what is not there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dask.array as da
 import numpy as np
@@ -18,8 +18,12 @@ from dask.array.overlap import ensure_minimum_chunksize, overlap
 from aktes_xr import sensor
 from aktes_xr.cube import check_grid
 from aktes_xr.errors import MissingVariableError
+from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval_tiles import DATED
-from aktes_xr.terrain import grid_convergence, terrain_indices
+from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 RELATIVE_WATER_VAPOR_ERROR: Final = 0.10
 AIR_TEMPERATURE_ERROR_K: Final = 2.0
@@ -34,7 +38,7 @@ TERRAIN_VARIABLES: Final = (
     "relief",
 )
 _CHUNK_PIXELS: Final = 1024
-_DRIFT_CORRECTED_FROM: Final = (3, 1)
+_DRIFT_CORRECTED_FROM: Final = np.datetime64("2006-02-08")
 
 Chunks = tuple[int, ...]
 
@@ -48,7 +52,7 @@ class Fields:
     tir : (time, band, y + halo, x + halo)
     scalars : (time, 4)
     dated : (time, 4, y or 1, x or 1)
-    static : (13, y or 1, x or 1)
+    static : (12, y or 1, x or 1)
     masks : (time, 2, y or 1, x or 1)
     chunks : chunk sizes along time, y, x, without the halo
     """
@@ -70,10 +74,8 @@ class Fields:
 
 def terrain_of(ds: xr.Dataset) -> xr.Dataset:
     """Compute terrain indices and complexity of a cube's elevation, lazily."""
-    from aktes_xr.terrain import terrain_complexity
-
     indices = terrain_indices(ds["elevation"], rechunk="auto")
-    return indices.merge(terrain_complexity(indices))
+    return indices.assign(terrain_complexity(indices).data_vars)
 
 
 def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields:
@@ -156,18 +158,12 @@ def _scalars(ds: xr.Dataset) -> da.Array:
     return da.from_array(stacked, chunks=(1, -1))
 
 
-def _drift_uncorrected(ds: xr.Dataset) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """1 where the granule's processing version is older than the correction of 2006."""
-    flags = np.zeros(ds.sizes["time"], np.float32)
-    if "processing_version" in ds.coords and not isinstance(
-        ds["processing_version"].data, da.Array
-    ):
-        for index, version in enumerate(ds["processing_version"].to_numpy().tolist()):
-            digits = str(version).upper().removeprefix("V").split(".")
-            if all(part.isdigit() for part in digits):
-                numbers = tuple(int(part) for part in digits)
-                flags[index] = float(numbers < _DRIFT_CORRECTED_FROM)
-    return flags
+def _drift_uncorrected(ds: xr.Dataset) -> NDArray[np.float32]:
+    """1 where the granule was processed before the drift correction came into use."""
+    if "processing_time" not in ds.coords or isinstance(ds["processing_time"].data, da.Array):
+        return np.zeros(ds.sizes["time"], np.float32)
+    processed = ds["processing_time"].to_numpy().astype("datetime64[D]")
+    return np.asarray(processed < _DRIFT_CORRECTED_FROM, np.float32)
 
 
 def _spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ...]) -> da.Array:
@@ -227,14 +223,12 @@ def _static(ds: xr.Dataset, terrain: xr.Dataset | None, chunks: tuple[Chunks, Ch
         check_grid(terrain["slope"], ds, name="the terrain")
         fields |= {name: terrain[name] for name in TERRAIN_VARIABLES}
     if "elevation" in ds:
-        from aktes_xr.radiative import surface_pressure_from_elevation
-
         fields["surface_pressure"] = surface_pressure_from_elevation(ds["elevation"])
     if "emissivity_prior" in ds:
         prior = ds["emissivity_prior"]
         fields |= {f"prior_{band}": prior.sel(band=band, drop=True) for band in sensor.BANDS}
         fields["prior_uncertainty"] = _prior_uncertainty(ds)
-    names = (*TERRAIN_VARIABLES, "elevation_difference", "surface_pressure")
+    names = (*TERRAIN_VARIABLES, "surface_pressure")
     names += (*(f"prior_{band}" for band in sensor.BANDS), "prior_uncertainty")
     target = chunks if fields else ((1,), (1,))
     shape = tuple(sum(sizes) for sizes in target)

@@ -17,6 +17,7 @@ from numba import njit
 from aktes_xr import sensor
 from aktes_xr.models.features import N_QUANTITIES, feature_vector, standardise_column
 from aktes_xr.models.fusion import student_weight, terrain_share
+from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
 from aktes_xr.neighbourhood import kelvin, read_row, saturated
 from aktes_xr.quality import QualityFlag
 
@@ -48,7 +49,6 @@ STATIC: Final = (
     "slope",
     "aspect",
     "relief",
-    "elevation_difference",
     "surface_pressure",
     *(f"emissivity_prior_{band}" for band in sensor.BANDS),
     "emissivity_prior_uncertainty",
@@ -56,6 +56,8 @@ STATIC: Final = (
 """Per pixel, or one for the chunk (NaN where the cube has none)."""
 
 EMISSIVITY_RANGE: Final = (0.2, 1.0)
+_LOG_VARIANCE_LOW: Final = np.float32(LOG_VARIANCE_RANGE[0])
+_LOG_VARIANCE_HIGH: Final = np.float32(LOG_VARIANCE_RANGE[1])
 _FILL: Final = int(QualityFlag.FILL)
 _SATURATED: Final = int(QualityFlag.SATURATED)
 _CLOUD: Final = int(QualityFlag.CLOUD)
@@ -75,7 +77,7 @@ class Chunk(NamedTuple):
     """The inputs of one chunk, C-contiguous and read-only so that kernels compile once.
 
     ``tir`` (time, 5, y + 2 halo, x + 2 halo) is uint16 DN or float32 radiance. ``scalars`` is
-    (time, 4), ``dated`` (time, 4, y or 1, x or 1), ``static`` (13, y or 1, x or 1), float32;
+    (time, 4), ``dated`` (time, 4, y or 1, x or 1), ``static`` (12, y or 1, x or 1), float32;
     ``masks`` (time, 2, y or 1, x or 1) bool: cloud, water.
     """
 
@@ -180,7 +182,7 @@ def gather(chunk, tables, halo, standard, around, out, cursor, tile):  # type: i
         if terrain:
             read_row(chunk.tir[date], date, row, halo, around, tables)
             for band in range(5):
-                quantities[22 + band] = around.kelvin[band, column]
+                quantities[21 + band] = around.kelvin[band, column]
         feature_vector(quantities, features)
         standardise_column(features, standard.center, standard.inverse_scale, tile.features, count)
         tile.reference[count] = quantities[3]
@@ -236,7 +238,7 @@ def _surroundings(chunk, date, row, column, steep_k):  # type: ignore[no-untyped
         flags |= _STEEP
     if chunk.scalars[date, 1] < 90.0 and _incidence(chunk, date, row, column) <= 0.0:
         flags |= _SHADOWED
-    if math.isnan(static_value(chunk.static, 6, row, column)):
+    if math.isnan(static_value(chunk.static, 5, row, column)):
         flags |= _NO_ELEVATION
     for plane in range(4):
         if math.isnan(dated_value(chunk.dated, date, plane, row, column)):
@@ -250,27 +252,27 @@ def _surroundings(chunk, date, row, column, steep_k):  # type: ignore[no-untyped
 def _describe(chunk, date, row, column, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill all quantities but the brightness temperatures of pixel and neighbourhood."""
     quantities[5] = chunk.scalars[date, 0]
-    quantities[6] = static_value(chunk.static, 6, row, column)
+    quantities[6] = static_value(chunk.static, 5, row, column)
     for plane in range(4):
         quantities[7 + plane] = dated_value(chunk.dated, date, plane, row, column)
     for plane in range(6):
-        quantities[11 + plane] = static_value(chunk.static, 7 + plane, row, column)
+        quantities[11 + plane] = static_value(chunk.static, 6 + plane, row, column)
     quantities[17] = static_value(chunk.static, 1, row, column)
     quantities[18] = static_value(chunk.static, 2, row, column)
     quantities[19] = max(_incidence(chunk, date, row, column), np.float32(0.0))
     if chunk.scalars[date, 1] >= 90.0:
         quantities[19] = np.float32(0.0)
     quantities[20] = static_value(chunk.static, 4, row, column)
-    quantities[21] = static_value(chunk.static, 5, row, column)
 
 
 @njit(nogil=True)
 def _read(raw, place, reading, reference, estimate, sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
     for output in range(6):
         estimate[output] = raw[output, place] * reading.scale[output] + reading.center[output]
+        bounded = min(max(raw[6 + output, place], _LOG_VARIANCE_LOW), _LOG_VARIANCE_HIGH)
         logarithm = (
             reading.log_sigma_offset[output]
-            + reading.log_sigma_slope[output] * np.float32(0.5) * raw[6 + output, place]
+            + reading.log_sigma_slope[output] * np.float32(0.5) * bounded
         )
         sigma[output] = np.float32(math.exp(logarithm)) * reading.scale[output]
     estimate[0] += reference

@@ -37,9 +37,16 @@ def random_network(inputs: int, units: tuple[int, ...], *, seed: int = 0) -> Net
 def random_scaling(features: int) -> Scaling:
     rng = np.random.default_rng(features)
     center = rng.normal(size=features).astype(np.float32)
-    center[0] = 290.0
     scale = rng.uniform(0.5, 2.0, features).astype(np.float32)
-    scale[0] = 15.0
+    physical = {
+        "brightness_temperature_B13": (290.0, 15.0),
+        "surface_pressure": (950.0, 80.0),
+        "relief": (300.0, 300.0),
+        **{name: (0.0, 20.0) for name in STUDENT_FEATURES if "difference" in name},
+        **{name: (0.0, 20.0) for name in STUDENT_FEATURES if "excess_B" in name},
+    }
+    for index, name in enumerate(STUDENT_FEATURES[:features]):
+        center[index], scale[index] = physical.get(name, (center[index], scale[index]))
     bound = np.full(features, 50.0, np.float32)
     return Scaling(
         center,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aktes_xr.models.features import N_OUTPUTS
+from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
 
 BETA: Final = 0.5
 """Exponent of the variance that weighs each sample's likelihood (Seitzer et al. 2022, beta-NLL)."""
-LOG_VARIANCE_RANGE: Final = (-14.0, 6.0)
 
 
 def beta_likelihood() -> Callable[[Any, Any], Any]:

@@ -57,7 +57,7 @@ class TeacherRecipe:
     space : SearchSpace
     """
 
-    samples: int = 300_000
+    samples: int = 400_000
     validation_samples: int = 40_000
     search_samples: int = 60_000
     trials: int = 4
@@ -112,7 +112,7 @@ class Recipe:
 
     name: str
     seed: int = 20250309
-    nedt_k: tuple[float, float] = (0.1, 0.3)
+    nedt_k: tuple[float, float] = (0.05, 0.3)
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     student: StudentRecipe = field(default_factory=StudentRecipe)
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from aktes_xr.models.features import N_OUTPUTS
+from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,8 @@ def calibrate_uncertainty(
     offsets, slopes = [], []
     for output in range(N_OUTPUTS):
         error = np.abs(outputs[:, output] - targets[:, output]).astype(np.float64)
-        log_sigma = 0.5 * outputs[:, N_OUTPUTS + output].astype(np.float64)
+        bounded = np.clip(outputs[:, N_OUTPUTS + output], *LOG_VARIANCE_RANGE)
+        log_sigma = 0.5 * bounded.astype(np.float64)
         slope = float(
             minimize_scalar(_likelihood, _SLOPES, args=(error, log_sigma), bounds=_SLOPES).x
         )

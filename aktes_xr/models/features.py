@@ -40,7 +40,6 @@ QUANTITIES: Final = (
     "slope",  # degrees
     "solar_incidence",  # cosine of the local angle; 0 at night
     "relief",  # m
-    "elevation_difference",  # m, above the elevation the ancillaries stand for
     *(f"adjacent_brightness_temperature_{band}" for band in _BANDS),  # K, of the mean radiance
 )
 """Names of the quantities, in the order of the arrays below."""
@@ -72,7 +71,6 @@ STUDENT_FEATURES: Final = (
     "sine_of_slope",
     "solar_incidence",
     "relief",
-    "elevation_difference",
     *(f"adjacent_excess_{band}" for band in _BANDS),
 )
 
@@ -88,9 +86,9 @@ def feature_vector(quantities: Float32Array, features: Float32Array) -> None:  #
 
     Parameters
     ----------
-    quantities : ndarray (27,), float32
+    quantities : ndarray (26,), float32
         In the order and units of `QUANTITIES`.
-    features : ndarray (21,) or (31,), float32
+    features : ndarray (21,) or (30,), float32
         Filled in the order of `TEACHER_FEATURES` or `STUDENT_FEATURES`.
     """
     reference = quantities[3]
@@ -124,9 +122,8 @@ def feature_vector(quantities: Float32Array, features: Float32Array) -> None:  #
         features[22] = math.sin(math.radians(quantities[18]))
         features[23] = quantities[19]
         features[24] = quantities[20]
-        features[25] = quantities[21]
         for band in range(5):
-            features[26 + band] = quantities[22 + band] - quantities[band]
+            features[25 + band] = quantities[21 + band] - quantities[band]
 
 
 @njit(nogil=True)
@@ -164,7 +161,7 @@ def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
 
     Parameters
     ----------
-    quantities : ndarray (sample, 27), float32
+    quantities : ndarray (sample, 26), float32
         In the order of `QUANTITIES`; NaN where missing.
     terrain : bool
         With the student's terrain features.
@@ -188,7 +185,7 @@ def standardised_features(
 
     Parameters
     ----------
-    quantities : ndarray (sample, 27), float32
+    quantities : ndarray (sample, 26), float32
     center, scale : ndarray (feature,), float32
 
     Returns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
 
 Role = Literal["teacher", "student"]
+LOG_VARIANCE_RANGE: Final = (-14.0, 6.0)
+"""Standardised logarithms of variances are taken to lie in it, in training and in retrieval."""
 _FEATURES: dict[str, tuple[str, ...]] = {"teacher": TEACHER_FEATURES, "student": STUDENT_FEATURES}
 
 
@@ -102,7 +104,7 @@ class PixelModel:
 
         Parameters
         ----------
-        quantities : ndarray (sample, 27), float32
+        quantities : ndarray (sample, 26), float32
             See `aktes_xr.models.features.QUANTITIES`.
 
         Returns
@@ -119,9 +121,9 @@ class PixelModel:
 
     def sigma(self, log_variance: Float32Array) -> Float32Array:
         """Turn standardised logarithms of variances (sample, 6) into calibrated uncertainties."""
+        bounded = np.clip(log_variance, *np.array(LOG_VARIANCE_RANGE, np.float32))
         logarithm = (
-            self.scaling.log_sigma_offset
-            + self.scaling.log_sigma_slope * np.float32(0.5) * log_variance
+            self.scaling.log_sigma_offset + self.scaling.log_sigma_slope * np.float32(0.5) * bounded
         )
         return np.asarray(np.exp(logarithm) * self.scaling.output_scale, np.float32)
 

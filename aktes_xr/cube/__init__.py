@@ -1,0 +1,33 @@
+"""The input cube: names, dimensions and units, and `check`, which refuses what breaks them."""
+
+from __future__ import annotations
+
+from aktes_xr.cube.building import describe, new_cube
+from aktes_xr.cube.checking import CubeInfo, check
+from aktes_xr.cube.contract import (
+    ANCILLARIES,
+    COORDINATES,
+    DIMS,
+    DN_UNITS,
+    GRID_MAPPING,
+    RADIANCE_UNITS,
+    VARIABLES,
+    Field,
+)
+from aktes_xr.cube.placement import check_grid
+
+__all__ = [
+    "ANCILLARIES",
+    "COORDINATES",
+    "DIMS",
+    "DN_UNITS",
+    "GRID_MAPPING",
+    "RADIANCE_UNITS",
+    "VARIABLES",
+    "CubeInfo",
+    "Field",
+    "check",
+    "check_grid",
+    "describe",
+    "new_cube",
+]

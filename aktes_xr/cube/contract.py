@@ -1,0 +1,125 @@
+"""The contract of the cube as data: what each variable and coordinate is called, has and means."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+DIMS = ("time", "band", "y", "x")
+DN_UNITS = "DN"
+RADIANCE_UNITS = "W m-2 sr-1 um-1"
+GRID_MAPPING = "spatial_ref"
+
+SPELLINGS = {
+    "DN": ("DN", "dn", "digital_number", "count", "counts"),
+    RADIANCE_UNITS: (
+        RADIANCE_UNITS,
+        "W/m2/sr/um",
+        "W/(m2 sr um)",
+        "W m**-2 sr**-1 um**-1",
+        "W m^-2 sr^-1 um^-1",
+        "W m-2 sr-1 micron-1",
+        "W m-2 sr-1 \N{MICRO SIGN}m-1",
+    ),
+    "m": ("m", "metre", "metres", "meter", "meters"),
+    "kg m-2": ("kg m-2", "kg m**-2", "kg m^-2", "kg/m2", "kg/m^2", "kg/m**2"),
+    "K": ("K", "kelvin", "Kelvin", "degK"),
+    "degree": ("degree", "degrees", "deg", "degree_angle", "arc_degree"),
+    "1": ("1", "", "dimensionless"),
+}
+REMEDIES = {
+    ("kg m-2", "mm"): "a millimetre of liquid water is 1 kg m-2: set attrs['units'] = 'kg m-2'",
+    ("kg m-2", "cm"): "multiply by 10 and set attrs['units'] = 'kg m-2'",
+    ("kg m-2", "g cm-2"): "multiply by 10 and set attrs['units'] = 'kg m-2'",
+    ("kg m-2", "g/cm2"): "multiply by 10 and set attrs['units'] = 'kg m-2'",
+    ("kg m-2", "g cm**-2"): "multiply by 10 and set attrs['units'] = 'kg m-2'",
+    ("K", "degC"): "add 273.15 and set attrs['units'] = 'K'",
+    ("K", "celsius"): "add 273.15 and set attrs['units'] = 'K'",
+    ("K", "Celsius"): "add 273.15 and set attrs['units'] = 'K'",
+    ("K", "C"): "add 273.15 and set attrs['units'] = 'K'",
+    ("degree", "rad"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
+    ("degree", "radian"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
+    ("degree", "radians"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
+    ("m", "ft"): "multiply by 0.3048 and set attrs['units'] = 'm'",
+    ("m", "feet"): "multiply by 0.3048 and set attrs['units'] = 'm'",
+    ("m", "km"): "multiply by 1000 and set attrs['units'] = 'm'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What the contract says of one variable or coordinate.
+
+    ``low`` and ``high`` bound what is plausible: outside them the values are in other units than
+    the attribute says.
+    """
+
+    dims: tuple[tuple[str, ...], ...]
+    units: str | None
+    long_name: str
+    standard_name: str | None = None
+    kind: Literal["float", "bool", "time", "text"] = "float"
+    low: float = -math.inf
+    high: float = math.inf
+
+
+_TIME, _IMAGE, _SCENE = ("time",), ("y", "x"), ("time", "y", "x")
+
+VARIABLES: dict[str, Field] = {
+    "elevation": Field(
+        (_IMAGE,), "m", "surface elevation", "surface_altitude", low=-1000.0, high=10_000.0
+    ),
+    "water_vapor": Field(
+        (_TIME, _SCENE),
+        "kg m-2",
+        "column water vapour",
+        "atmosphere_mass_content_of_water_vapor",
+        low=0.0,
+        high=150.0,
+    ),
+    "water_vapor_error": Field(
+        ((), _TIME, _SCENE), "kg m-2", "standard error of column water vapour", low=0.0, high=100.0
+    ),
+    "air_temperature": Field(
+        (_TIME, _SCENE), "K", "near-surface air temperature", "air_temperature", low=150.0, high=350
+    ),
+    "air_temperature_error": Field(
+        ((), _TIME, _SCENE), "K", "standard error of air temperature", low=0.0, high=50.0
+    ),
+    "emissivity_prior": Field(
+        (("band", "y", "x"),), "1", "prior surface emissivity", low=0.0, high=1.0
+    ),
+    "emissivity_prior_uncertainty": Field(
+        (("band", "y", "x"),), "1", "standard uncertainty of the prior emissivity", low=0.0, high=1
+    ),
+    "cloud": Field((_SCENE,), None, "cloud mask", kind="bool"),
+    "water": Field((_SCENE,), None, "water mask", kind="bool"),
+}
+ANCILLARIES = frozenset(VARIABLES) - {"elevation"}
+
+COORDINATES: dict[str, Field] = {
+    "view_zenith": Field(
+        (_TIME,),
+        "degree",
+        "view zenith angle at the surface",
+        "sensor_zenith_angle",
+        low=0,
+        high=20,
+    ),
+    "sun_zenith": Field(
+        (_TIME,), "degree", "solar zenith angle", "solar_zenith_angle", low=0.0, high=180.0
+    ),
+    "sun_azimuth": Field(
+        (_TIME,),
+        "degree",
+        "solar azimuth angle, clockwise from north",
+        "solar_azimuth_angle",
+        low=-180.0,
+        high=360.0,
+    ),
+    "platform_time": Field((_TIME,), None, "acquisition time (UTC)", kind="time"),
+    "processing_time": Field((_TIME,), None, "when the granule was processed (UTC)", kind="time"),
+    "item_id": Field((_TIME,), None, "identifier of the STAC item", kind="text"),
+    "processing_version": Field((_TIME,), None, "processing version of the granule", kind="text"),
+}

@@ -8,6 +8,12 @@ from aktes_xr.radiative.atmosphere import (
     simulate_atmospheres,
     surface_pressure_from_elevation,
 )
+from aktes_xr.radiative.emulator import (
+    band_atmosphere,
+    band_atmosphere_kernel,
+    interpolate_atmosphere,
+    load_emulator,
+)
 from aktes_xr.radiative.gases import TraceGases
 from aktes_xr.radiative.surface import (
     flat_retrieval_error_k,
@@ -16,12 +22,20 @@ from aktes_xr.radiative.surface import (
     surface_temperature,
     top_of_atmosphere_radiance,
 )
+from aktes_xr.radiative.table import atmosphere_table, profiles_of, sample_atmospheres
 
 __all__ = [
     "AtmosphereBatch",
     "TraceGases",
+    "atmosphere_table",
+    "band_atmosphere",
+    "band_atmosphere_kernel",
     "flat_retrieval_error_k",
+    "interpolate_atmosphere",
     "irradiance",
+    "load_emulator",
+    "profiles_of",
+    "sample_atmospheres",
     "simulate_atmosphere",
     "simulate_atmospheres",
     "surface_leaving_radiance",

@@ -2,8 +2,8 @@
 
 DIR holds the spectral response (``aster_tir_srf.csv``), the spectral file
 (``socrates_sp_lw_300.txt``), the reference spectra (``reference_rt.nc``) and the profile sets
-(``profiles_*.nc``). Steps depend on one another in the order response, absorption, atmospheres;
-all three take about five minutes on one core. The same input gives the same files.
+(``profiles_*.nc``). Steps depend on one another in the order response, absorption, atmospheres,
+emulator; all take about five minutes on one core. The same input gives the same files.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from aktes_xr.radiative.calibrate import fit_calibration, read_reference
+from aktes_xr.radiative.emulator import write_emulator
+from aktes_xr.radiative.profile_sets import build_atmosphere_table
 from aktes_xr.radiative.response import build_sensor_table
 from aktes_xr.radiative.socrates import read_absorption
 
 logger = logging.getLogger(__name__)
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-STEPS = ("response", "absorption", "atmospheres")
+STEPS = ("response", "absorption", "atmospheres", "emulator")
 
 
 def build_absorption(source: Path, target: Path) -> None:
@@ -57,10 +59,10 @@ def main(arguments: list[str] | None = None) -> None:
             )
         elif step == "absorption":
             build_absorption(options.reference_data, options.target / "gas_absorption.npz")
-        else:
-            from aktes_xr.radiative.profile_sets import build_atmosphere_table
-
+        elif step == "atmospheres":
             build_atmosphere_table(options.reference_data, options.target / "atmospheres.npz")
+        else:
+            write_emulator(options.target)
 
 
 if __name__ == "__main__":

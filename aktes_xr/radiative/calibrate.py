@@ -1,11 +1,11 @@
 """Fit the calibration of the gas absorption to reference spectra, and test it on unseen profiles.
 
 Seven figures per 10 cm-1 sub-band (`aktes_xr.radiative.gases.CALIBRATED`) are fitted to the
-reference's nadir transmittance and path radiance averaged over that sub-band: least squares on the logarithm of
-the five factors and on the two grey depths, drawn towards "no change" by Gaussian priors. The prior
-widths say how far a twenty-year-old line list and continuum may be off; where the data say nothing
-about a factor it stays at one. `cross_validate` repeats the fit without each fifth of the profiles
-and solves those that were left out.
+reference's nadir transmittance and path radiance averaged over that sub-band: least squares on
+the logarithm of the five factors and on the two grey depths, drawn towards "no change" by
+Gaussian priors. The prior widths say how far a twenty-year-old line list and continuum may be
+off; where the data say nothing about a factor it stays at one. `cross_validate` repeats the fit
+without each fifth of the profiles and solves those that were left out.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MAX_HUMIDITY: Final = 1.25
 SATURATION_TOP_HPA: Final = 300.0
 """Above, the air is so cold that saturation over liquid water says nothing."""
 TEMPERATURE_LIMITS_K: Final = (120.0, 400.0)
-_LEAST_FRACTION: Final = 1e-12
+_LEAST_FRACTION: Final = 1e-16
 
 
 @njit(nogil=True)

@@ -1,0 +1,371 @@
+"""Atmosphere from ancillary data alone: a smooth fit to the shipped table.
+
+With water column w, air temperature T_a, surface pressure p and secant s of the view angle,
+
+    -ln t = P(w, p, T_a) s^a,   Lp = (1 - t) R(w, p, T_a) B(T_a),   Ls = D(w, p, T_a) B(T_a),
+
+per band, P, R and D polynomials of degree three fitted by least squares to the profiles of the
+training and validation splits with all their perturbations. What the polynomials cannot know is how
+water and temperature are spread along the vertical; `residuals` says what that costs.
+
+The kernel, for use inside other numba kernels, is
+
+    band_atmosphere_kernel(water, temperature, pressure_hpa, secant, emulator, out)
+
+with ``emulator = load_emulator()`` and ``out`` (15,) float64: t, Lp and Ls of the five bands. NaN
+in any argument gives NaN.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import itertools
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from aktes_xr.errors import InputError
+from aktes_xr.radiative.atmosphere import slants_of
+from aktes_xr.radiative.planck import band_radiance
+from aktes_xr.radiative.profiles import saturation_vapor_pressure
+from aktes_xr.radiative.table import SPLITS, SURFACE_PRESSURES_HPA, VIEW_ZENITHS_DEG
+from aktes_xr.sensor import (
+    BANDS,
+    RADIANCE_UNITS,
+    brightness_temperature_to_radiance,
+    planck_table,
+)
+
+DEGREE: Final = 3
+POWERS: Final[NDArray[np.int64]] = np.array(
+    [p for p in itertools.product(range(DEGREE + 1), repeat=3) if sum(p) <= DEGREE]
+)
+"""Exponents of the scaled water, pressure and temperature in each term."""
+_TERMS: Final = len(POWERS)
+# A column cannot hold much more water than its surface's saturation over a scale height; beyond,
+# the polynomials would extrapolate.
+_SCALE_HEIGHT_M: Final = 2300.0
+_VAPOR_GAS_CONSTANT: Final = 461.5
+_WATER_LIMITS: Final = (0.0, 85.0)
+_TEMPERATURE_LIMITS: Final = (215.0, 320.0)
+
+
+class Emulator(NamedTuple):
+    """Coefficients of the fit, and the Planck table it refers to.
+
+    Attributes
+    ----------
+    coefficients : ndarray (3, 5, term), float64
+        Of P, R and D; terms as in ``POWERS``.
+    exponent : ndarray (5,), float64
+        Of the secant.
+    least : ndarray (5,), float64
+        The least optical depth of any profile that was fitted: a dry column's.
+    planck : ndarray (5, node), float64, W m-2 sr-1 um-1
+    first_k, step_k : float, K
+        Of the Planck table.
+    """
+
+    coefficients: NDArray[np.float64]
+    exponent: NDArray[np.float64]
+    least: NDArray[np.float64]
+    planck: NDArray[np.float64]
+    first_k: float
+    step_k: float
+
+
+@functools.cache
+def load_emulator() -> Emulator:
+    """Return the shipped fit; its arrays are shared."""
+    resource = importlib.resources.files("aktes_xr") / "data" / "atmosphere_emulator.npz"
+    with importlib.resources.as_file(resource) as path, np.load(path) as archive:
+        parts = [archive[name] for name in ("coefficients", "exponent", "least")]
+    return _with_planck(*parts)
+
+
+def _with_planck(
+    coefficients: NDArray[np.float64], exponent: NDArray[np.float64], least: NDArray[np.float64]
+) -> Emulator:
+    table = planck_table()
+    first = float(table.temperature[0])
+    return Emulator(coefficients, exponent, least, table.radiance, first, table.step)
+
+
+@njit(nogil=True)
+def _scaled(water: float, pressure: float, temperature: float) -> tuple[float, float, float]:
+    held = min(max(temperature, _TEMPERATURE_LIMITS[0]), _TEMPERATURE_LIMITS[1])
+    density = saturation_vapor_pressure(held) / (_VAPOR_GAS_CONSTANT * held)
+    most = min(_WATER_LIMITS[1], 4.0 + 2.0 * density * _SCALE_HEIGHT_M)
+    column = min(max(water, 0.0), most)
+    return column / 30.0, (min(max(pressure, 450.0), 1060.0) - 850.0) / 250.0, (held - 280.0) / 30.0
+
+
+@njit(nogil=True)
+def _terms(x: float, y: float, z: float) -> NDArray[np.float64]:
+    """Monomials of degree up to three, in the order of ``POWERS``."""
+    out = np.empty(_TERMS)
+    term = 0
+    a = 1.0
+    for i in range(4):
+        b = a
+        for j in range(4 - i):
+            c = b
+            for _ in range(4 - i - j):
+                out[term] = c
+                term += 1
+                c *= z
+            b *= y
+        a *= x
+    return out
+
+
+@njit(nogil=True)
+def band_atmosphere_kernel(
+    water: float,
+    temperature: float,
+    pressure_hpa: float,
+    secant: float,
+    emulator: Emulator,
+    out: NDArray[np.float64],
+) -> None:
+    """Fill ``out`` (15,) with t, Lp and Ls of the five bands; kg m-2, K, hPa and 1 in."""
+    if not np.isfinite(water + temperature + pressure_hpa + secant):
+        out[:] = np.nan
+        return
+    x, y, z = _scaled(water, pressure_hpa, temperature)
+    terms = _terms(x, y, z)
+    for band in range(emulator.exponent.size):
+        depth, rising, falling = 0.0, 0.0, 0.0
+        for term in range(terms.size):
+            depth += emulator.coefficients[0, band, term] * terms[term]
+            rising += emulator.coefficients[1, band, term] * terms[term]
+            falling += emulator.coefficients[2, band, term] * terms[term]
+        passed = np.exp(-max(depth, emulator.least[band]) * secant ** emulator.exponent[band])
+        source = band_radiance(
+            temperature, emulator.first_k, emulator.step_k, emulator.planck[band]
+        )
+        out[band] = passed
+        out[5 + band] = (1.0 - passed) * max(rising, 0.0) * source
+        out[10 + band] = max(falling, 0.0) * source
+
+
+@njit(nogil=True)
+def _evaluate(inputs: NDArray[np.float64], emulator: Emulator) -> NDArray[np.float32]:
+    out = np.empty((inputs.shape[0], 15), np.float32)
+    row = np.empty(15)
+    for i in range(inputs.shape[0]):
+        w, t, p, s = inputs[i]
+        band_atmosphere_kernel(w, t, p, s, emulator, row)
+        out[i] = row
+    return out
+
+
+def band_atmosphere(
+    water_vapor: ArrayLike,
+    air_temperature: ArrayLike,
+    surface_pressure_hpa: ArrayLike,
+    view_zenith_deg: ArrayLike = 0.0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Estimate the atmosphere from its water column, air temperature and surface pressure.
+
+    Parameters
+    ----------
+    water_vapor : array, kg m-2
+        Column above the surface. Held to what the air can carry.
+    air_temperature : array, K
+        Near the surface.
+    surface_pressure_hpa : array, hPa
+    view_zenith_deg : array, deg
+        0 to 60; fitted up to 15. All four broadcast.
+
+    Returns
+    -------
+    transmittance, path_radiance, sky_radiance : ndarray (..., 5), float32
+        1 and W m-2 sr-1 um-1; NaN where an argument is NaN.
+
+    Raises
+    ------
+    InputError
+        If an angle is out of range, or temperature or pressure is clearly in other units.
+    """
+    _check_units(air_temperature, surface_pressure_hpa)
+    return _broadcast(
+        np.asarray(water_vapor), np.asarray(air_temperature), np.asarray(surface_pressure_hpa),
+        slants_of(view_zenith_deg).reshape(np.shape(view_zenith_deg)),
+    )  # fmt: skip
+
+
+def _check_units(temperature: ArrayLike, pressure: ArrayLike) -> None:
+    for name, values, low, high, unit in (
+        ("air temperature", temperature, 150.0, 350.0, "K"),
+        ("surface pressure", pressure, 300.0, 1100.0, "hPa"),
+    ):
+        found = np.asarray(values, dtype=np.float64)
+        found = found[np.isfinite(found)]
+        if found.size and not low <= found.min() <= found.max() <= high:
+            raise InputError(
+                f"found {name} from {found.min():g} to {found.max():g}, expected {low:g} to "
+                f"{high:g} {unit}; convert it"
+            )
+
+
+def _broadcast(
+    water: NDArray[Any], temperature: NDArray[Any], pressure: NDArray[Any], secant: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    fields = np.broadcast_arrays(water, temperature, pressure, secant)
+    inputs = np.stack([field.ravel() for field in fields], axis=1).astype(np.float64)
+    out = _evaluate(inputs, load_emulator()).reshape(*fields[0].shape, 15)
+    return out[..., :5], out[..., 5:10], out[..., 10:]
+
+
+def interpolate_atmosphere(
+    water_vapor: xr.DataArray,
+    air_temperature: xr.DataArray,
+    surface_pressure: xr.DataArray,
+    view_zenith: xr.DataArray | float = 0.0,
+) -> xr.Dataset:
+    """Estimate the atmosphere of a cube lazily; see `band_atmosphere`.
+
+    Parameters
+    ----------
+    water_vapor, air_temperature, surface_pressure : DataArray, kg m-2, K, hPa
+        Fields or single values per date; they broadcast by name. See
+        `aktes_xr.radiative.surface_pressure_from_elevation`.
+    view_zenith : DataArray or float, deg
+
+    Returns
+    -------
+    Dataset (..., band), float32
+        ``transmittance``, ``path_radiance``, ``sky_radiance``; lazy where an argument is.
+    """
+    secant = 1.0 / np.cos(np.deg2rad(view_zenith))
+    parts = xr.apply_ufunc(
+        _broadcast,
+        water_vapor,
+        air_temperature,
+        surface_pressure,
+        secant,
+        output_core_dims=[["band"]] * 3,
+        dask="parallelized",
+        output_dtypes=[np.float32] * 3,
+        dask_gufunc_kwargs={"output_sizes": {"band": len(BANDS)}},
+    )
+    names = ("transmittance", "path_radiance", "sky_radiance")
+    units = ("1", RADIANCE_UNITS, RADIANCE_UNITS)
+    out = xr.Dataset(
+        {
+            name: part.assign_attrs(units=unit)
+            for name, part, unit in zip(names, parts, units, strict=True)
+        }
+    )
+    return out.assign_coords(band=list(BANDS))
+
+
+def _rows(
+    arrays: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return inputs (n, 4: water, temperature, pressure, secant) and outputs (n, 15)."""
+    secants = 1.0 / np.cos(np.deg2rad(VIEW_ZENITHS_DEG))
+    pressure = np.array(SURFACE_PRESSURES_HPA)[None, :, None, None]
+    shape = (*arrays["air_temperature"][chosen].shape, secants.size)
+    fields = [
+        arrays["precipitable_water"][chosen][..., None],
+        arrays["air_temperature"][chosen][..., None],
+        pressure[..., None],
+        secants,
+    ]
+    inputs = np.stack([np.broadcast_to(f, shape).ravel() for f in fields], axis=1)
+    outputs = np.concatenate(
+        [
+            arrays["transmittance"][chosen],
+            arrays["path_radiance"][chosen],
+            np.broadcast_to(arrays["sky_radiance"][chosen][..., None, :], (*shape, len(BANDS))),
+        ],
+        axis=-1,
+    ).reshape(-1, 3 * len(BANDS))
+    known = np.isfinite(inputs).all(axis=1)
+    return inputs[known].astype(np.float64), outputs[known].astype(np.float64)
+
+
+def fit_emulator(arrays: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> Emulator:
+    """Fit the polynomials to profiles of the table.
+
+    Parameters
+    ----------
+    arrays : dict
+        As `aktes_xr.radiative.table.shipped_atmospheres` returns them.
+    chosen : ndarray (profile,), bool
+        The profiles to fit.
+
+    Returns
+    -------
+    Emulator
+    """
+    inputs, outputs = _rows(arrays, chosen)
+    scaled = np.array([_scaled(w, p, t) for w, t, p, _ in inputs])
+    terms = np.prod(scaled[:, None, :] ** POWERS, axis=2)
+    source = brightness_temperature_to_radiance(np.repeat(inputs[:, 1:2], len(BANDS), axis=1))
+    depth = -np.log(outputs[:, :5])
+    coefficients = np.empty((3, len(BANDS), len(POWERS)))
+    exponent = np.empty(len(BANDS))
+    nadir = np.isclose(inputs[:, 3], 1.0)
+    steep = np.isclose(inputs[:, 3], inputs[:, 3].max())
+    for band in range(len(BANDS)):
+        ratio = depth[steep, band] / depth[nadir, band]
+        exponent[band] = np.median(np.log(ratio)) / np.log(inputs[:, 3].max())
+        opacity = 1 - outputs[:, band]
+        emitted = outputs[:, 5 + band] / source[:, band]
+        targets = (
+            (terms, depth[:, band] / inputs[:, 3] ** exponent[band]),
+            (terms * opacity[:, None], emitted),
+            (terms, outputs[:, 10 + band] / source[:, band]),
+        )
+        for kind, (design, target) in enumerate(targets):
+            coefficients[kind, band] = np.linalg.lstsq(design, target, rcond=None)[0]
+    return _with_planck(coefficients, exponent, depth[nadir].min(axis=0))
+
+
+def residuals(
+    arrays: dict[str, NDArray[Any]], chosen: NDArray[np.bool_], emulator: Emulator
+) -> NDArray[np.float64]:
+    """Return the emulator's errors on profiles of the table.
+
+    Parameters
+    ----------
+    arrays : dict
+        As `aktes_xr.radiative.table.shipped_atmospheres` returns them.
+    chosen : ndarray (profile,), bool
+        The profiles to compare.
+    emulator : Emulator
+
+    Returns
+    -------
+    ndarray (n, 15), float64
+        Of t, Lp and Ls.
+    """
+    inputs, outputs = _rows(arrays, chosen)
+    return np.asarray(_evaluate(inputs, emulator) - outputs)
+
+
+def write_emulator(directory: Path) -> None:
+    """Fit the profiles outside the test split and write the coefficients.
+
+    Parameters
+    ----------
+    directory : Path
+        Holds ``atmospheres.npz``, and gets ``atmosphere_emulator.npz``.
+    """
+    with np.load(directory / "atmospheres.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    fitted = fit_emulator(arrays, arrays["split"] != SPLITS.index("test"))
+    np.savez_compressed(
+        directory / "atmosphere_emulator.npz",
+        coefficients=fitted.coefficients,
+        exponent=fitted.exponent,
+        least=fitted.least,
+    )

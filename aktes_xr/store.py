@@ -320,7 +320,7 @@ def _grid_attributes(ds: xr.Dataset, crs: Any) -> dict[str, Any]:
 
 
 def _as_text(coordinate: xr.DataArray) -> xr.DataArray:
-    if coordinate.dtype.kind in "OT":
+    if coordinate.dtype.kind in ("O", "T"):
         # NumPy cannot cast the variable-length strings that Zarr returns.
         return coordinate.copy(data=np.array(coordinate.to_numpy().tolist(), dtype=str))
     return coordinate

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aktes_xr.simulate.emissivity import EmissivityPrior, draw_emissivity, load_prior
+    from aktes_xr.simulate.granule import write_scene
     from aktes_xr.simulate.relief import demo_elevation
     from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+    from aktes_xr.simulate.scene import SceneSettings, simulate_scene
 
 _HOME = {
     "SampleRecipe": "samples",
+    "SceneSettings": "scene",
     "demo_elevation": "relief",
     "simulate_samples": "samples",
+    "simulate_scene": "scene",
+    "write_scene": "granule",
     "EmissivityPrior": "emissivity",
     "draw_emissivity": "emissivity",
     "load_prior": "emissivity",
@@ -21,10 +26,13 @@ _HOME = {
 __all__ = [
     "EmissivityPrior",
     "SampleRecipe",
+    "SceneSettings",
     "demo_elevation",
     "draw_emissivity",
     "load_prior",
     "simulate_samples",
+    "simulate_scene",
+    "write_scene",
 ]
 
 

@@ -168,7 +168,8 @@ def terrain_complexity(
             units="1", long_name="weight of terrain in the fusion", nedt_k=float(nedt_k)
         ),
     }
-    return xr.Dataset(fields)
+    # Arithmetic strips coordinates of their attributes, and the CRS is one of them.
+    return xr.Dataset(fields).assign_coords(indices.coords)
 
 
 def _kelvin(

@@ -73,7 +73,8 @@ def _step(coordinate: xr.DataArray) -> float:
             f"coordinate {coordinate.name} has steps that differ by {uneven:g} from {step:g}: "
             "expected a regular grid; resample the elevation first"
         )
-    return step
+    # Nanometres are what subtracting coordinates of thousands of kilometres leaves.
+    return round(step, 9)
 
 
 def grid_convergence(elevation: xr.DataArray) -> float:

@@ -147,7 +147,7 @@ def _scalars(ds: xr.Dataset) -> da.Array:
     columns = []
     for name in ("view_zenith", "sun_zenith", "sun_azimuth"):
         column = ds[name].data if name in ds.coords else missing
-        if name == "sun_azimuth" and "elevation" in ds:
+        if name == "sun_azimuth" and "elevation" in ds and ds["elevation"].size:
             # The aspect is counted from the grid's north.
             column = column - grid_convergence(ds["elevation"])
         columns.append(column)

@@ -88,7 +88,7 @@ class StudentRecipe:
 
     samples: int = 300_000
     validation_samples: int = 40_000
-    units: tuple[int, ...] = (48, 48)
+    units: tuple[int, ...] = (44, 44)
     alpha: float = 0.1
     epochs: int = 20
     batch_size: int = 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +178,11 @@ def _bundle(
     evidence = Evidence.of_bundle(source.teacher, student, fusion, recipe)
     card = model_card(recipe, list(models), evidence, fusion)
     extras = {name: data for name, data in source.extras.items() if name != "metrics.json"}
-    extras |= {"student.keras": exported, "metrics.json": evidence.to_bytes()}
+    extras |= {
+        "student.keras": exported,
+        "metrics.json": evidence.to_bytes(),
+        "recipe.json": (json.dumps(recipe.to_json(), indent=1) + "\n").encode(),
+    }
     contents = BundleContents(source.name, models, card, fusion, extras)
     write_bundle(work / "bundle", contents, overwrite=True)
     return work / "bundle"

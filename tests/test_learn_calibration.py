@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_bundle import random_scaling
+
+from aktes_xr.learn.ancillaries import ALL, GROUPS, drop_ancillaries, keep_only
+from aktes_xr.learn.calibrate import calibrate_fusion
+from aktes_xr.learn.metrics import scores
+from aktes_xr.learn.uncertainty import calibrate_uncertainty
+from aktes_xr.models import Layer, Network, PixelModel
+from aktes_xr.models.features import QUANTITIES, TEACHER_FEATURES
+
+
+def test_calibrated_sigma_covers_heavy_tailed_errors() -> None:
+    rng = np.random.default_rng(0)
+    count = 40_000
+    log_sigma = rng.normal(-1.0, 0.5, (count, 6))
+    stated = 0.4 + 1.6 * log_sigma  # wrong in offset and slope
+    targets = rng.normal(size=(count, 6))
+    errors = rng.standard_t(6, (count, 6)) * (4 / 6) ** 0.5 * np.exp(log_sigma)
+    outputs = np.hstack([targets + errors, 2.0 * stated]).astype(np.float32)
+    scaling = calibrate_uncertainty(
+        outputs[::2], targets[::2].astype(np.float32), random_scaling(21)
+    )
+    np.testing.assert_allclose(scaling.log_sigma_slope, 1 / 1.6, atol=0.03)
+    network = Network((Layer(np.zeros((12, 21), np.float32), np.zeros((12, 1), np.float32)),))
+    sigma = PixelModel("teacher", "teacher", network, scaling).sigma(outputs[1::2, 6:])
+    for output in range(6):
+        found = scores(
+            outputs[1::2, output],
+            targets[1::2, output],
+            sigma=sigma[:, output] / scaling.output_scale[output],
+        )
+        assert found.coverage68 == pytest.approx(0.683, abs=0.04)
+        assert found.coverage95 == pytest.approx(0.95, abs=0.02)
+
+
+def test_fusion_is_fitted_to_where_the_student_is_better() -> None:
+    rng = np.random.default_rng(1)
+    count = 60_000
+    complexity = rng.uniform(0.0, 1.5, count).astype(np.float32)
+    truth = rng.normal(300.0, 10.0, count).astype(np.float32)
+    sigma = np.full(count, 0.3, np.float32), np.full(count, 0.45, np.float32)
+    teacher = truth + rng.normal(0.0, 0.3, count) + complexity
+    student = truth + rng.normal(0.0, 0.45, count)
+    fusion = calibrate_fusion(complexity, (teacher, sigma[0]), (student, sigma[1]), truth)
+    weight = fusion.weight(complexity, *sigma)
+    fused = np.abs(teacher + weight * (student - teacher) - truth)
+    for low, high in ((0.0, 0.1), (0.1, 0.4), (0.4, 1.5)):
+        members = (complexity >= low) & (complexity < high)
+        better = min(np.abs(estimate - truth)[members].mean() for estimate in (teacher, student))
+        assert fused[members].mean() <= 1.02 * better
+    assert fusion.full_k < 1.0
+
+
+def test_drop_out_serves_every_combination() -> None:
+    rng = np.random.default_rng(2)
+    quantities = np.ones((20_000, len(QUANTITIES)), np.float32)
+    reduced = drop_ancillaries(quantities, rng)
+    assert np.isfinite(quantities).all()
+    present = {}
+    for name, columns in GROUPS.items():
+        there = np.isfinite(reduced[:, columns])
+        assert (there.all(axis=1) == there.any(axis=1)).all()  # a group goes as a whole
+        present[name] = there[:, 0]
+    combinations = np.stack([present[name] for name in sorted(ALL)], axis=1)
+    kinds, counts = np.unique(combinations, axis=0, return_counts=True)
+    assert len(kinds) == 2 ** len(ALL)
+    assert counts[kinds.all(axis=1)][0] > 0.3 * 20_000
+    others = [index for index in range(len(QUANTITIES)) if index not in sum(GROUPS.values(), ())]
+    assert np.isfinite(reduced[:, others]).all()
+    assert np.isnan(keep_only(quantities, frozenset())[:, GROUPS["water_vapor"]]).all()
+    assert len(TEACHER_FEATURES) == 21

@@ -6,7 +6,6 @@ Results a script reads go to stdout (``--json``); progress, warnings and errors 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator
 from enum import StrEnum
@@ -22,6 +21,7 @@ from aktes_xr.console import (
     PARTIAL,
     CommandGroup,
     answer,
+    describe,
     parse_bbox,
     parse_shape,
     print_json,
@@ -381,8 +381,9 @@ def info(
     for heading, entries in found.items():
         stdout().print(f"[bold]{heading}[/bold]")
         for key, value in entries.items():
-            text = value if isinstance(value, str) else json.dumps(value)
-            stdout().print(f"  {key:<18} {text}", markup=False, highlight=False)
+            for line in describe(value):
+                stdout().print(f"  {key:<16} {line}", markup=False, highlight=False)
+                key = ""
 
 
 def _open_raster(path: Path) -> xr.DataArray:

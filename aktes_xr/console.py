@@ -21,6 +21,7 @@ __all__ = [
     "CommandGroup",
     "answer",
     "complain",
+    "describe",
     "parse_bbox",
     "parse_shape",
     "print_json",
@@ -104,6 +105,16 @@ def answer(found: dict[str, Any], as_json: bool) -> None:
         return
     for key, value in found.items():
         typer.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def describe(value: Any) -> list[str]:
+    """Return a value of a JSON object as lines to read: one for each member of a list."""
+    if isinstance(value, list):
+        return [line for member in value for line in describe(member)] or ["none"]
+    if isinstance(value, dict):
+        known = {name: entry for name, entry in value.items() if entry is not None}
+        return [", ".join(f"{name} {entry}" for name, entry in known.items())]
+    return ["none" if value is None else str(value)]
 
 
 def complain(error: Exception) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from aktes_xr.baselines.split_window import (
+    SplitWindowResult,
+    split_window,
+    split_window_block,
+    split_window_table,
+)
 from aktes_xr.baselines.tes import (
     ECOSTRESS,
     GILLESPIE,
@@ -25,8 +31,12 @@ __all__ = [
     "MMD_GILLESPIE",
     "MMD_SBG",
     "VICAR",
+    "SplitWindowResult",
     "TesConventions",
     "TesResult",
+    "split_window",
+    "split_window_block",
+    "split_window_table",
     "tes",
     "tes_block",
     "tes_parameters",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,9 +142,8 @@ def _write_date(
 
 def _append(path: Path, ds: xr.Dataset, *, first: bool) -> None:
     """Write a date to a Zarr store, or append it to one."""
-    plain = ds.drop_attrs().copy()
-    for name, variable in ds.variables.items():
-        plain[name].attrs = dict(variable.attrs)
+    # Fixed-length strings have no Zarr v3 specification; objects are written as variable ones.
+    plain = ds.assign_coords(band=np.array(BANDS, dtype=object)) if "band" in ds.dims else ds
     if first:
         encoding = {
             str(name): {
@@ -190,8 +189,6 @@ def _settings(
         return chosen
     given = datetime.fromisoformat(date) if isinstance(date, str) else date
     given = given.replace(tzinfo=UTC) if given.tzinfo is None else given
-    from datetime import timedelta
-
     return replace(
         chosen, dates=tuple(given + timedelta(days=16 * number) for number in range(dates))
     )

@@ -318,7 +318,7 @@ def ground_dataset(elevation: xr.DataArray, ground: Ground) -> xr.Dataset:
     planes = np.moveaxis(ground.emissivity, -1, 0)
     ds["emissivity"] = (("band", "y", "x"), planes, {"units": "1"})
     ds["surface_class"] = (("y", "x"), ground.classes)
-    ds = ds.assign_coords(band=list(sensor.BANDS))
+    ds = ds.assign_coords(band=np.array(sensor.BANDS, dtype=object))
     return describe(ds.rio.write_crs(elevation.rio.crs))
 
 

@@ -202,8 +202,8 @@ def _panels(result: xr.Dataset, truth: xr.Dataset | None, *, band: str) -> list[
         panels.append(_Panel("weight of the student", weight, "viridis", (0.0, 1.0), "1"))
     if "emissivity" in result:
         emissivity = result["emissivity"].sel(band=band).compute()
-        low = _limits(emissivity)[0]
-        panels.append(_Panel(f"emissivity {band}", emissivity, "cividis", (low, 1.0), "1"))
+        limits = _limits(emissivity)
+        panels.append(_Panel(f"emissivity {band}", emissivity, "cividis", limits, "1"))
     if "sky_view_factor" in result:
         sky = result["sky_view_factor"].compute()
         panels.append(_Panel("sky-view factor", sky, "gray", (_limits(sky)[0], 1.0), "1"))

@@ -43,10 +43,11 @@ items
 #
 # `open_stac` takes items in any form (paths, pystac, the result of a search) and reads nothing yet.
 # Digital numbers stay `uint16` until they are needed; angles and times come from the item. With
-# `dem=`, the elevation is averaged onto the same grid.
+# `dem=`, the elevation is averaged onto the same grid. `resolution=None` keeps the granule's own
+# pixels; for several granules, leave it out and they meet on one grid of 90 m.
 
 # %%
-cube = aktes_xr.open_stac(items, dem=folder / "dem.tif")
+cube = aktes_xr.open_stac(items, dem=folder / "dem.tif", resolution=None)
 cube
 
 # %% [markdown]

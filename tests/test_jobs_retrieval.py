@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import aktes_xr
 from aktes_xr import jobs
 from aktes_xr.cli import app
-from aktes_xr.errors import DependencyError, InputError, MissingVariableError, ReadError
+from aktes_xr.errors import DependencyError, GridError, InputError, MissingVariableError, ReadError
 
 FIRST, SECOND = "AST_L1T_00301062001031139_1", "AST_L1T_00301222001031139_2"
 
@@ -205,3 +205,13 @@ def test_a_file_without_ancillaries_is_refused(tmp_path: Path) -> None:
     xr.Dataset({"wind": ("time", [1.0])}).to_zarr(tmp_path / "a.zarr", consolidated=False)
     with pytest.raises(MissingVariableError, match=r"no ancillary variable \(found: \['wind'\]\)"):
         jobs.with_ancillaries(aktes_xr.open_stac(granule(tmp_path)), str(tmp_path / "a.zarr"))
+
+
+def test_ancillaries_of_another_grid_are_refused(tmp_path: Path) -> None:
+    cube = aktes_xr.open_stac(granule(tmp_path))
+    field = xr.ones_like(cube["tir"].isel(band=0, drop=True), dtype="float32").compute()
+    shifted = field.assign_coords(x=field["x"] + 45.0).drop_encoding()
+    plain = shifted.reset_coords(drop=True)
+    plain.to_dataset(name="water_vapor").to_zarr(tmp_path / "a.zarr", consolidated=False)
+    with pytest.raises(GridError, match="water_vapor is off the cube's x coordinates by up to 45"):
+        jobs.with_ancillaries(cube, str(tmp_path / "a.zarr"))

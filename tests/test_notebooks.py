@@ -47,6 +47,7 @@ def test_notebook_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel chooses its own
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     # A proxy that is not there: whatever tries to leave this machine fails at once.
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

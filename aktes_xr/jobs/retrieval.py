@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from aktes_xr.cube import ANCILLARIES, describe
+from aktes_xr.cube import ANCILLARIES, check_grid, describe
 from aktes_xr.errors import DependencyError, InputError, MissingVariableError
 from aktes_xr.retrieve import retrieve
 from aktes_xr.stac import open_stac, search, sources
@@ -193,6 +193,8 @@ def with_ancillaries(ds: xr.Dataset, path: str) -> xr.Dataset:
     ------
     MissingVariableError
         The file holds none of them.
+    GridError
+        One of them lies on other pixels.
     """
     if Path(path).suffix in {".nc", ".h5"}:
         opened = xr.open_dataset(path, chunks={}, decode_coords="all")
@@ -207,6 +209,9 @@ def with_ancillaries(ds: xr.Dataset, path: str) -> xr.Dataset:
     found = opened[names].reset_coords(drop=True)
     if "time" in found.dims:
         found = found.sel(time=ds["time"], method="nearest").assign_coords(time=ds["time"])
+    for name in names:
+        if {"y", "x"} & set(found[name].dims):
+            check_grid(found[name], ds, name=name)
     return describe(ds.assign({name: found[name].variable for name in names}))
 
 

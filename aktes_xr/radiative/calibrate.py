@@ -28,7 +28,9 @@ from aktes_xr.radiative.transfer import (
     path_transmittance,
     refine_column,
     scaled_amounts,
+    solve_column,
 )
+from aktes_xr.sensor import BANDS, planck_table
 
 PRIOR_WIDTH: Final[NDArray[np.float64]] = np.array([0.3, 0.3, 0.3, 0.3, 0.3, 0.02, 0.02])
 """Prior standard deviations, in the order of ``CALIBRATED``: logarithms of factors, then depths."""
@@ -196,3 +198,52 @@ def subset(reference: Reference, chosen: NDArray[np.intp]) -> Reference:
         reference.path_radiance[chosen],
         [reference.columns[i] for i in chosen],
     )
+
+
+def solve_reference(reference: Reference, gas: GasAbsorption) -> NDArray[np.float64]:
+    """Solve a reference's columns at nadir.
+
+    Parameters
+    ----------
+    reference : Reference
+    gas : GasAbsorption
+
+    Returns
+    -------
+    ndarray (profile, 2, 5), float64
+        Transmittance and path radiance.
+    """
+    table = planck_table()
+    grid = (float(table.temperature[0]), table.step)
+    mole_fraction = TraceGases().mole_fractions()
+    return np.stack(
+        [
+            solve_column(column, layer_amounts(column, mole_fraction), np.ones(1), grid, gas)[:2]
+            for column in reference.columns
+        ]
+    )
+
+
+def cross_validate(
+    arrays: dict[str, NDArray[np.float64]], reference: Reference
+) -> NDArray[np.float64]:
+    """Solve each fifth of the profiles with a calibration fitted to the others.
+
+    Parameters
+    ----------
+    arrays : dict
+        As `aktes_xr.radiative.socrates.read_absorption` returns them.
+    reference : Reference
+
+    Returns
+    -------
+    ndarray (profile, 2, 5), float64
+        Transmittance and path radiance, each of a profile its calibration has not seen.
+    """
+    fold = np.arange(len(reference.columns)) % FOLDS
+    out = np.empty((fold.size, 2, len(BANDS)))
+    for number in range(FOLDS):
+        seen, unseen = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        calibration = fit_calibration(arrays, subset(reference, seen))
+        out[unseen] = solve_reference(subset(reference, unseen), assemble(arrays, calibration))
+    return out

@@ -4,9 +4,10 @@ With water column w, air temperature T_a, surface pressure p and secant s of the
 
     -ln t = P(w, p, T_a) s^a,   Lp = (1 - t) R(w, p, T_a) B(T_a),   Ls = D(w, p, T_a) B(T_a),
 
-per band, P, R and D polynomials of degree three fitted by least squares to the profiles of the
-training and validation splits with all their perturbations. What the polynomials cannot know is how
-water and temperature are spread along the vertical; `residuals` says what that costs.
+per band, P, R and D polynomials of degree three (P and D without terms of T_a alone) fitted by
+least squares to the profiles of the training and validation splits with all their perturbations.
+What the polynomials cannot know is how water and temperature are spread along the vertical;
+`residuals` says what that costs.
 
 The kernel, for use inside other numba kernels, is
 
@@ -47,10 +48,15 @@ POWERS: Final[NDArray[np.int64]] = np.array(
 )
 """Exponents of the scaled water, pressure and temperature in each term."""
 _TERMS: Final = len(POWERS)
+# Without water, opacity and sky depend on pressure alone: hot and dry air, which no profile shows,
+# then is not extrapolated to.
+_BY_WATER: Final = (POWERS[:, 0] > 0) | (POWERS[:, 2] == 0)
 # A column cannot hold much more water than its surface's saturation over a scale height; beyond,
 # the polynomials would extrapolate.
 _SCALE_HEIGHT_M: Final = 2300.0
 _VAPOR_GAS_CONSTANT: Final = 461.5
+# The optical depth bends into a dry column's over this distance.
+_SOFTNESS: Final = 0.01
 _WATER_LIMITS: Final = (0.0, 85.0)
 _TEMPERATURE_LIMITS: Final = (215.0, 320.0)
 
@@ -145,7 +151,9 @@ def band_atmosphere_kernel(
             depth += emulator.coefficients[0, band, term] * terms[term]
             rising += emulator.coefficients[1, band, term] * terms[term]
             falling += emulator.coefficients[2, band, term] * terms[term]
-        passed = np.exp(-max(depth, emulator.least[band]) * secant ** emulator.exponent[band])
+        above = depth - emulator.least[band]
+        depth = emulator.least[band] + 0.5 * (above + np.sqrt(above * above + _SOFTNESS**2))
+        passed = np.exp(-depth * secant ** emulator.exponent[band])
         source = band_radiance(
             temperature, emulator.first_k, emulator.step_k, emulator.planck[band]
         )
@@ -194,10 +202,14 @@ def band_atmosphere(
         If an angle is out of range, or temperature or pressure is clearly in other units.
     """
     _check_units(air_temperature, surface_pressure_hpa)
+    angle = np.asarray(view_zenith_deg, dtype=np.float64)
+    secant = np.where(np.isnan(angle), np.nan, slants_of(np.nan_to_num(angle)).reshape(angle.shape))
     return _broadcast(
-        np.asarray(water_vapor), np.asarray(air_temperature), np.asarray(surface_pressure_hpa),
-        slants_of(view_zenith_deg).reshape(np.shape(view_zenith_deg)),
-    )  # fmt: skip
+        np.asarray(water_vapor),
+        np.asarray(air_temperature),
+        np.asarray(surface_pressure_hpa),
+        secant,
+    )
 
 
 def _check_units(temperature: ArrayLike, pressure: ArrayLike) -> None:
@@ -321,12 +333,14 @@ def fit_emulator(arrays: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> 
         opacity = 1 - outputs[:, band]
         emitted = outputs[:, 5 + band] / source[:, band]
         targets = (
-            (terms, depth[:, band] / inputs[:, 3] ** exponent[band]),
-            (terms * opacity[:, None], emitted),
-            (terms, outputs[:, 10 + band] / source[:, band]),
+            (terms, depth[:, band] / inputs[:, 3] ** exponent[band], _BY_WATER),
+            (terms * opacity[:, None], emitted, np.ones(_TERMS, dtype=bool)),
+            (terms, outputs[:, 10 + band] / source[:, band], _BY_WATER),
         )
-        for kind, (design, target) in enumerate(targets):
-            coefficients[kind, band] = np.linalg.lstsq(design, target, rcond=None)[0]
+        coefficients[:, band] = 0.0
+        for kind, (design, target, used) in enumerate(targets):
+            solution = np.linalg.lstsq(design[:, used], target, rcond=None)[0]
+            coefficients[kind, band, used] = solution
     return _with_planck(coefficients, exponent, depth[nadir].min(axis=0))
 
 

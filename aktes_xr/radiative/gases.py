@@ -168,10 +168,16 @@ def gas_absorption(*, calibrated: bool = True) -> GasAbsorption:
 
 @functools.cache
 def _load(calibrated: bool) -> GasAbsorption:
+    arrays = absorption_arrays()
+    return assemble(arrays, None if not calibrated else arrays["calibration"])
+
+
+@functools.cache
+def absorption_arrays() -> dict[str, NDArray[np.float64]]:
+    """Return the arrays of the shipped file, calibration included; shared."""
     resource = importlib.resources.files("aktes_xr") / "data" / "gas_absorption.npz"
     with importlib.resources.as_file(resource) as path, np.load(path) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return assemble(arrays, None if not calibrated else arrays["calibration"])
+        return {name: archive[name] for name in archive.files}
 
 
 def assemble(

@@ -9,13 +9,14 @@ scatter are added in quadrature,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from aktes_xr import sensor
 from aktes_xr.baselines import tes_block, tes_parameters
+from aktes_xr.baselines.split_window import EMISSIVITY_ASSUMED, split_window_block
 from aktes_xr.baselines.tes_kernel import EMISSIVITY_MAX_REFINED
 from aktes_xr.errors import InputError
 from aktes_xr.quality import QualityFlag
@@ -33,19 +34,27 @@ SEA_LEVEL_HPA: Final = np.float32(1013.25)
 # at 300 K and 9 um; the noise is the sensor's specification.
 MODEL_EMISSIVITY: Final = 0.015
 MODEL_TEMPERATURE_K: Final = 0.8
+SPLIT_WINDOW_MODEL_K: Final = 0.5
+"""Rest of the split window's fit on simulations of clear columns."""
 _STRIP: Final = 16384
 
 
 @dataclass(frozen=True, eq=False)
 class _Strip:
-    """Some rows of one date, pixels on the first axis."""
+    """Some rows of one date, pixels on the first axis; errors are one standard deviation."""
 
     radiance: Float32Array
     water_vapor: Float32Array
+    water_vapor_error: Float32Array
     air_temperature: Float32Array
+    air_temperature_error: Float32Array
     surface_pressure: Float32Array
     emissivity_prior: Float32Array
+    emissivity_error: Float32Array
     view_zenith: float
+
+
+Estimate = tuple["Float32Array", "NDArray[np.bool_]"]
 
 
 def retrieve_physically(chunk: Chunk, method: str, halo: int, out: Float32Array) -> None:
@@ -66,9 +75,9 @@ def retrieve_physically(chunk: Chunk, method: str, halo: int, out: Float32Array)
         For any other method.
     """
     if method == "tes":
-        flag = QualityFlag.RETRIEVED_BY_TES
+        flag, retrieve = QualityFlag.RETRIEVED_BY_TES, _by_tes
     elif method == "split_window":
-        flag = QualityFlag.RETRIEVED_BY_SPLIT_WINDOW
+        flag, retrieve = QualityFlag.RETRIEVED_BY_SPLIT_WINDOW, _by_split_window
     else:
         raise InputError(f"found method {method!r}, expected 'tes' or 'split_window'")
     rows, columns = out.shape[2:]
@@ -76,16 +85,19 @@ def retrieve_physically(chunk: Chunk, method: str, halo: int, out: Float32Array)
     for date in range(out.shape[0]):
         for top in range(0, rows, step):
             window = slice(top, min(top + step, rows))
-            _fill(chunk, method, int(flag), (date, window, halo), out)
+            estimate, sigma, doubtful = retrieve(_strip(chunk, date, window, halo))
+            target = out[date, :, window].reshape(out.shape[1], -1)
+            _write(estimate, sigma, doubtful, int(flag), target)
+            out[date, :, window] = target.reshape(out.shape[1], -1, columns)
 
 
-def _fill(
-    chunk: Chunk, method: str, flag: int, place: tuple[int, slice, int], out: Float32Array
+def _write(
+    estimate: Float32Array,
+    sigma: Float32Array,
+    doubtful: NDArray[np.bool_],
+    flag: int,
+    target: Float32Array,
 ) -> None:
-    date, window, _ = place
-    columns = out.shape[3]
-    target = out[date, :, window].reshape(out.shape[1], -1)
-    estimate, sigma, doubtful = _with_uncertainty(chunk, method, place, columns)
     quality = target[QUALITY].astype(np.uint16)
     measured = (quality & QualityFlag.FILL) == 0
     quality |= np.where(measured, flag, 0).astype(np.uint16)
@@ -94,55 +106,48 @@ def _fill(
     target[6:12] = np.where(measured, sigma.T, np.nan)
     target[WEIGHT] = np.where(measured, np.float32(0.0), np.nan)
     target[QUALITY] = quality
-    out[date, :, window] = target.reshape(out.shape[1], -1, columns)
 
 
-def _with_uncertainty(
-    chunk: Chunk, method: str, place: tuple[int, slice, int], columns: int
-) -> tuple[Float32Array, Float32Array, NDArray[np.bool_]]:
-    date, window, halo = place
-    count = (window.stop - window.start) * columns
+def _strip(chunk: Chunk, date: int, window: slice, halo: int) -> _Strip:
+    rows, columns = window.stop - window.start, chunk.tir.shape[3] - 2 * halo
     lines = slice(window.start + halo, window.stop + halo)
     tir = chunk.tir[date, :, lines, halo : halo + columns].reshape(5, -1).T
     radiance = sensor.dn_to_radiance(tir) if tir.dtype == np.uint16 else np.array(tir)
 
-    def spread(field: NDArray[Any]) -> Float32Array:
+    def spread(field: Float32Array) -> Float32Array:
         part = field[window] if field.shape[0] > 1 else field
-        wide = np.broadcast_to(part, (window.stop - window.start, columns))
-        return np.array(wide, np.float32).reshape(count)
+        return np.array(np.broadcast_to(part, (rows, columns)), np.float32).reshape(-1)
 
     water, water_error, air, air_error = (spread(chunk.dated[date, plane]) for plane in range(4))
     pressure = spread(chunk.static[5])
-    pressure = np.where(np.isnan(pressure), SEA_LEVEL_HPA, pressure)
-    prior = np.stack([spread(chunk.static[6 + band]) for band in range(5)], axis=-1)
-    view_zenith = float(np.nan_to_num(chunk.scalars[date, 0]))
-    strip = _Strip(radiance, water, air, pressure, prior, view_zenith)
-    estimate, doubtful = _estimate(strip, method)
-    moved, _ = _estimate(_replace(strip, water + water_error, air), method)
-    variance = (moved - estimate) ** 2
-    moved, _ = _estimate(_replace(strip, water, air + air_error), method)
-    variance += (moved - estimate) ** 2
-    noise = sensor.NEDT_SPECIFICATION_K
-    variance[:, 0] += noise**2 + MODEL_TEMPERATURE_K**2
+    error = spread(chunk.static[11])
+    return _Strip(
+        radiance,
+        water,
+        water_error,
+        air,
+        air_error,
+        surface_pressure=np.where(np.isnan(pressure), SEA_LEVEL_HPA, pressure),
+        emissivity_prior=np.stack([spread(chunk.static[6 + band]) for band in range(5)], axis=-1),
+        emissivity_error=np.where(np.isnan(error), np.float32(MODEL_EMISSIVITY), error),
+        view_zenith=float(np.nan_to_num(chunk.scalars[date, 0])),
+    )
+
+
+def _by_tes(strip: _Strip) -> tuple[Float32Array, Float32Array, NDArray[np.bool_]]:
+    estimate, doubtful = _tes(strip)
+    variance = np.zeros_like(estimate)
+    for other in (
+        replace(strip, water_vapor=strip.water_vapor + strip.water_vapor_error),
+        replace(strip, air_temperature=strip.air_temperature + strip.air_temperature_error),
+    ):
+        variance += (_tes(other)[0] - estimate) ** 2
+    variance[:, 0] += sensor.NEDT_SPECIFICATION_K**2 + MODEL_TEMPERATURE_K**2
     variance[:, 1:] += MODEL_EMISSIVITY**2
     return estimate, np.sqrt(variance), doubtful
 
 
-def _replace(strip: _Strip, water: Float32Array, air: Float32Array) -> _Strip:
-    return _Strip(
-        strip.radiance,
-        water,
-        air,
-        strip.surface_pressure,
-        strip.emissivity_prior,
-        strip.view_zenith,
-    )
-
-
-def _estimate(strip: _Strip, method: str) -> tuple[Float32Array, NDArray[np.bool_]]:
-    """Return temperature and emissivities (n, 6), and whether they are doubtful (n,)."""
-    if method == "split_window":
-        return _split_window(strip)
+def _tes(strip: _Strip) -> Estimate:
     transmittance, path, sky = band_atmosphere(
         strip.water_vapor, strip.air_temperature, strip.surface_pressure, strip.view_zenith
     )
@@ -153,5 +158,28 @@ def _estimate(strip: _Strip, method: str) -> tuple[Float32Array, NDArray[np.bool
     return estimate.astype(np.float32), doubtful
 
 
-def _split_window(strip: _Strip) -> tuple[Float32Array, NDArray[np.bool_]]:
-    raise NotImplementedError
+def _by_split_window(strip: _Strip) -> tuple[Float32Array, Float32Array, NDArray[np.bool_]]:
+    estimate, doubtful = _split_window(strip)
+    others = [replace(strip, water_vapor=strip.water_vapor + strip.water_vapor_error)]
+    told = estimate[:, 1:]
+    for band in (3, 4):
+        moved = told.copy()
+        moved[:, band] += strip.emissivity_error
+        others.append(replace(strip, emissivity_prior=moved))
+    variance = np.zeros_like(estimate)
+    for other in others:
+        variance[:, 0] += (_split_window(other)[0][:, 0] - estimate[:, 0]) ** 2
+    variance[:, 0] += sensor.NEDT_SPECIFICATION_K**2 + SPLIT_WINDOW_MODEL_K**2
+    variance[:, 1:] = strip.emissivity_error[:, np.newaxis] ** 2
+    return estimate, np.sqrt(variance), doubtful
+
+
+def _split_window(strip: _Strip) -> Estimate:
+    """Retrieve with the prior's emissivities, or where there are none with the mean assumed."""
+    brightness = sensor.radiance_to_brightness_temperature(strip.radiance).astype(np.float64)
+    result = split_window_block(
+        brightness, strip.emissivity_prior, strip.water_vapor, strip.view_zenith
+    )
+    estimate = np.column_stack([result.temperature, strip.emissivity_prior]).astype(np.float32)
+    estimate[:, 4:] = result.emissivity
+    return estimate, (result.flags & ~np.uint8(EMISSIVITY_ASSUMED)) != 0

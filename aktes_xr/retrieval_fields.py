@@ -7,7 +7,7 @@ memory do not pay for what is not there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import dask.array as da
 import numpy as np
@@ -21,9 +21,6 @@ from aktes_xr.errors import MissingVariableError
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval_tiles import DATED
 from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 RELATIVE_WATER_VAPOR_ERROR: Final = 0.10
 AIR_TEMPERATURE_ERROR_K: Final = 2.0
@@ -158,12 +155,11 @@ def _scalars(ds: xr.Dataset) -> da.Array:
     return da.from_array(stacked, chunks=(1, -1))
 
 
-def _drift_uncorrected(ds: xr.Dataset) -> NDArray[np.float32]:
+def _drift_uncorrected(ds: xr.Dataset) -> Any:
     """1 where the granule was processed before the drift correction came into use."""
-    if "processing_time" not in ds.coords or isinstance(ds["processing_time"].data, da.Array):
+    if "processing_time" not in ds.coords:
         return np.zeros(ds.sizes["time"], np.float32)
-    processed = ds["processing_time"].to_numpy().astype("datetime64[D]")
-    return np.asarray(processed < _DRIFT_CORRECTED_FROM, np.float32)
+    return (ds["processing_time"].data < _DRIFT_CORRECTED_FROM).astype(np.float32)
 
 
 def _spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ...]) -> da.Array:

@@ -19,7 +19,7 @@ from aktes_xr.cube import check
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.runtime import register
-from aktes_xr.retrieval_block import METHODS, PHYSICAL, BlockSettings, Method, retrieve_block
+from aktes_xr.retrieval_block import METHODS, BlockSettings, Method, retrieve_block
 from aktes_xr.retrieval_fields import Fields, assemble, centre, terrain_of
 from aktes_xr.retrieval_result import describe_result
 from aktes_xr.retrieval_tiles import N_PLANES
@@ -28,6 +28,12 @@ _LOGGER = logging.getLogger(__name__)
 
 NEIGHBOURHOOD_PIXELS: Final = 5
 """Reach of the neighbourhood's mean radiance: a square of 11 pixels, about a kilometre."""
+
+_NEEDED: Final[dict[str, tuple[str, ...]]] = {
+    "student": ("elevation",),
+    "tes": ("water_vapor", "air_temperature"),
+    "split_window": ("water_vapor",),
+}
 
 
 def retrieve(
@@ -47,8 +53,8 @@ def retrieve(
         water masks there is.
     method : str
         ``"fusion"`` of teacher and student by terrain; ``"teacher"`` or ``"student"`` alone; the
-        physics baselines ``"tes"`` and ``"split_window"``, which need water vapour and air
-        temperature.
+        physics baselines ``"tes"``, which needs water vapour and air temperature, and
+        ``"split_window"``, which needs water vapour.
     bundle : str or Bundle
         A shipped bundle's name, a path or URL that every worker reaches, or a loaded bundle.
     terrain : Dataset, optional
@@ -77,9 +83,9 @@ def retrieve(
     """
     if method not in METHODS:
         raise InputError(f"found method {method!r}, expected one of {', '.join(METHODS)}")
-    needed = {"water_vapor", "air_temperature"} if method in PHYSICAL else set()
-    if method == "student" and terrain is None:
-        needed = {"elevation"}
+    needed = set(_NEEDED.get(method, ()))
+    if method == "student" and terrain is not None:
+        needed.remove("elevation")
     info = check(ds, require=needed)
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     if terrain is None and info.has_elevation:

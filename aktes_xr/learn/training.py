@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,7 +229,16 @@ def keras_bytes(model: Any, directory: Path) -> bytes:
     plain = keras.Model.from_config(model.get_config())
     plain.set_weights(model.get_weights())
     plain.save(path, include_optimizer=False)
-    return path.read_bytes()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(buffer, "w") as target:
+        for name in sorted(source.namelist()):
+            data = source.read(name)
+            if name == "metadata.json":
+                # Without the date, the same weights make the same file and the same hash.
+                kept = {"keras_version": json.loads(data)["keras_version"]}
+                data = json.dumps(kept).encode()
+            target.writestr(zipfile.ZipInfo(name), data)
+    return buffer.getvalue()
 
 
 def write_json(path: Path, content: Any) -> None:

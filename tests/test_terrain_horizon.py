@@ -129,7 +129,11 @@ def twin(dem: np.ndarray, cell: tuple[float, float], azimuths: int, radius_m: fl
         return east, (z[up, column] - z[down, column]) * scale
 
     for number in range(azimuths):
-        look = direction(2.0 * math.pi * number / azimuths, cell, radius_m)
+        # Each direction is followed by its opposite.
+        azimuth = 2.0 * math.pi * (number // 2) / azimuths
+        ahead = direction(azimuth, cell, radius_m)
+        look = direction(azimuth + math.pi, cell, radius_m) if number % 2 else ahead
+        look = look._replace(shear=ahead.shear, step_m=ahead.step_m, transposed=ahead.transposed)
         for row, column in np.ndindex(z.shape):
             here = z[row, column]
             slopes = gradient(row, column)

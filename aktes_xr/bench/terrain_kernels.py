@@ -36,7 +36,7 @@ from aktes_xr.terrain.block import (
 
 _CELL_M = 90.0
 _SIZE = 2000
-_QUICK_SIZE = 700
+_QUICK_SIZE = 800
 _AZIMUTHS = 32
 _RADIUS_M = 10_000.0
 _RADII_M = (2_000.0, 5_000.0, 10_000.0, 20_000.0)
@@ -51,7 +51,7 @@ def run(*, quick: bool) -> BenchResult:
     Parameters
     ----------
     quick : bool
-        Sky view on 700 x 700 pixels instead of 2000 x 2000.
+        Sky view on 800 x 800 pixels instead of 2000 x 2000.
     """
     whole = _dem(_SIZE)
     dem = np.ascontiguousarray(whole[:_QUICK_SIZE, :_QUICK_SIZE]) if quick else whole

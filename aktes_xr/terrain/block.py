@@ -144,8 +144,9 @@ def block_indices(
         out = np.empty((len(INDICES), core[1] - core[0], core[3] - core[2]), np.float32)
     out[_SKY] = 0.0
     kernels.local_indices(elevation, core, settings.cell_size_m, out[_LOCAL])
-    kernels.window_indices(elevation, core, settings.window_half, out[_WINDOW])
+    # The sky view borrows the window indices' memory for its far horizons.
     _sky_view(elevation, settings, (core, anchor), out)
+    kernels.window_indices(elevation, core, settings.window_half, out[_WINDOW])
     kernels.finish_gradient(out[0], out[1])
     return out
 
@@ -180,39 +181,45 @@ def _sky_view(
 ) -> None:
     core, anchor = place
     transposed = np.ascontiguousarray(elevation.T)
-    far = np.empty(out.shape[1:], np.float32)
     carry = np.zeros(out.shape[1:], np.float32)
-    for number in range(settings.azimuths):
+    for number in range(settings.azimuths // 2):
         azimuth = 2.0 * math.pi * number / settings.azimuths
-        look = horizon.direction(azimuth, settings.cell_size_m, settings.radius_m)
-        tangents = _far_horizon((elevation, transposed), look, (core, anchor), far)
-        horizon.add_sky_view(
-            elevation,
-            core,
-            (tangents, look.transposed),
-            (look.taps, look.east, look.north, *settings.cell_size_m),
-            1.0 / settings.azimuths,
-            out[_SKY],
-            carry,
-        )
+        looks = [
+            horizon.direction(angle, settings.cell_size_m, settings.radius_m)
+            for angle in (azimuth, azimuth + math.pi)
+        ]
+        pair = _far_horizons((elevation, transposed), looks[0], (core, anchor), out[_WINDOW])
+        for look, tangents in zip(looks, pair, strict=True):
+            horizon.add_sky_view(
+                elevation,
+                core,
+                (tangents, looks[0].transposed),
+                (look.taps, look.east, look.north, *settings.cell_size_m),
+                1.0 / settings.azimuths,
+                out[_SKY],
+                carry,
+            )
     horizon.finish_sky_view(elevation, core, settings.cell_size_m, out[:2], out[_SKY], carry)
 
 
-def _far_horizon(
+def _far_horizons(
     elevation: tuple[NDArray[np.floating], NDArray[np.floating]],
     look: horizon.Direction,
     place: tuple[tuple[int, int, int, int], tuple[int, int]],
-    far: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Far horizons in the layout of the direction's main axis, in the memory of ``far``."""
+    memory: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Far horizons of a direction and its opposite, in the layout of their main axis."""
     core, anchor = place
-    line = (look.forward, look.shear, look.step_m, look.steps)
-    if not look.transposed:
-        horizon.far_horizon(elevation[0], core, anchor[1], line, far)
-        return far
-    turned = far.reshape(far.shape[::-1])
-    horizon.far_horizon(elevation[1], (core[2], core[3], core[0], core[1]), anchor[0], line, turned)
-    return turned
+    line = (look.shear, look.step_m, look.steps)
+    if look.transposed:
+        turned = memory.reshape(2, memory.shape[2], memory.shape[1])
+        lower, higher = turned[0], turned[1]
+        main = (core[2], core[3], core[0], core[1])
+        horizon.far_horizons(elevation[1], main, anchor[0], line, (lower, higher))
+    else:
+        lower, higher = memory[0], memory[1]
+        horizon.far_horizons(elevation[0], core, anchor[1], line, (lower, higher))
+    return (higher, lower) if look.forward else (lower, higher)
 
 
 def block_horizon(
@@ -232,8 +239,8 @@ def block_horizon(
     look = horizon.direction(azimuth_rad, settings.cell_size_m, settings.radius_m)
     transposed = np.ascontiguousarray(elevation.T) if look.transposed else elevation
     out = np.empty((core[1] - core[0], core[3] - core[2]), np.float32)
-    far = np.empty_like(out)
-    tangents = _far_horizon((elevation, transposed), look, (core, anchor), far)
+    memory = np.empty((2, *out.shape), np.float32)
+    tangents, _ = _far_horizons((elevation, transposed), look, (core, anchor), memory)
     view = (look.taps, look.east, look.north, *settings.cell_size_m)
     horizon.horizon_tangent(elevation, core, (tangents, look.transposed), view, out)
     return out

@@ -10,11 +10,12 @@ grid line it crosses, rows and columns both. A fixed number of additions per pix
 along the line that passes within half a pixel of it, from its own tangent plane. On a line the
 window of each pixel is cut where a lattice of blocks as long as the window cuts it: what is left
 of the cut is a suffix, what is right of it a prefix of a block, and the upper convex hulls of all
-suffixes and prefixes come from two passes of a stack, O(1) per pixel. (For hulls as horizons see
-Timonen & Westerholm 2010, Comput. Graph. Forum 29, 557-566; for blocks, van Herk 1992.) The
-steepest line to a hull is a bisection. Lines and blocks are anchored on the row and column numbers
-of the whole grid and every window ends at its radius exactly, so a pixel's horizon is the same bit
-for bit however the grid is cut into chunks.
+suffixes and prefixes, for both senses of the view, come from two passes of a stack, O(1) per pixel.
+(For hulls as horizons see Timonen & Westerholm 2010, Comput. Graph. Forum 29, 557-566; for blocks,
+van Herk 1992, Pattern Recognit. Lett. 13, 517-521.) The steepest line to a hull is a bisection.
+Lines and blocks are anchored on the row and column numbers of the whole grid and every window ends
+at its radius exactly, so a pixel's horizon is the same bit for bit however the grid is cut into
+chunks.
 
 In both parts the horizon is at least that of the pixel's own tangent plane: the limit of the lines
 of sight at distance zero, which no sample on a grid can see. A plane's sky view is exact with it,
@@ -133,15 +134,16 @@ def _tangent(
     hull_x: NDArray[np.float64],
     hull_z: NDArray[np.float64],
     span: tuple[int, int, int],
-    origin: tuple[float, float],
+    origin: tuple[float, float, float],
 ) -> float:
-    """Steepest slope (per step) from a point left of a hull; ``span``: first, last and stride.
+    """Steepest slope (per step) from a point to a hull ahead of it.
 
-    Along an upper hull the slope seen from the left rises to one maximum and falls: a galloping
-    bisection finds it in O(log) of its place.
+    ``span`` is the nearest and the farthest vertex and the stride between; ``origin`` is place,
+    height and the sense of the view (1.0 or -1.0). Along an upper hull the slope seen from outside
+    rises to one maximum and falls: a galloping bisection finds it in O(log) of its place.
     """
     first, last, stride = span
-    x, z = origin
+    x, z, sense = origin
     size = (last - first) * stride
     low = 0
     jump = 1
@@ -149,7 +151,8 @@ def _tangent(
     while low + jump <= size:
         j = first + stride * (low + jump)
         i = j - stride
-        if (hull_z[j] - z) * (hull_x[i] - x) > (hull_z[i] - z) * (hull_x[j] - x):
+        near, far = (hull_x[i] - x) * sense, (hull_x[j] - x) * sense
+        if (hull_z[j] - z) * near > (hull_z[i] - z) * far:
             low += jump
             jump *= 2
         else:
@@ -159,88 +162,97 @@ def _tangent(
         middle = (low + high + 1) // 2
         j = first + stride * middle
         i = j - stride
-        if (hull_z[j] - z) * (hull_x[i] - x) > (hull_z[i] - z) * (hull_x[j] - x):
+        near, far = (hull_x[i] - x) * sense, (hull_x[j] - x) * sense
+        if (hull_z[j] - z) * near > (hull_z[i] - z) * far:
             low = middle
         else:
             high = middle - 1
     j = first + stride * low
-    slope: float = (hull_z[j] - z) / (hull_x[j] - x)
+    slope: float = (hull_z[j] - z) / ((hull_x[j] - x) * sense)
     return slope
 
 
 @njit(nogil=True, error_model="numpy")
 def _sweep_line(
-    profile: NDArray[np.float64],
-    origin: NDArray[np.float64],
+    line: tuple[NDArray[np.float64], NDArray[np.float64]],
     first_global: int,
     window: tuple[int, int],
-    best: NDArray[np.float64],
+    sense: int,
+    best: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
-    """Steepest slope (per step, >= 0) to the points ``window[0]..window[1]`` steps ahead.
+    """Pass over a line once and raise the slopes that this pass can see.
 
-    ``origin`` is NaN where nobody asks; ``best`` is written where it is not.
+    Points enter a hull in the order of the pass (``sense`` 1: to higher places). Of the window
+    behind it, a pixel ``window[0]`` steps further on sees the part that lies in the current block,
+    nearest vertex on top; of the window ahead of it, a pixel ``window[1]`` steps back sees the part
+    that lies in the current block, nearest vertex at the bottom. The pass in the other sense sees
+    the other two parts.
+
+    Parameters
+    ----------
+    line : tuple of ndarray
+        Elevations, and heights the pixels look from; NaN where there is none.
+    first_global : int
+        Place of the first point in the whole grid.
+    window : tuple of int
+        First and last step of the window.
+    sense : int
+        1 or -1.
+    best : tuple of ndarray
+        Slopes per step, >= 0, looking to lower and to higher places.
     """
+    profile, origin = line
     near, far = window
     length = far - near + 1
     size = profile.size
+    behind, ahead = best if sense > 0 else (best[1], best[0])
+    view = float(sense)
     hull_x = np.empty(length + 1)
     hull_z = np.empty(length + 1)
     top = -1
-    # Suffixes: points enter from the right, the nearest one is on top of the stack.
-    place = (first_global + size - 1) % length
-    for p in range(size - 1, near - 1, -1):
-        if place == length - 1:
+    highest = -np.inf
+    start = 0 if sense > 0 else size - 1
+    # Steps until the next block begins.
+    left = (first_global + start) % length
+    left = (length - left) % length if sense > 0 else (left + 1) % length
+    for k in range(size + far):
+        p = start + sense * k
+        if left == 0:
             top = -1
-        place = place - 1 if place > 0 else length - 1
-        z = profile[p]
+            highest = -np.inf
+            left = length
+        left -= 1
+        z = profile[p] if k < size else np.nan
         x = float(p)
         if z == z:
-            while top > 0 and (hull_z[top - 1] - z) * (hull_x[top] - x) >= (hull_z[top] - z) * (
-                hull_x[top - 1] - x
-            ):
-                top -= 1
-            top += 1
-            hull_x[top] = x
-            hull_z[top] = z
-        i = p - near
-        start = origin[i]
-        if start == start:
-            best[i] = 0.0
-            if top >= 0:
-                slope = _tangent(hull_x, hull_z, (top, 0, -1), (float(i), start))
-                best[i] = slope if slope > 0.0 else 0.0
-    # Prefixes: points enter from the left, the nearest one is at the bottom.
-    top = -1
-    place = first_global % length
-    for p in range(size + far):
-        if place == 0:
-            top = -1
-        place = place + 1 if place < length - 1 else 0
-        z = profile[p] if p < size else np.nan
-        x = float(p)
-        if z == z:
-            while top > 0 and (hull_z[top] - hull_z[top - 1]) * (x - hull_x[top]) <= (
+            while top > 0 and (hull_z[top] - hull_z[top - 1]) * ((x - hull_x[top]) * view) <= (
                 z - hull_z[top]
-            ) * (hull_x[top] - hull_x[top - 1]):
+            ) * ((hull_x[top] - hull_x[top - 1]) * view):
                 top -= 1
             top += 1
             hull_x[top] = x
             hull_z[top] = z
-        i = p - far
-        if i >= 0 and top >= 0 and origin[i] == origin[i]:
-            slope = _tangent(hull_x, hull_z, (0, top, 1), (float(i), origin[i]))
-            best[i] = slope if slope > best[i] else best[i]
+            highest = z if z > highest else highest
+        # Even the highest point, were it the nearest, would not be steeper: no need to search.
+        i = p + sense * near
+        if k + near < size and highest - origin[i] > behind[i] * near:
+            slope = _tangent(hull_x, hull_z, (top, 0, -1), (float(i), origin[i], -view))
+            behind[i] = slope if slope > behind[i] else behind[i]
+        i = p - sense * far
+        if k >= far and highest - origin[i] > ahead[i] * ((hull_x[0] - i) * view):
+            slope = _tangent(hull_x, hull_z, (0, top, 1), (float(i), origin[i], view))
+            ahead[i] = slope if slope > ahead[i] else ahead[i]
 
 
 @njit(nogil=True, error_model="numpy")
-def far_horizon(
+def far_horizons(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
     anchor: int,
-    line: tuple[bool, float, float, int],
-    out: NDArray[np.float32],
+    line: tuple[float, float, int],
+    out: tuple[NDArray[np.float32], NDArray[np.float32]],
 ) -> None:
-    """Tangent of the horizon beyond ``NEAR_STEPS`` steps, for the core, along the columns.
+    """Tangents of two opposite horizons beyond ``NEAR_STEPS`` steps, for the core.
 
     Parameters
     ----------
@@ -251,63 +263,67 @@ def far_horizon(
     anchor : int
         Column number of the first column in the whole grid.
     line : tuple
-        ``forward``, ``shear``, ``step_m`` and ``steps`` of the `Direction`.
-    out : ndarray (rows, columns of the core) float32
-        Horizon's tangent, >= 0.
+        ``shear``, ``step_m`` and ``steps`` of the `Direction`.
+    out : tuple of ndarray (rows, columns of the core) float32
+        Tangents, >= 0, towards lower and towards higher columns.
     """
-    forward, shear, step_m, steps = line
+    shear, step_m, steps = line
     columns = elevation.shape[1]
     first_row, end_row, first_column, end_column = core
-    out[:, :] = 0.0
+    out[0][:, :] = 0.0
+    out[1][:, :] = 0.0
     if steps <= NEAR_STEPS:
         return
-    # Only the columns a pixel of the core can see: itself to `steps` ahead.
-    begin = first_column if forward else max(0, first_column - steps)
-    stop = min(columns, end_column + steps) if forward else end_column
-    size = stop - begin
+    # Only the columns a pixel of the core can see.
+    begin = max(0, first_column - steps)
+    size = min(columns, end_column + steps) - begin
     shift = np.empty(size, np.int64)
     side = np.empty(size, np.int64)
     share = np.empty(size)
     for p in range(size):
-        column = begin + p if forward else stop - 1 - p
-        position = shear * float(anchor + column)
+        position = shear * float(anchor + begin + p)
         shift[p] = math.floor(position + 0.5)
         offset = position - shift[p]
         side[p] = 0 if abs(offset) < _SNAP else (1 if offset > 0.0 else -1)
         share[p] = 0.0 if side[p] == 0 else abs(offset)
     profile = np.empty(size)
     origin = np.empty(size)
-    best = np.zeros(size)
-    inside = end_column - first_column
-    first_global = anchor + begin if forward else -(anchor + stop - 1)
-    lowest, highest = shift[0], shift[0]
-    for p in range(inside):
-        lowest = min(lowest, shift[p])
-        highest = max(highest, shift[p])
-    start, stride = (begin, 1) if forward else (stop - 1, -1)
+    lower = np.empty(size)
+    higher = np.empty(size)
+    inside, outside = first_column - begin, end_column - begin
+    lowest = min(shift[inside], shift[outside - 1])
+    highest = max(shift[inside], shift[outside - 1])
     per_step = 1.0 / step_m
     for number in range(first_row - highest, end_row - lowest):
-        _read_line(elevation, (number, start, stride), (shift, side, share), (profile, origin))
+        _read_line(elevation, (number, begin), (shift, side, share), (profile, origin))
         asked = False
         for p in range(size):
-            row = number + shift[p]
-            asks = p < inside and first_row <= row < end_row
+            asks = inside <= p < outside and first_row <= number + shift[p] < end_row
             asked = asked or asks
             origin[p] = origin[p] if asks else np.nan
+            lower[p] = 0.0
+            higher[p] = 0.0
         if not asked:
             continue
-        _sweep_line(profile, origin, first_global, (NEAR_STEPS + 1, steps), best)
-        for p in range(inside):
-            row = number + shift[p]
-            # A pixel beside a hole has no origin; its indices are NaN for other reasons.
-            if first_row <= row < end_row and origin[p] == origin[p]:
-                out[row - first_row, start + stride * p - first_column] = best[p] * per_step
+        for sense in (1, -1):
+            _sweep_line(
+                (profile, origin),
+                anchor + begin,
+                (NEAR_STEPS + 1, steps),
+                sense,
+                (lower, higher),
+            )
+        for p in range(inside, outside):
+            row = number + shift[p] - first_row
+            if 0 <= row < end_row - first_row:
+                out[0][row, p - inside] = lower[p] * per_step
+                out[1][row, p - inside] = higher[p] * per_step
 
 
 @njit(nogil=True, error_model="numpy")
 def _read_line(
     elevation: NDArray[Float],
-    line: tuple[int, int, int],
+    line: tuple[int, int],
     track: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
     target: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
@@ -316,7 +332,7 @@ def _read_line(
     Parameters
     ----------
     line : tuple of int
-        Number of the line, first column and stride.
+        Number of the line and first column.
     track : tuple of ndarray
         Rows from the line's number to the pixel beside it, the side the line passes it on (-1, 0,
         1 rows) and how far away (0 to 1/2).
@@ -324,7 +340,7 @@ def _read_line(
         Elevations and origins to write; NaN where the line is outside.
     """
     rows = elevation.shape[0]
-    number, start, stride = line
+    number, start = line
     shift, side, share = track
     profile, origin = target
     for p in range(profile.size):
@@ -333,7 +349,7 @@ def _read_line(
             profile[p] = np.nan
             origin[p] = np.nan
             continue
-        column = start + stride * p
+        column = start + p
         z = np.float64(elevation[row, column])
         ahead, behind = row + side[p], row - side[p]
         if min(ahead, behind) >= 0 and max(ahead, behind) < rows:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from aktes_xr.jobs import Outcome
+    from aktes_xr.simulate.relief import Terrain as Relief
 
 __all__ = ["app"]
 
@@ -123,7 +124,7 @@ def demo(
     """
     from aktes_xr.demo import DemoSettings, print_demo, run_demo
 
-    scenes = tuple(str(name) for name in terrain or Terrain)
+    scenes: tuple[Relief, ...] = tuple(relief.value for relief in terrain or Terrain)
     settings = DemoSettings(terrains=scenes, shape=parse_shape(shape), seed=seed)
     outcomes = run_demo(output, settings, console=stderr())
     if as_json:
@@ -148,11 +149,12 @@ def simulate(
     """Write simulated ASTER granules: STAC items, COGs, elevation model and truth."""
     from aktes_xr.simulate import write_scene
 
+    size = parse_shape(shape)
     with _watch("simulate"):
         items = write_scene(
             path,
-            terrain=str(terrain),
-            shape=parse_shape(shape),
+            terrain=terrain.value,
+            shape=size,
             seed=seed,
             dates=dates,
             clouds=clouds,

@@ -17,6 +17,7 @@ from aktes_xr.retrieval_block import METHODS, Method
 from aktes_xr.retrieval_fields import terrain_of
 from aktes_xr.retrieve import retrieve
 from aktes_xr.simulate import write_scene
+from aktes_xr.simulate.relief import Terrain
 from aktes_xr.stac import open_stac
 from aktes_xr.store import write_result
 from aktes_xr.terrain.complexity import CLASSES
@@ -37,7 +38,7 @@ _SCORED = ("surface_temperature", "surface_temperature_uncertainty", "emissivity
 class DemoSettings:
     """What the demo simulates: reliefs, (rows, columns) of 90 m pixels, and the seed."""
 
-    terrains: tuple[str, ...] = ("jacksboro", "alpine")
+    terrains: tuple[Terrain, ...] = ("jacksboro", "alpine")
     shape: tuple[int, int] = (700, 830)
     seed: int = 0
 
@@ -108,7 +109,7 @@ def print_demo(outcomes: Sequence[SceneOutcome], console: Console) -> None:
 
 
 def _run_scene(
-    folder: Path, terrain: str, *, settings: DemoSettings, console: Console
+    folder: Path, terrain: Terrain, *, settings: DemoSettings, console: Console
 ) -> SceneOutcome:
     with watch(f"{terrain}: simulate", console):
         items = write_scene(folder, terrain=terrain, shape=settings.shape, seed=settings.seed)

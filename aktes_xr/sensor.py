@@ -7,7 +7,8 @@ the inverse of the response-weighted Planck function
 
 through one table, linear between nodes 0.1 K apart. The same nodes serve both ways, so a round
 trip is exact to rounding; the interpolation itself is off by less than 2e-4 K. The table and the
-response it comes from (USGS/NASA ASTER relative spectral response, 1 nm) are shipped; the command
+response it comes from (USGS/NASA ASTER relative spectral response, averaged over 1 cm-1) are
+shipped; the command
 ``python -m aktes_xr.radiative.build`` rebuilds them.
 
 Every converter takes an array with the five bands on its last axis (or any array of one band, named
@@ -106,9 +107,9 @@ def spectral_response(band: str) -> tuple[NDArray[np.float64], NDArray[np.float6
     Returns
     -------
     wavelength : ndarray (n,), float64, um
-        1 nm apart.
+        Middles of bins of 1 cm-1, increasing.
     response : ndarray (n,), float64, 1
-        Peak normalised.
+        Averaged over each bin; the published response peaks at one.
 
     Raises
     ------

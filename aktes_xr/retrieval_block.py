@@ -106,7 +106,7 @@ def retrieve_block(
         _frozen(masks, np.bool_),
     )
     if settings.method in PHYSICAL:
-        _classify(chunk, settings, np.zeros(5, np.float32), out)
+        _classify(chunk, settings, np.zeros(6, np.float32), out)
         retrieve_physically(chunk, settings.method, halo, out)
     else:
         _retrieve_by_networks(chunk, settings, out)
@@ -123,7 +123,7 @@ def _classify(
 def _retrieve_by_networks(chunk: Chunk, settings: BlockSettings, out: Float32Array) -> None:
     bundle = resolve(settings.bundle)
     student = None if settings.student is None else bundle.models[settings.student]
-    limits = np.zeros(5, np.float32)
+    limits = np.zeros(6, np.float32)
     sharpness = np.float32(1.0)
     if student is not None:
         limits[1] = limits[3] = 1.0
@@ -131,6 +131,7 @@ def _retrieve_by_networks(chunk: Chunk, settings: BlockSettings, out: Float32Arr
             limits[4] = 1.0
         elif bundle.fusion is not None:
             limits[0], limits[1] = bundle.fusion.start_k, bundle.fusion.full_k
+            limits[5] = bundle.fusion.floor
             sharpness = np.float32(bundle.fusion.sharpness)
     _classify(chunk, settings, limits, out)
     with single_blas_thread():

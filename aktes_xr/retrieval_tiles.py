@@ -123,8 +123,8 @@ class Reading(NamedTuple):
 def classify(chunk, tables, halo, limits, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write quality bits, and the student's share by terrain in place of its weight.
 
-    ``limits`` (5,) float32: fusion start and full (K), steep (K), 1 if there is a student, 1 if it
-    runs wherever there is terrain.
+    ``limits`` (6,) float32: fusion start and full (K), steep (K), 1 if there is a student, 1 if it
+    runs alone wherever there is terrain, the share's floor.
     """
     for date in range(out.shape[0]):
         for row in range(out.shape[2]):
@@ -139,7 +139,7 @@ def classify(chunk, tables, halo, limits, out):  # type: ignore[no-untyped-def] 
                 complexity = static_value(chunk.static, 0, row, column)
                 share = np.float32(0.0)
                 if limits[3] > 0.0 and not math.isnan(complexity):
-                    share = terrain_share(complexity, limits[0], limits[1])
+                    share = terrain_share(complexity, limits[0], limits[1], limits[5])
                     if limits[4] > 0.0:
                         share = np.float32(1.0)
                 out[date, 12, row, column] = share

@@ -51,7 +51,7 @@ def test_fusion_is_fitted_to_where_the_student_is_better() -> None:
         members = (complexity >= low) & (complexity < high)
         better = min(np.abs(estimate - truth)[members].mean() for estimate in (teacher, student))
         assert fused[members].mean() <= 1.02 * better
-    assert fusion.full_k < 1.0
+    assert weight[complexity > 1.0].mean() > weight[complexity < 0.1].mean() + 0.3
 
 
 def test_drop_out_serves_every_combination() -> None:

@@ -153,12 +153,16 @@ def test_fusion_weight_is_monotone_bounded_and_exact_at_its_ends() -> None:
     assert (np.diff(fusion.weight(middle, sigmas, np.float32(0.5))) > 0).all()
     assert (np.diff(fusion.weight(middle, np.float32(0.5), sigmas)) < 0).all()
     assert fusion.weight(np.float32(np.nan), np.float32(1.0), np.float32(1.0)) == 0.0
+    floored = Fusion(0.1, 0.6, 0.0, floor=0.25)
+    assert floored.weight(np.float32(0.0), np.float32(1.0), np.float32(1.0)) == 0.25
+    assert floored.weight(np.float32(0.7), np.float32(1.0), np.float32(1.0)) == 1.0
+    assert floored.weight(np.float32(np.nan), np.float32(1.0), np.float32(1.0)) == 0.0
 
 
 def test_fusion_kernel_equals_the_array_form() -> None:
-    fusion = Fusion(0.1, 0.6, 0.7)
+    fusion = Fusion(0.1, 0.6, 0.7, 0.2)
     rng = np.random.default_rng(3)
     for complexity, teacher, student in rng.uniform(0.05, 0.9, (200, 3)).astype(np.float32):
-        share = terrain_share(complexity, np.float32(0.1), np.float32(0.6))
+        share = terrain_share(complexity, np.float32(0.1), np.float32(0.6), np.float32(0.2))
         found = student_weight(share, teacher, student, np.float32(0.7))
         assert found == pytest.approx(float(fusion.weight(complexity, teacher, student)), abs=2e-6)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     Float32Array = NDArray[np.float32]
 
-START_K: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+START_K: Final = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 WIDTH_K: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-SHARPNESS: Final = (0.0, 0.25, 0.5, 1.0)
+SHARPNESS: Final = (0.0, 0.5, 1.0)
+FLOOR: Final = (0.0, 0.3, 0.6, 0.9, 0.97)
 _CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)
 
 
@@ -38,10 +39,10 @@ def calibrate_fusion(
     Returns
     -------
     Fusion
-        Of the grid `START_K` x `WIDTH_K` x `SHARPNESS`, the one with the least mean over classes
-        of the fusion's mean absolute error divided by the better network's; equal classes of
-        complexity count equally, however rare. At equal score (0.1 %), the later start: it runs the
-        student less.
+        Of the grid `START_K` x `WIDTH_K` x `SHARPNESS` x `FLOOR`. In each class of complexity,
+        however rare, the fusion's mean absolute error is divided by the better network's; the
+        worst class decides as long as it is above 1, then the mean over classes. At equal score
+        (0.1 %) the lower floor and the later start: they run the student less.
     """
     classes = [
         (complexity_k >= low) & (complexity_k < high) for low, high in pairwise(_CLASS_EDGES_K)
@@ -49,14 +50,15 @@ def calibrate_fusion(
     classes = [members for members in classes if members.sum() >= 100]
     errors = [np.abs(estimate[0] - truth) for estimate in (teacher, student)]
     best = [min(float(error[members].mean()) for error in errors) for members in classes]
-    ranked: list[tuple[float, float, Fusion]] = []
-    for start, width, sharpness in product(START_K, WIDTH_K, SHARPNESS):
-        fusion = Fusion(start, start + width, sharpness)
+    ranked: list[tuple[float, float, float, float, Fusion]] = []
+    for start, width, sharpness, floor in product(START_K, WIDTH_K, SHARPNESS, FLOOR):
+        fusion = Fusion(start, start + width, sharpness, floor)
         weight = fusion.weight(complexity_k, teacher[1], student[1])
         error = np.abs(teacher[0] + weight * (student[0] - teacher[0]) - truth)
         ratios = [
             float(error[members].mean()) / reference
             for members, reference in zip(classes, best, strict=True)
         ]
-        ranked.append((round(float(np.mean(ratios)), 3), -start, fusion))
-    return min(ranked, key=lambda entry: entry[:2])[2]
+        worst = max(round(max(ratios), 3), 1.0)
+        ranked.append((worst, round(float(np.mean(ratios)), 3), floor, -start, fusion))
+    return min(ranked, key=lambda entry: entry[:4])[4]

@@ -174,8 +174,8 @@ def model_card(
         "None: this bundle has no student."
         if fusion is None
         else f"Student from {fusion.start_k:g} K of terrain complexity, alone from "
-        f"{fusion.full_k:g} K; sharpness {fusion.sharpness:g}. Fitted on validation samples in "
-        "terrain."
+        f"{fusion.full_k:g} K; sharpness {fusion.sharpness:g}, share on flat "
+        f"ground {fusion.floor:g}. Fitted on validation samples in terrain."
     )
     versions = ", ".join(f"{name} {found}" for name, found in _versions().items())
     return f"""# Model card

@@ -94,7 +94,7 @@ def distil(
     calibrated = calibrate_uncertainty(outputs, held.targets(scaling), scaling)
     student = PixelModel("student", "student", network, calibrated)
     fusion = _fusion(source.teacher, student, held)
-    say(f"fusion from {fusion.start_k} K to {fusion.full_k} K, sharpness {fusion.sharpness}")
+    say(f"calibrated {fusion}")
     return _bundle(recipe, work, source, (student, fusion), keras_bytes(model, work))
 
 

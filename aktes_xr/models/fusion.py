@@ -1,9 +1,9 @@
 r"""How much the student counts: a monotone function of terrain complexity and both variances.
 
 With the complexity :math:`c` (expected error of a flat retrieval, K), the share
-:math:`d = s(\frac{c - c_0}{c_1 - c_0})`, :math:`s(u) = 3u^2 - 2u^3` on [0, 1], is exactly 0 below
-:math:`c_0` and exactly 1 above :math:`c_1`. Taken as the prior probability that the student is
-right, it combines with the variances of teacher and student to the weight
+:math:`d = f + (1 - f)\, s(\frac{c - c_0}{c_1 - c_0})`, :math:`s(u) = 3u^2 - 2u^3` on [0, 1], is
+exactly the floor f below :math:`c_0` and exactly 1 above :math:`c_1`. Taken as the prior
+probability that the student is right, it combines with both variances to the weight
 
 .. math:: w = \frac{d p_S}{d p_S + (1 - d) p_T}, \qquad p = \sigma^{-2 k}
 
@@ -14,8 +14,9 @@ Fused variance includes the disagreement: :math:`w\sigma_S^2 + (1-w)\sigma_T^2 +
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,26 +40,30 @@ class Fusion:
         Complexity (K) up to which only the teacher, from which only the student counts.
     sharpness : float
         The exponent k: 0 ignores the variances, 1 weighs by inverse variance.
+    floor : float
+        The student's share on flat ground, at least 0 and less than 1.
     """
 
     start_k: float
     full_k: float
     sharpness: float
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.start_k < self.full_k or not 0.0 <= self.sharpness <= 2.0:
+        ordered = 0.0 <= self.start_k < self.full_k
+        if not (ordered and 0.0 <= self.sharpness <= 2.0 and 0.0 <= self.floor < 1.0):
             raise InputError(
-                f"fusion from {self.start_k} K to {self.full_k} K with sharpness {self.sharpness}; "
-                "expected 0 <= start_k < full_k and a sharpness of 0 to 2"
+                f"found {self}; expected 0 <= start_k < full_k, a sharpness of 0 to 2 and a floor "
+                "of 0 to less than 1"
             )
 
     def share(self, complexity_k: Float32Array) -> Float32Array:
         """Share d of the student by terrain alone; 0 where the complexity is unknown."""
-        ramp = (np.asarray(complexity_k, np.float32) - np.float32(self.start_k)) / np.float32(
-            self.full_k - self.start_k
-        )
-        ramp = np.clip(np.nan_to_num(ramp, nan=0.0), 0.0, 1.0)
-        return np.asarray(ramp * ramp * (3.0 - 2.0 * ramp), np.float32)
+        complexity = np.asarray(complexity_k, np.float32)
+        width = np.float32(self.full_k - self.start_k)
+        ramp = np.clip((complexity - np.float32(self.start_k)) / width, 0.0, 1.0)
+        share = self.floor + (1.0 - self.floor) * ramp * ramp * (3.0 - 2.0 * ramp)
+        return np.asarray(np.where(np.isnan(complexity), 0.0, share), np.float32)
 
     def weight(
         self, complexity_k: Float32Array, teacher_sigma: Float32Array, student_sigma: Float32Array
@@ -84,20 +89,24 @@ class Fusion:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Fusion:
         """Rebuild from a manifest entry."""
-        return cls(float(entry["start_k"]), float(entry["full_k"]), float(entry["sharpness"]))
+        return cls(**{field.name: float(entry[field.name]) for field in fields(cls)})
 
 
 @njit(nogil=True)
 def terrain_share(
-    complexity_k: np.float32, start_k: np.float32, full_k: np.float32
+    complexity_k: np.float32, start_k: np.float32, full_k: np.float32, floor: np.float32
 ) -> np.float32:  # pragma: no cover
     """Share d for one pixel: `Fusion.share` inside a kernel. NaN complexity gives 0."""
-    ramp = (complexity_k - start_k) / (full_k - start_k)
-    if not ramp > np.float32(0.0):
+    one = np.float32(1.0)
+    if math.isnan(complexity_k):
         return np.float32(0.0)
-    if ramp >= np.float32(1.0):
-        return np.float32(1.0)
-    return np.float32(ramp * ramp * (np.float32(3.0) - np.float32(2.0) * ramp))
+    ramp = (complexity_k - start_k) / (full_k - start_k)
+    if ramp <= np.float32(0.0):
+        return floor
+    if ramp >= one:
+        return one
+    smooth = ramp * ramp * (np.float32(3.0) - np.float32(2.0) * ramp)
+    return np.float32(floor + (one - floor) * smooth)
 
 
 @njit(nogil=True)

@@ -75,4 +75,5 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml requirements.lock
 
 $(VENV)/.bench: $(VENV)/.python pyproject.toml requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'rvt-py==2.2.3'
 	@touch $@ $(VENV)/.base

@@ -128,7 +128,7 @@ def tes_parameters(
     """
     if not 0.5 <= emissivity_max <= 1.0:
         raise InputError(f"found emissivity_max {emissivity_max}, expected a number from 0.5 to 1")
-    if len(mmd) != 3 or not all(np.isfinite(mmd)):
+    if np.shape(mmd) != (3,) or not all(np.isfinite(mmd)):
         raise InputError(
             f"found mmd {mmd!r}, expected the three coefficients of emin = a - b MMD^c"
         )
@@ -169,7 +169,7 @@ def _temperature_band(name: str | int) -> tuple[int, TesConventions]:
     if name == "min_emissivity":
         return MIN_EMISSIVITY, VICAR
     if name in BANDS:
-        return BANDS.index(cast(str, name)), ECOSTRESS
+        return BANDS.index(name), ECOSTRESS
     if isinstance(name, int) and 0 <= name < len(BANDS):
         return name, ECOSTRESS
     raise BandError(

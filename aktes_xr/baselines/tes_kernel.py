@@ -42,11 +42,15 @@ GRAYBODY_EMISSIVITY_MIN: Final = 0.983
 MAX_EMISSIVITY: Final = -1
 MIN_EMISSIVITY: Final = -2
 _BINS: Final = 4096
-_BIN_ROW, _WAVELENGTH_ROW, _TOLERANCE_ROW, _FIRST_K_ROW, _NODES_PER_K_ROW = range(5)
-# Natural surfaces emit best in B13 and B14: beginning there saves look-ups.
-_FIRST_BAND: Final = 3
+# Rows of the kernel's table of numbers, five columns each: per band (bins per radiance, wavelength,
+# tolerance), then scalars (first temperature, nodes per kelvin, radiation constants, whether
+# monochromatic; iterations, whether all are run, whether NEM divides by the maximum).
+_BIN_ROW, _WAVELENGTH_ROW, _TOLERANCE_ROW, _LAW_ROW, _LOOP_ROW = range(5)
+
 # Above rounding, far below anything seen: 1e-10 K.
 _ONE_AND_ROUNDING: Final = 1.0 + 1e-12
+# Rows of the scratch array.
+_LEAVING, _SKY, _CORRECTED, _INVERSE, _EMISSIVITY = range(5)
 
 
 class TesParameters(NamedTuple):
@@ -81,19 +85,18 @@ class PlanckIndex(NamedTuple):
 
     Attributes
     ----------
-    table : (n, 10)
+    table : ndarray (n, 10), float64
         Per node the five bands' radiance and, from column 5, the inverse slope above the node.
-    node : (m, 5)
+    node : ndarray (m, 5), int16
         The node at which to begin looking for a radiance of bin m.
-    constants : (5, 5)
-        Per row and band: bins per radiance; wavelength (um; zero selects the table); tolerance of
-        the iteration; and, in the first places of the last two rows, the table's first temperature
-        (K) and its nodes per kelvin.
+    numbers : ndarray (5, 5), float64
+        What the innermost loops need of the parameters, by row (see the module's source): arrays
+        are cheap to pass on, records of thirty fields are not.
     """
 
     table: NDArray[np.float64]
     node: NDArray[np.int16]
-    constants: NDArray[np.float64]
+    numbers: NDArray[np.float64]
 
 
 @functools.lru_cache(maxsize=16)
@@ -108,133 +111,116 @@ def planck_index(parameters: TesParameters) -> PlanckIndex:
         edges = np.arange(_BINS) / bins_per_radiance[band]
         found = np.searchsorted(column, edges, side="right") - 1
         node[:, band] = np.clip(found, 0, column.size - 2)
-    constants = np.zeros((5, 5))
-    constants[_BIN_ROW] = bins_per_radiance
-    constants[_WAVELENGTH_ROW] = parameters.wavelength_um
-    constants[_TOLERANCE_ROW] = parameters.tolerance
-    constants[_FIRST_K_ROW, 0] = planck.temperature[0]
-    constants[_NODES_PER_K_ROW, 0] = 1.0 / planck.step
-    return PlanckIndex(np.hstack([radiance, 1.0 / slope]), node, constants)
+    numbers = np.zeros((5, 5))
+    numbers[_BIN_ROW] = bins_per_radiance
+    numbers[_WAVELENGTH_ROW] = parameters.wavelength_um
+    numbers[_TOLERANCE_ROW] = parameters.tolerance
+    numbers[_LAW_ROW] = (
+        planck.temperature[0],
+        1.0 / planck.step,
+        parameters.first_constant,
+        parameters.second_constant,
+        parameters.monochromatic,
+    )
+    numbers[_LOOP_ROW, :3] = (parameters.iterations, parameters.run_all, parameters.nem_maximum)
+    return PlanckIndex(np.hstack([radiance, 1.0 / slope]), node, numbers)
 
 
-@njit(nogil=True, error_model="numpy", forceinline=True)
-def _planck(temperature, parameters, table, node_of_bin, constants, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` with the five radiances at ``temperature``; NaN outside the table."""
-    if parameters.monochromatic:
+@njit(nogil=True, error_model="numpy", inline="always")
+def _planck(temperature, table, numbers, work, row):  # type: ignore[no-untyped-def]
+    """Fill a row of ``work`` with the five radiances at a temperature; NaN outside the table."""
+    if numbers[_LAW_ROW, 4] > 0.0:
         for band in range(5):
-            wavelength = constants[_WAVELENGTH_ROW, band]
-            exponent = parameters.second_constant / (wavelength * temperature)
-            out[band] = parameters.first_constant / (wavelength**5 * (np.exp(exponent) - 1.0))
+            wavelength = numbers[_WAVELENGTH_ROW, band]
+            exponent = numbers[_LAW_ROW, 3] / (wavelength * temperature)
+            work[row, band] = numbers[_LAW_ROW, 2] / (wavelength**5 * (np.exp(exponent) - 1.0))
         return
-    position = (temperature - constants[_FIRST_K_ROW, 0]) * constants[_NODES_PER_K_ROW, 0]
+    position = (temperature - numbers[_LAW_ROW, 0]) * numbers[_LAW_ROW, 1]
     last = table.shape[0] - 1
     if not (0.0 <= position <= last):
         for band in range(5):
-            out[band] = np.nan
+            work[row, band] = np.nan
         return
     node = min(int(position), last - 1)
     fraction = position - node
     for band in range(5):
         low = table[node, band]
-        out[band] = low + fraction * (table[node + 1, band] - low)
+        work[row, band] = low + fraction * (table[node + 1, band] - low)
 
 
-@njit(nogil=True, error_model="numpy", forceinline=True)
-def _temperature(radiance, band, parameters, table, node_of_bin, constants):  # type: ignore[no-untyped-def]
+@njit(nogil=True, error_model="numpy", inline="always")
+def _temperature(radiance, band, table, node_of_bin, numbers):  # type: ignore[no-untyped-def]
     """Invert one band's radiance; NaN outside the table."""
-    if parameters.monochromatic:
+    if numbers[_LAW_ROW, 4] > 0.0:
         if not radiance > 0.0:
             return np.nan
-        wavelength = constants[_WAVELENGTH_ROW, band]
-        inner = np.log(parameters.first_constant / (wavelength**5 * radiance) + 1.0)
-        return parameters.second_constant / (wavelength * inner)
+        wavelength = numbers[_WAVELENGTH_ROW, band]
+        inner = np.log(numbers[_LAW_ROW, 2] / (wavelength**5 * radiance) + 1.0)
+        return numbers[_LAW_ROW, 3] / (wavelength * inner)
     last = table.shape[0] - 1
     if not (table[0, band] <= radiance <= table[last, band]):
         return np.nan
-    node = node_of_bin[int(radiance * constants[_BIN_ROW, band]), band]
+    node = node_of_bin[int(radiance * numbers[_BIN_ROW, band]), band]
     while node < last - 1 and table[node + 1, band] <= radiance:
         node += 1
     excess = (radiance - table[node, band]) * table[node, 5 + band]
-    return constants[_FIRST_K_ROW, 0] + node / constants[_NODES_PER_K_ROW, 0] + excess
+    return numbers[_LAW_ROW, 0] + node / numbers[_LAW_ROW, 1] + excess
 
 
-@njit(nogil=True, error_model="numpy", forceinline=True)
-def _normalise(  # type: ignore[no-untyped-def]
-    leaving,
-    sky,
-    emissivity_max,
-    parameters,
-    table,
-    node_of_bin,
-    constants,
-    corrected,
-    inverse_planck,
-    emissivity,
-):
-    """Run the NEM module; fill ``corrected`` and ``emissivity``; return variance and convergence.
+@njit(nogil=True, error_model="numpy")
+def _normalise(emissivity_max, table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
+    """Run the NEM module on the rows of ``work``; return variance and convergence.
 
     The variance is NaN where no temperature fits.
     """
     for band in range(5):
-        emissivity[band] = emissivity_max
-        corrected[band] = np.inf
-        inverse_planck[band] = np.inf
-    converged = False
-    for _ in range(parameters.iterations):
+        work[_EMISSIVITY, band] = emissivity_max
+        work[_CORRECTED, band] = np.inf
+        work[_INVERSE, band] = np.inf
+    nem_maximum = numbers[_LOOP_ROW, 2] > 0.0
+    converged = numbers[_LOOP_ROW, 1] > 0.0
+    for _ in range(int(numbers[_LOOP_ROW, 0])):
         settled = True
         for step in range(5):
-            band = (step + _FIRST_BAND) % 5
-            radiance = leaving[band] - (1.0 - emissivity[band]) * sky[band]
-            settled &= abs(radiance - corrected[band]) < constants[_TOLERANCE_ROW, band]
-            corrected[band] = radiance
+            # B13 and B14 first: natural surfaces emit best there, which saves look-ups.
+            band = step + 3 if step < 2 else step - 2
+            emissivity = work[_EMISSIVITY, band]
+            radiance = work[_LEAVING, band] - (1.0 - emissivity) * work[_SKY, band]
+            settled &= abs(radiance - work[_CORRECTED, band]) < numbers[_TOLERANCE_ROW, band]
+            work[_CORRECTED, band] = radiance
             if not radiance > 0.0:
                 return np.nan, False
-            divisor = emissivity_max if parameters.nem_maximum else emissivity[band]
+            divisor = emissivity_max if nem_maximum else emissivity
             # The band that gave the temperature has the emissivity it was assumed to have, so its
             # radiance stays: the temperature never falls, and only what is brighter than Planck's
             # radiance at it can raise it.
-            if radiance * inverse_planck[band] > divisor * _ONE_AND_ROUNDING:
-                warmest = _temperature(
-                    radiance / divisor, band, parameters, table, node_of_bin, constants
-                )
+            if radiance * work[_INVERSE, band] > divisor * _ONE_AND_ROUNDING:
+                warmest = _temperature(radiance / divisor, band, table, node_of_bin, numbers)
                 if not warmest > 0.0:
                     return np.nan, False
-                _planck(warmest, parameters, table, node_of_bin, constants, inverse_planck)
+                _planck(warmest, table, numbers, work, _INVERSE)
                 for other in range(5):
-                    inverse_planck[other] = 1.0 / inverse_planck[other]
+                    work[_INVERSE, other] = 1.0 / work[_INVERSE, other]
         for band in range(5):
-            emissivity[band] = corrected[band] * inverse_planck[band]
+            work[_EMISSIVITY, band] = work[_CORRECTED, band] * work[_INVERSE, band]
         if settled:
             converged = True
             break
     mean = 0.0
     square = 0.0
     for band in range(5):
-        mean += emissivity[band] / 5.0
+        mean += 0.2 * work[_EMISSIVITY, band]
     for band in range(5):
-        square += (emissivity[band] - mean) ** 2 / 5.0
-    return square, converged or parameters.run_all
+        square += 0.2 * (work[_EMISSIVITY, band] - mean) ** 2
+    return square, converged
 
 
 @njit(nogil=True, error_model="numpy")
-def _refined_maximum(
-    leaving, sky, parameters, table, node_of_bin, constants, corrected, inverse_planck, emissivity
-):  # type: ignore[no-untyped-def]
+def _refined_maximum(table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
     """Return the maximum emissivity at which a parabola through four variances is least."""
     s0 = s1 = s2 = s3 = s4 = t0 = t1 = t2 = 0.0
     for trial in _TRIALS:
-        variance, _ = _normalise(
-            leaving,
-            sky,
-            trial,
-            parameters,
-            table,
-            node_of_bin,
-            constants,
-            corrected,
-            inverse_planck,
-            emissivity,
-        )
+        variance, _ = _normalise(trial, table, node_of_bin, numbers, work)
         x = trial - 0.95
         s0 += 1.0
         s1 += x
@@ -258,19 +244,19 @@ def _refined_maximum(
     return EMISSIVITY_MAX_DEFAULT
 
 
-@njit(nogil=True, error_model="numpy", forceinline=True)
-def _scale_by_contrast(emissivity, parameters):  # type: ignore[no-untyped-def]
-    """Turn ``emissivity`` into absolute emissivities in place (RATIO, MMD); return flags."""
+@njit(nogil=True, error_model="numpy", inline="always")
+def _scale_by_contrast(work, parameters):  # type: ignore[no-untyped-def]
+    """Turn relative into absolute emissivities in place (RATIO, MMD); return flags."""
     flags = 0
     mean = 0.0
     for band in range(5):
-        mean += emissivity[band] / 5.0
+        mean += work[_EMISSIVITY, band] / 5.0
     least = np.inf
     most = -np.inf
     for band in range(5):
-        emissivity[band] /= mean
-        least = min(least, emissivity[band])
-        most = max(most, emissivity[band])
+        work[_EMISSIVITY, band] *= 1.0 / mean
+        least = min(least, work[_EMISSIVITY, band])
+        most = max(most, work[_EMISSIVITY, band])
     if least < BETA_RANGE[0] or most > BETA_RANGE[1]:
         flags |= BETA_OUT_OF_RANGE
     contrast = most - least
@@ -278,94 +264,66 @@ def _scale_by_contrast(emissivity, parameters):  # type: ignore[no-untyped-def]
     if parameters.graybody_rule and contrast < GRAYBODY_MMD:
         minimum = GRAYBODY_EMISSIVITY_MIN
     for band in range(5):
-        emissivity[band] *= minimum / least
+        work[_EMISSIVITY, band] *= minimum / least
     return flags
 
 
-@njit(nogil=True, error_model="numpy", forceinline=True)
-def _temperature_band(emissivity, parameters):  # type: ignore[no-untyped-def]
-    if parameters.band >= 0:
-        return parameters.band
+@njit(nogil=True, error_model="numpy", inline="always")
+def _temperature_band(work, wanted):  # type: ignore[no-untyped-def]
+    if wanted >= 0:
+        return wanted
     chosen = 0
     for band in range(1, 5):
-        if parameters.band == MAX_EMISSIVITY:
-            better = emissivity[band] > emissivity[chosen]
+        if wanted == MAX_EMISSIVITY:
+            better = work[_EMISSIVITY, band] > work[_EMISSIVITY, chosen]
         else:
-            better = emissivity[band] < emissivity[chosen]
+            better = work[_EMISSIVITY, band] < work[_EMISSIVITY, chosen]
         if better:
             chosen = band
     return chosen
 
 
-@njit(nogil=True, error_model="numpy", forceinline=True)
-def _separate(
-    leaving, sky, parameters, table, node_of_bin, constants, corrected, inverse_planck, emissivity
-):  # type: ignore[no-untyped-def]
-    """Separate one pixel; fill ``emissivity``; return its temperature and flags."""
-    flags = 0
+@njit(nogil=True, error_model="numpy", inline="always")
+def _without_sky(parameters, table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
+    """Normalise with the first, then the refined maximum emissivity; return flags."""
     for band in range(5):
-        if not (leaving[band] > 0.0 and sky[band] >= 0.0):
-            return np.nan, INVALID
-    variance, converged = _normalise(
-        leaving,
-        sky,
-        parameters.emissivity_max,
-        parameters,
-        table,
-        node_of_bin,
-        constants,
-        corrected,
-        inverse_planck,
-        emissivity,
-    )
-    if parameters.refine and variance == variance:
-        if variance > VARIANCE_ROCK:
-            maximum = EMISSIVITY_MAX_ROCK
-        else:
-            maximum = _refined_maximum(
-                leaving,
-                sky,
-                parameters,
-                table,
-                node_of_bin,
-                constants,
-                corrected,
-                inverse_planck,
-                emissivity,
-            )
-        variance, converged = _normalise(
-            leaving,
-            sky,
-            maximum,
-            parameters,
-            table,
-            node_of_bin,
-            constants,
-            corrected,
-            inverse_planck,
-            emissivity,
-        )
+        if not (work[_LEAVING, band] > 0.0 and work[_SKY, band] >= 0.0):
+            return INVALID
+    flags = 0
+    variance, converged = _normalise(parameters.emissivity_max, table, node_of_bin, numbers, work)
+    if parameters.refine and not np.isnan(variance):
+        maximum = EMISSIVITY_MAX_ROCK
+        if variance <= VARIANCE_ROCK:
+            maximum = _refined_maximum(table, node_of_bin, numbers, work)
+        variance, converged = _normalise(maximum, table, node_of_bin, numbers, work)
         flags |= EMISSIVITY_MAX_REFINED
-    if not variance == variance:
-        return np.nan, INVALID
-    if not converged:
-        flags |= NOT_CONVERGED
-    flags |= _scale_by_contrast(emissivity, parameters)
+    if np.isnan(variance):
+        return INVALID
+    return flags if converged else flags | NOT_CONVERGED
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def _separate(parameters, table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
+    """Separate one pixel; leave its emissivities in ``work``; return temperature and flags."""
+    flags = _without_sky(parameters, table, node_of_bin, numbers, work)
+    if flags & INVALID:
+        return np.nan, flags
+    flags |= _scale_by_contrast(work, parameters)
     if parameters.final_correction:
         for band in range(5):
-            corrected[band] = leaving[band] - (1.0 - emissivity[band]) * sky[band]
-    chosen = _temperature_band(emissivity, parameters)
-    temperature = _temperature(
-        corrected[chosen] / emissivity[chosen], chosen, parameters, table, node_of_bin, constants
-    )
+            reflected = (1.0 - work[_EMISSIVITY, band]) * work[_SKY, band]
+            work[_CORRECTED, band] = work[_LEAVING, band] - reflected
+    chosen = _temperature_band(work, parameters.band)
+    radiance = work[_CORRECTED, chosen] / work[_EMISSIVITY, chosen]
+    temperature = _temperature(radiance, chosen, table, node_of_bin, numbers)
     if not temperature > 0.0:
         return np.nan, INVALID
     if parameters.emissivity_from_temperature:
-        _planck(temperature, parameters, table, node_of_bin, constants, emissivity)
+        _planck(temperature, table, numbers, work, _EMISSIVITY)
         for band in range(5):
-            emissivity[band] = corrected[band] / emissivity[band]
+            work[_EMISSIVITY, band] = work[_CORRECTED, band] / work[_EMISSIVITY, band]
     for band in range(5):
-        if not (EMISSIVITY_RANGE[0] <= emissivity[band] <= EMISSIVITY_RANGE[1]):
+        if not (EMISSIVITY_RANGE[0] <= work[_EMISSIVITY, band] <= EMISSIVITY_RANGE[1]):
             flags |= EMISSIVITY_OUT_OF_RANGE
     return temperature, flags
 
@@ -391,29 +349,15 @@ def tes_kernel(  # type: ignore[no-untyped-def]
     """
     table = index.table
     node_of_bin = index.node
-    constants = index.constants
-    leaving = np.empty(5)
-    sky = np.empty(5)
-    corrected = np.empty(5)
-    inverse_planck = np.empty(5)
-    spectrum = np.empty(5)
+    numbers = index.numbers
+    work = np.empty((5, 5))
     for pixel in range(surface_leaving.shape[0]):
         row = pixel if sky_radiance.shape[0] > 1 else 0
         for band in range(5):
-            leaving[band] = surface_leaving[pixel, band]
-            sky[band] = sky_radiance[row, band]
-        value, bits = _separate(
-            leaving,
-            sky,
-            parameters,
-            table,
-            node_of_bin,
-            constants,
-            corrected,
-            inverse_planck,
-            spectrum,
-        )
+            work[_LEAVING, band] = surface_leaving[pixel, band]
+            work[_SKY, band] = sky_radiance[row, band]
+        value, bits = _separate(parameters, table, node_of_bin, numbers, work)
         temperature[pixel] = value
         flags[pixel] = bits
         for band in range(5):
-            emissivity[pixel, band] = np.nan if bits & INVALID else spectrum[band]
+            emissivity[pixel, band] = np.nan if bits & INVALID else work[_EMISSIVITY, band]

@@ -50,7 +50,7 @@ class Columns(NamedTuple):
 
     def take(self, index: NDArray[np.intp]) -> Columns:
         """Return the columns of these numbers."""
-        return Columns(*(values[index] for values in self))
+        return Columns._make([values[index] for values in self])
 
 
 @functools.cache

@@ -167,7 +167,7 @@ def _roughen(
     common = rng.standard_normal((size, 1), dtype=np.float32) * np.float32(_SCATTER_COMMON)
     band = rng.standard_normal((size, 5), dtype=np.float32) * np.float32(_SCATTER_BAND)
     reflectivity *= np.exp(common + band)
-    return np.clip(1 - reflectivity, _EMISSIVITY_FLOOR, _EMISSIVITY_CEILING)
+    return np.asarray(np.clip(1 - reflectivity, _EMISSIVITY_FLOOR, _EMISSIVITY_CEILING))
 
 
 @functools.cache

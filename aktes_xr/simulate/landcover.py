@@ -20,7 +20,7 @@ from aktes_xr.simulate.relief import fractal_noise
 Cover = Literal["temperate", "arid", "alpine"]
 
 # How a region favours classes, in the order of CLASS_NAMES, in standard deviations of the fields.
-REGIONS: Final[dict[str, tuple[float, ...]]] = {
+REGIONS: Final[dict[Cover, tuple[float, ...]]] = {
     "temperate": (1.3, 0.3, -2.5, -1.6, -0.6, -9.0, -1.0),
     "arid": (-1.0, 1.1, 0.4, 0.5, -2.2, -9.0, -2.0),
     "alpine": (0.9, -0.3, -3.0, 0.0, -1.0, -1.0, -2.0),

@@ -149,7 +149,8 @@ def solar_incidence(ground: Ground, moment: Moment) -> NDArray[np.float32]:
     cosine = local_incidence(
         ground.slope, np.nan_to_num(ground.aspect), moment.sun_zenith, moment.sun_azimuth
     )
-    return np.where(moment.shadow, 0.0, np.clip(cosine, 0.0, 1.0)).astype(np.float32)
+    lit = np.where(moment.shadow, 0.0, np.clip(cosine, 0.0, 1.0))
+    return np.asarray(lit, dtype=np.float32)
 
 
 def surface_temperature(
@@ -174,7 +175,8 @@ def surface_temperature(
     temperature = uniform_filter(air_temperature + contrast, size=2, mode="nearest")
     snow = ground.classes == SNOW
     temperature = np.where(snow, np.minimum(temperature, FREEZING_K), temperature)
-    return np.clip(temperature, *SURFACE_TEMPERATURE_RANGE_K).astype(np.float32)
+    clipped = np.clip(temperature, *SURFACE_TEMPERATURE_RANGE_K)
+    return np.asarray(clipped, dtype=np.float32)
 
 
 def illuminate(ground: Ground, moment: Moment, rng: np.random.Generator) -> Landscape:

@@ -85,7 +85,8 @@ def demo_elevation(
         name="elevation",
         attrs={"units": "m", "long_name": "elevation", "standard_name": "surface_altitude"},
     )
-    return elevation.rio.write_crs(epsg)
+    projected: xr.DataArray = elevation.rio.write_crs(epsg)
+    return projected
 
 
 def _axes(
@@ -104,7 +105,8 @@ def _jacksboro(
     from matplotlib import cbook
     from pyproj import Transformer
 
-    with cbook.get_sample_data("jacksboro_fault_dem.npz") as archive:
+    path = cbook.get_sample_data("jacksboro_fault_dem.npz", asfileobj=False)
+    with np.load(str(path)) as archive:
         source = archive["elevation"].astype(np.float64)
         west, east = float(archive["xmin"]), float(archive["xmax"])
         south, north = float(archive["ymin"]), float(archive["ymax"])

@@ -175,7 +175,8 @@ def draw_air_mass(
     deep = ground_pressure()[profiles] >= min(needed, ground_pressure()[profiles].max()) - 1e-6
     profiles = profiles[deep]
     middle = float(surface_pressure_from_elevation(float(np.median(elevation))))
-    scale = np.exp(rng.uniform(*np.log(_WATER_SCALE), size=profiles.size))
+    dry, wet = np.log(_WATER_SCALE)
+    scale = np.exp(rng.uniform(dry, wet, size=profiles.size))
     shift = np.clip(TEMPERATURE_SHIFT_K * rng.standard_normal(profiles.size), -6.0, 6.0)
     air = sample_atmospheres(
         profiles,
@@ -209,7 +210,8 @@ def _cover_with_clouds(
         np.broadcast_to(top[..., np.newaxis], (*shape, 5)).astype(np.float32)
     )
     share = opacity[..., np.newaxis]
-    return scene.toa_radiance + share * (emitted - scene.toa_radiance), opacity > _CLOUD_VISIBLE
+    covered = scene.toa_radiance + share * (emitted - scene.toa_radiance)
+    return covered.astype(np.float32), opacity > _CLOUD_VISIBLE
 
 
 def _told(
@@ -249,7 +251,10 @@ def simulate_date(
     if settings.clouds:
         radiance, cloud = _cover_with_clouds(scene, rng, cell)
     counts = _count(radiance, settings, rng)
-    inside = swath_mask(shadow.shape) if settings.swath else np.ones(shadow.shape, dtype=bool)
+    rows, columns = ground.elevation.shape
+    inside = np.ones((rows, columns), dtype=bool)
+    if settings.swath:
+        inside = swath_mask((rows, columns))
     counts[~inside] = sensor.FILL_DN
     ds = new_cube(
         np.moveaxis(counts, -1, 0)[np.newaxis],
@@ -299,9 +304,10 @@ def _count(
 ) -> NDArray[np.uint16]:
     """Add noise and quantise."""
     noise = sensor.noise_equivalent_radiance(np.full(5, settings.nedt_k)).astype(np.float32)
-    return sensor.radiance_to_dn(
+    counts: NDArray[np.uint16] = sensor.radiance_to_dn(
         radiance + noise * rng.standard_normal(radiance.shape, dtype=np.float32)
     )
+    return counts
 
 
 def ground_dataset(elevation: xr.DataArray, ground: Ground) -> xr.Dataset:

@@ -118,7 +118,7 @@ def _patch(
     elevation = (domain.elevation[window] + shift).astype(np.float32)
     fields = {name: values[window] for name, values in domain.indices.items()}
     cell = float(np.mean(CELL_SIZE_M))
-    cover = str(rng.choice(list(REGIONS)))
+    cover = list(REGIONS)[int(rng.integers(len(REGIONS)))]
     classes = land_cover(elevation, fields["slope"], rng, cover=cover, cell_size_m=cell)
     ground = Ground(
         elevation=elevation,

@@ -147,8 +147,8 @@ def split_window_kernel(  # type: ignore[no-untyped-def]
     last = table.shape[0] - 1
     for pixel in range(temperature.size):
         # As float64 whatever the input: the loop over the three below needs one type.
-        t13, t14 = float(brightness[pixel, 0]), float(brightness[pixel, 1])
-        e13, e14 = float(emissivity[pixel, 0]), float(emissivity[pixel, 1])
+        t13, t14 = np.float64(brightness[pixel, 0]), np.float64(brightness[pixel, 1])
+        e13, e14 = np.float64(emissivity[pixel, 0]), np.float64(emissivity[pixel, 1])
         bits = 0
         if not (0.0 < e13 <= 1.0 and 0.0 < e14 <= 1.0):
             e13, e14 = limits[1], limits[2]

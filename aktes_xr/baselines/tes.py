@@ -8,13 +8,13 @@ gives the minimum emissivity by ``emin = a - b MMD^c``. [Gillespie et al. 1998, 
 The band that the temperature is read from tells whose implementation is meant, and every other
 choice follows it unless `TesConventions` are given:
 
-=================== ========= ================= ==================== ==========================
-``temperature_band`` who       iterations        last sky correction  emissivity
-=================== ========= ================= ==================== ==========================
-``max_emissivity``  Gillespie until < NEdT, 12  yes                  ratio times emin/min(ratio)
-``min_emissivity``  VICAR     5                 no                   radiance over Planck's
-``B10``..``B14``    ECOSTRESS until < NEdT, 13  no                   ratio times emin/min(ratio)
-=================== ========= ================= ==================== ==========================
+=================== ========= ================= ====================
+``temperature_band`` who       iterations        last sky correction
+=================== ========= ================= ====================
+``max_emissivity``  Gillespie until < NEdT, 12  yes
+``min_emissivity``  VICAR     5                 no
+``B10``..``B14``    ECOSTRESS until < NEdT, 13  no
+=================== ========= ================= ====================
 
 VICAR's program also rounds the radiation constants (c1 = 3.74151e-16 W m2, c2 = 0.0143879 m K, pi =
 3.1416), which moves a monochromatic temperature by 8 mK; so do its conventions here.
@@ -94,10 +94,12 @@ VICAR: Final = TesConventions(
     iterations=5,
     nedt_k=0.0,
     final_sky_correction=False,
-    emissivity_from="temperature",
     radiation_constants="vicar",
 )
-"""The program ``tes`` of the VICAR image-processing system."""
+"""The program ``tes`` of the VICAR image-processing system.
+
+Its temperature, MMD and minimum emissivity; the spectrum it writes is radiance over Planck's, which
+keeps the minimum but not the ratios: ``emissivity_from="temperature"``."""
 ECOSTRESS: Final = TesConventions(iterations=13, final_sky_correction=False)
 """The collection-2 processor of ECOSTRESS."""
 

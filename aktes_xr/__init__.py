@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aktes_xr import baselines, models, radiative, sensor, simulate, terrain
     from aktes_xr.errors import AktesError
     from aktes_xr.models import load_bundle
-    from aktes_xr.retrieve import retrieve
+    from aktes_xr.retrieval import retrieve
     from aktes_xr.stac import open_stac
     from aktes_xr.store import open_result, write_result
 
@@ -47,7 +47,7 @@ _HOME = {
     "load_bundle": "models",
     "open_result": "store",
     "open_stac": "stac",
-    "retrieve": "retrieve",
+    "retrieve": "retrieval",
     "write_result": "store",
 }
 
@@ -56,11 +56,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"aktes_xr.{name}")
     if name in _HOME:
-        value = getattr(importlib.import_module(f"aktes_xr.{_HOME[name]}"), name)
-        # The function `retrieve` shares its name with its module, which the import has just
-        # bound here: what users mean by `aktes_xr.retrieve` is the function.
-        globals()[name] = value
-        return value
+        return getattr(importlib.import_module(f"aktes_xr.{_HOME[name]}"), name)
     raise AttributeError(f"module 'aktes_xr' has no attribute {name!r}")
 
 

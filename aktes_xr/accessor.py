@@ -13,7 +13,7 @@ import xarray as xr
 
 if TYPE_CHECKING:
     from aktes_xr.models import Bundle
-    from aktes_xr.retrieval_block import Method
+    from aktes_xr.retrieval.block import Method
     from aktes_xr.terrain.indices import Rechunk
 
 __all__ = ["AktesAccessor"]
@@ -71,6 +71,6 @@ class AktesAccessor:
         terrain: xr.Dataset | None = None,
     ) -> xr.Dataset:
         """Surface temperature and emissivity, lazily: `aktes_xr.retrieve`."""
-        from aktes_xr.retrieve import retrieve
+        from aktes_xr.retrieval import retrieve
 
         return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)

@@ -406,7 +406,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
         return
     from distributed import Client
 
-    with Client(address) as client:  # type: ignore[no-untyped-call]
+    with Client(address) as client:
         yield client
 
 

@@ -13,9 +13,9 @@ from dask.base import compute
 from aktes_xr import report
 from aktes_xr.jobs import with_ancillaries
 from aktes_xr.progress import watch
-from aktes_xr.retrieval_block import METHODS, Method
-from aktes_xr.retrieval_fields import terrain_of
-from aktes_xr.retrieve import retrieve
+from aktes_xr.retrieval import retrieve
+from aktes_xr.retrieval.block import METHODS, Method
+from aktes_xr.retrieval.fields import terrain_of
 from aktes_xr.simulate import write_scene
 from aktes_xr.simulate.relief import Terrain
 from aktes_xr.stac import open_stac
@@ -124,7 +124,7 @@ def _run_scene(
         write_result(results[_SHIPPED_METHOD], store, overwrite=True)
     with watch(f"{terrain}: compare {len(METHODS)} methods", console):
         wanted = {name: ds[[v for v in _SCORED if v in ds]] for name, ds in results.items()}
-        (found,) = compute(wanted)  # type: ignore[no-untyped-call]
+        (found,) = compute(wanted)
     outcome = SceneOutcome(
         terrain=terrain,
         scores=tuple(validate(ds, truth, name=method) for method, ds in found.items()),

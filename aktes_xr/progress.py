@@ -89,11 +89,11 @@ class _Meter:
             )
 
 
-class _LocalTasks(Callback):
+class _LocalTasks(Callback):  # type: ignore[misc]
     """Counts the tasks of every graph a local scheduler runs, one after the other."""
 
     def __init__(self, meter: _Meter) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._meter = meter
         self._done = 0
         self._total = 0

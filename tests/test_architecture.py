@@ -18,14 +18,12 @@ import aktes_xr
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "aktes_xr"
 
-# `retrieve` is too large for one file; its parts live beside it.
-PARTS = {f"retrieval_{part}" for part in ("block", "fields", "result", "tiles")}
 # Arrows go downwards only: a room may import from its own floor and from those above it here.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "sensor", "cube", "calibration", "data"}),
     frozenset({"terrain", "radiative"}),
     frozenset({"baselines", "simulate", "models"}),
-    frozenset({"learn", "quality", "retrieve", "neighbourhood", "physical_block", *PARTS}),
+    frozenset({"learn", "quality", "retrieval"}),
     frozenset({"stac", "store"}),
     frozenset({"jobs", "report", "validation"}),
     frozenset({"accessor", "cli", "console", "bench", "demo", "progress"}),
@@ -37,7 +35,7 @@ HOME = {
     "load_bundle": "models",
     "open_result": "store",
     "open_stac": "stac",
-    "retrieve": "retrieve",
+    "retrieve": "retrieval",
     "write_result": "store",
 }
 TRAINING = frozenset({"tensorflow", "keras", "autokeras", "keras_tuner", "tensorboard"})

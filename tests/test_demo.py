@@ -15,7 +15,7 @@ from rich.console import Console
 
 import aktes_xr
 from aktes_xr.demo import SceneOutcome, print_demo
-from aktes_xr.retrieval_block import METHODS
+from aktes_xr.retrieval.block import METHODS
 from aktes_xr.validation import ValidationScore
 
 WITHOUT_TRAINING = """

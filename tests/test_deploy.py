@@ -161,7 +161,7 @@ def test_job_command_parses_and_keeps_its_exit_code(monkeypatch: pytest.MonkeyPa
 
 
 def test_job_settings_name_a_shipped_source_and_method() -> None:
-    from aktes_xr.retrieve import METHODS
+    from aktes_xr.retrieval import METHODS
     from aktes_xr.stac import sources
 
     settings = manifests()["ConfigMap"]["data"]

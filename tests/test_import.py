@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import subprocess
 import sys
 
@@ -59,15 +60,17 @@ import sys
 for name in ("tensorflow", "keras", "autokeras", "keras_tuner", "tensorboard"):
     sys.modules[name] = None  # importing it now raises ImportError
 import aktes_xr.cli, aktes_xr.cube, aktes_xr.quality, aktes_xr.report
-import aktes_xr.retrieve, aktes_xr.stac, aktes_xr.store, aktes_xr.terrain
+import aktes_xr.retrieval, aktes_xr.stac, aktes_xr.store, aktes_xr.terrain
 from aktes_xr.models import load_bundle
 load_bundle("default")
 """
     assert "distributed" not in modules_after(code)
 
 
-def test_retrieve_is_the_function_though_its_module_is_imported_first() -> None:
-    modules_after("import aktes_xr, aktes_xr.retrieve; assert callable(aktes_xr.retrieve)")
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
+    rooms = {info.name for info in pkgutil.iter_modules(aktes_xr.__path__)}
+    functions = {name for name in aktes_xr.__all__ if name not in rooms}
+    assert {"retrieve", "open_stac", "load_bundle"} <= functions
 
 
 def test_every_public_name_resolves() -> None:

@@ -5,7 +5,7 @@ The peak of a worker with one thread is an upper estimate,
     process + held * input + output + terrain,
 
 with the chunk's input held for itself and its neighbours, whose edges are read; the planes of
-`aktes_xr.retrieval_tiles`, and as much again while they are written; and the terrain's planes of
+`aktes_xr.retrieval.tiles`, and as much again while they are written; and the terrain's planes of
 the whole region, which one worker may have to keep from one date to the next.
 """
 
@@ -18,7 +18,7 @@ from typing import Final
 import xarray as xr
 from dask.utils import format_bytes
 
-from aktes_xr.retrieval_tiles import N_PLANES, STATIC
+from aktes_xr.retrieval.tiles import N_PLANES, STATIC
 
 PROCESS_BYTES: Final = 400_000_000
 """Allowed for a worker's process itself: interpreter, libraries, compiled kernels, a bundle."""

@@ -21,13 +21,13 @@ from aktes_xr.jobs.memory import MemoryModel, remedy
 from aktes_xr.models.blas import single_blas_thread
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.network import TILE
-from aktes_xr.retrieve import NEIGHBOURHOOD_PIXELS, retrieve
+from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS, retrieve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aktes_xr.models.network import Network
-    from aktes_xr.retrieval_block import Method
+    from aktes_xr.retrieval.block import Method
 
 __all__ = ["NetworkWork", "Plan", "plan"]
 

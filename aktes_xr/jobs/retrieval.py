@@ -16,12 +16,12 @@ import xarray as xr
 
 from aktes_xr.cube import ANCILLARIES, check_grid, describe
 from aktes_xr.errors import DependencyError, InputError, MissingVariableError
-from aktes_xr.retrieve import retrieve
+from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
 from aktes_xr.store import open_result, write_result
 
 if TYPE_CHECKING:
-    from aktes_xr.retrieval_block import Method
+    from aktes_xr.retrieval.block import Method
 
 __all__ = [
     "DateOutcome",

@@ -87,7 +87,7 @@ def open_elevation(
             f"the elevation model ({', '.join(granule_name(href) for href in bare) or 'no items'}) "
             "does not overlap the cube; give one that covers it"
         )
-    values = da.map_blocks(  # type: ignore[no-untyped-call]
+    values = da.map_blocks(
         _average_block,
         chunks=chunks,
         dtype=np.float32,

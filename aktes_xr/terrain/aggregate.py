@@ -126,7 +126,7 @@ def aggregate_elevation(
         ]
         for r in _spans(target.shape[0], chunks)
     ]
-    stack = da.block(rows)  # type: ignore[no-untyped-call]
+    stack = da.block(rows)
     coords = {name: like.coords[name] for name in ("y", "x")}
     if "spatial_ref" in like.coords:
         coords["spatial_ref"] = like.coords["spatial_ref"]
@@ -179,14 +179,12 @@ def _block(array: da.Array, source: _Grid, target: _Grid, spread: bool) -> Any:
         for (lo, hi), n in zip((rows, columns), source.shape, strict=True)
     ]
     if any(part.stop <= part.start for part in window):
-        return da.full((2, *target.shape), np.nan, np.float32)  # type: ignore[no-untyped-call]
+        return da.full((2, *target.shape), np.nan, np.float32)
     values = array[window[0], window[1]]
     averaged = delayed(_average, pure=True)(
         values, source.window(window[0], window[1]), target, spread
     )
-    return da.from_delayed(  # type: ignore[no-untyped-call]
-        averaged, (2, *target.shape), meta=np.empty((0, 0, 0), np.float32)
-    )
+    return da.from_delayed(averaged, (2, *target.shape), meta=np.empty((0, 0, 0), np.float32))
 
 
 @functools.lru_cache(maxsize=8)

@@ -116,7 +116,7 @@ def terrain_indices(
     """
     settings = TerrainSettings(check_elevation(elevation), azimuths, radius_m, window_m)
     padded, layout = _padded(elevation, settings.depth, rechunk)
-    stack = da.map_blocks(  # type: ignore[no-untyped-call]
+    stack = da.map_blocks(
         _stack_block,
         padded,
         settings=settings,
@@ -172,7 +172,7 @@ def horizon_angle(
     """
     settings = TerrainSettings(check_elevation(elevation), radius_m=radius_m, window_m=1.0)
     padded, layout = _padded(elevation, settings.depth, rechunk)
-    tangent = da.map_blocks(  # type: ignore[no-untyped-call]
+    tangent = da.map_blocks(
         _horizon_block,
         padded,
         azimuth_rad=float(np.deg2rad(azimuth)),
@@ -205,7 +205,7 @@ def _padded(
     _check_chunks(array.chunks, depth)
     halo = {axis: 0 if len(array.chunks[axis]) == 1 else depth[axis] for axis in (0, 1)}
     layout = _Layout(array.chunks[0], array.chunks[1], (halo[0], halo[1]))
-    padded = da.overlap.overlap(array, depth=halo, boundary="none")  # type: ignore[no-untyped-call]
+    padded = da.overlap.overlap(array, depth=halo, boundary="none")
     return padded, layout
 
 

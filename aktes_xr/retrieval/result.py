@@ -14,8 +14,8 @@ import xarray as xr
 from aktes_xr.cube import GRID_MAPPING
 from aktes_xr.models.bundle import Bundle
 from aktes_xr.quality import flag_attributes
-from aktes_xr.retrieval_block import PHYSICAL, BlockSettings
-from aktes_xr.retrieval_fields import (
+from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
+from aktes_xr.retrieval.fields import (
     AIR_TEMPERATURE_ERROR_K,
     PRIOR_UNCERTAINTY,
     RELATIVE_WATER_VAPOR_ERROR,

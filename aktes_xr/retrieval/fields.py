@@ -19,7 +19,7 @@ from aktes_xr import sensor
 from aktes_xr.cube import check_grid
 from aktes_xr.errors import MissingVariableError
 from aktes_xr.radiative import surface_pressure_from_elevation
-from aktes_xr.retrieval_tiles import DATED
+from aktes_xr.retrieval.tiles import DATED
 from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
 
 RELATIVE_WATER_VAPOR_ERROR: Final = 0.10
@@ -224,8 +224,8 @@ def _static(ds: xr.Dataset, terrain: xr.Dataset | None, chunks: tuple[Chunks, Ch
         prior = ds["emissivity_prior"]
         fields |= {f"prior_{band}": prior.sel(band=band, drop=True) for band in sensor.BANDS}
         fields["prior_uncertainty"] = _prior_uncertainty(ds)
-    names = (*TERRAIN_VARIABLES, "surface_pressure")
-    names += (*(f"prior_{band}" for band in sensor.BANDS), "prior_uncertainty")
+    priors = (*(f"prior_{band}" for band in sensor.BANDS), "prior_uncertainty")
+    names = (*TERRAIN_VARIABLES, "surface_pressure", *priors)
     target = chunks if fields else ((1,), (1,))
     shape = tuple(sum(sizes) for sizes in target)
     planes = [

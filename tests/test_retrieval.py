@@ -19,7 +19,8 @@ from aktes_xr.models import Bundle
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.quality import decode
 from aktes_xr.radiative import surface_pressure_from_elevation
-from aktes_xr.retrieve import NEIGHBOURHOOD_PIXELS, retrieve
+from aktes_xr.retrieval import retrieve
+from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS
 from aktes_xr.terrain import (
     grid_convergence,
     local_incidence,

@@ -19,10 +19,10 @@ from aktes_xr.cube import check
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.runtime import register
-from aktes_xr.retrieval_block import METHODS, BlockSettings, Method, retrieve_block
-from aktes_xr.retrieval_fields import Fields, assemble, centre, terrain_of
-from aktes_xr.retrieval_result import describe_result
-from aktes_xr.retrieval_tiles import N_PLANES
+from aktes_xr.retrieval.block import METHODS, BlockSettings, Method, retrieve_block
+from aktes_xr.retrieval.fields import Fields, assemble, centre, terrain_of
+from aktes_xr.retrieval.result import describe_result
+from aktes_xr.retrieval.tiles import N_PLANES
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _student(ds: xr.Dataset, bundle: Bundle, method: str) -> str | None:
 def _map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
     """Run the block function once per chunk: (time, plane, y, x), float32."""
     time, y, x = fields.chunks
-    stacked: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
+    stacked: da.Array = da.blockwise(
         retrieve_block,
         "toyx",
         fields.tir,

@@ -18,8 +18,8 @@ from aktes_xr import sensor
 from aktes_xr.models.features import N_QUANTITIES, feature_vector, standardise_column
 from aktes_xr.models.fusion import student_weight, terrain_share
 from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
-from aktes_xr.neighbourhood import kelvin, read_row, saturated
 from aktes_xr.quality import QualityFlag
+from aktes_xr.retrieval.neighbourhood import kelvin, read_row, saturated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,12 +91,12 @@ class Chunk(NamedTuple):
 class Tile(NamedTuple):
     """Pixels on their way through a network.
 
-    ``features`` (feature, TILE), ``index`` (TILE,) flat pixel numbers, ``reference`` (TILE,) the
+    ``features`` (feature, TILE), ``pixel`` (TILE,) flat pixel numbers, ``reference`` (TILE,) the
     B13 brightness temperature (K), ``outside`` (TILE,) whether a feature leaves the domain.
     """
 
     features: Float32Array
-    index: NDArray[np.int64]
+    pixel: NDArray[np.int64]
     reference: Float32Array
     outside: NDArray[np.bool_]
 
@@ -169,7 +169,7 @@ def gather(chunk, tables, halo, standard, around, out, cursor, tile):  # type: i
     # Where this share is reached, the other network alone counts.
     without = np.float32(0.0) if terrain else np.float32(1.0)
     count = 0
-    while cursor < total and count < tile.index.shape[0]:
+    while cursor < total and count < tile.pixel.shape[0]:
         date, row, column = cursor // (rows * columns), cursor // columns % rows, cursor % columns
         cursor += 1
         share = out[date, 12, row, column]
@@ -186,7 +186,7 @@ def gather(chunk, tables, halo, standard, around, out, cursor, tile):  # type: i
         feature_vector(quantities, features)
         standardise_column(features, standard.center, standard.inverse_scale, tile.features, count)
         tile.reference[count] = quantities[3]
-        tile.index[count] = cursor - 1
+        tile.pixel[count] = cursor - 1
         tile.outside[count] = _outside(tile.features, count, standard.low, standard.high)
         count += 1
     return count, cursor
@@ -290,7 +290,7 @@ def scatter_teacher(raw, count, tile, reading, out):  # type: ignore[no-untyped-
     sigma = np.empty(6, np.float32)
     for place in range(count):
         _read(raw, place, reading, tile.reference[place], estimate, sigma)
-        pixel = tile.index[place]
+        pixel = tile.pixel[place]
         date, row, column = pixel // (rows * columns), pixel // columns % rows, pixel % columns
         for output in range(6):
             out[date, output, row, column] = estimate[output]
@@ -310,7 +310,7 @@ def scatter_student(raw, count, tile, reading, sharpness, out):  # type: ignore[
     one = np.float32(1.0)
     for place in range(count):
         _read(raw, place, reading, tile.reference[place], estimate, sigma)
-        pixel = tile.index[place]
+        pixel = tile.pixel[place]
         date, row, column = pixel // (rows * columns), pixel // columns % rows, pixel % columns
         share = out[date, 12, row, column]
         flags = np.int64(out[date, 13, row, column])

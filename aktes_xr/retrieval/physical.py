@@ -22,7 +22,7 @@ from aktes_xr.errors import InputError
 from aktes_xr.quality import QualityFlag
 from aktes_xr.radiative import surface_leaving_radiance
 from aktes_xr.radiative.emulator import band_atmosphere
-from aktes_xr.retrieval_tiles import QUALITY, WEIGHT, Chunk
+from aktes_xr.retrieval.tiles import QUALITY, WEIGHT, Chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

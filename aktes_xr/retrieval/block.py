@@ -1,7 +1,7 @@
 """The block function: one chunk of a few dates, calibrated, described, estimated and flagged.
 
 It takes plain arrays and a small frozen value, and returns the stacked output planes
-(`aktes_xr.retrieval_tiles.PLANES`). Networks come from the process's own copy of the bundle.
+(`aktes_xr.retrieval.tiles.PLANES`). Networks come from the process's own copy of the bundle.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from aktes_xr.models.blas import single_blas_thread
 from aktes_xr.models.network import TILE
 from aktes_xr.models.pixel_model import PixelModel
 from aktes_xr.models.runtime import BundleReference, resolve
-from aktes_xr.neighbourhood import calibration, neighbourhood
-from aktes_xr.physical_block import retrieve_physically
-from aktes_xr.retrieval_tiles import (
+from aktes_xr.retrieval.neighbourhood import calibration, neighbourhood
+from aktes_xr.retrieval.physical import retrieve_physically
+from aktes_xr.retrieval.tiles import (
     N_PLANES,
     Chunk,
     Reading,
@@ -78,11 +78,11 @@ def retrieve_block(
     ----------
     tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 DN or float32 W m-2 sr-1 um-1
     scalars : ndarray (time, 4), float32
-        See `aktes_xr.retrieval_tiles.SCALARS`.
+        See `aktes_xr.retrieval.tiles.SCALARS`.
     dated : ndarray (time, 4, y or 1, x or 1), float32
-        See `aktes_xr.retrieval_tiles.DATED`.
+        See `aktes_xr.retrieval.tiles.DATED`.
     static : ndarray (12, y or 1, x or 1), float32
-        See `aktes_xr.retrieval_tiles.STATIC`.
+        See `aktes_xr.retrieval.tiles.STATIC`.
     masks : ndarray (time, 2, y or 1, x or 1), bool
         Cloud and water.
     settings : BlockSettings
@@ -90,7 +90,7 @@ def retrieve_block(
     Returns
     -------
     ndarray (time, 14, y, x), float32
-        See `aktes_xr.retrieval_tiles.PLANES`.
+        See `aktes_xr.retrieval.tiles.PLANES`.
     """
     halo = settings.halo
     rows, columns = tir.shape[2] - 2 * halo, tir.shape[3] - 2 * halo

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from random_bundle import random_bundle
-from test_retrieve import cube, terrain
+from test_retrieval import cube, terrain
 
 from aktes_xr import sensor
 from aktes_xr.baselines import split_window, tes
@@ -13,7 +13,7 @@ from aktes_xr.models import Bundle
 from aktes_xr.quality import decode
 from aktes_xr.radiative import surface_leaving_radiance, surface_pressure_from_elevation
 from aktes_xr.radiative.emulator import band_atmosphere
-from aktes_xr.retrieve import retrieve
+from aktes_xr.retrieval import retrieve
 
 
 @pytest.fixture(scope="module")

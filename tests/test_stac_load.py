@@ -25,6 +25,7 @@ from granules import (
     write_granule,
     write_item,
 )
+from rasterio.windows import Window
 
 import aktes_xr
 from aktes_xr import cube, errors
@@ -546,6 +547,20 @@ def test_an_elevation_that_does_not_cover_the_cube(tmp_path: Path) -> None:
         open_stac(item, dem=tmp_path / "none.tif")
     with pytest.raises(errors.AssetError, match="no asset that is known to hold heights"):
         open_stac(item, dem=make_item({"qa": {"href": "x.txt"}}))
+
+
+def test_an_elevation_of_nothing_but_nodata(tmp_path: Path) -> None:
+    item = write_granule(tmp_path)
+    with pytest.raises(errors.NodataError, match=r"empty\.tif\) has no valid height"):
+        open_stac(item, dem=write_dem(tmp_path / "empty.tif", value=-9999.0))
+
+
+def test_an_elevation_with_one_valid_corner(tmp_path: Path) -> None:
+    path = write_dem(tmp_path / "dem.tif", value=-9999.0)
+    with rasterio.open(path, "r+") as file:
+        file.write(np.full((3, 3), 700.0, "float32"), 1, window=Window(267, 207, 3, 3))
+    ds = open_stac(write_granule(tmp_path), resolution=None, dem=path)
+    assert int(ds["elevation"].notnull().sum()) == 1
 
 
 def test_elevation_as_an_array_on_the_grid(tmp_path: Path) -> None:

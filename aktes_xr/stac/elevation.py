@@ -15,7 +15,7 @@ import xarray as xr
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
-from rasterio.windows import Window
+from rasterio.windows import Window, intersect
 
 from aktes_xr import terrain
 from aktes_xr.cube import check_grid
@@ -36,6 +36,7 @@ _REMEDY = (
     "give as dem= the path of a georeferenced raster, a DataArray, or items of a DEM collection"
 )
 _PLAUSIBLE_M = (-1000.0, 10_000.0)
+_SAMPLE_PIXELS = 64
 
 
 def open_elevation(
@@ -66,9 +67,10 @@ def open_elevation(
     Raises
     ------
     NodataError
-        The model does not overlap the grid.
+        The model does not overlap the grid, or has nothing but nodata there.
     ReadError
-        A raster could not be opened; its header is read at once, its pixels later.
+        A raster could not be opened; its header and a coarse sample are read at once, its pixels
+        later.
     """
     if isinstance(source, xr.Dataset) and "elevation" in source:
         source = source["elevation"]
@@ -86,6 +88,11 @@ def open_elevation(
         raise NodataError(
             f"the elevation model ({', '.join(granule_name(href) for href in bare) or 'no items'}) "
             "does not overlap the cube; give one that covers it"
+        )
+    if not any(_has_heights(href, grid, modifier) for href in used):
+        raise NodataError(
+            f"the elevation model ({', '.join(granule_name(href) for href in used)}) has no valid "
+            "height on the cube's grid, only nodata; give one that covers it"
         )
     values = da.map_blocks(
         _average_block,
@@ -149,6 +156,31 @@ def _bounds_of(href: str, epsg: int, modifier: Modifier | None) -> Bounds:
         return float(left), float(bottom), float(right), float(top)
 
     return with_raster(href, modifier, work, remedy=_REMEDY)
+
+
+def _has_heights(href: str, grid: Grid, modifier: Modifier | None) -> bool:
+    """Look for a valid height on the grid: in a coarse sample, and only if that fails in all."""
+
+    def work(source: Any) -> bool:
+        left, bottom, right, top = transform_bounds(
+            f"EPSG:{grid.epsg}", source.crs, *grid.bounds, densify_pts=21
+        )
+        whole = Window(0, 0, source.width, source.height)
+        window = source.window(left, bottom, right, top)
+        if not intersect(window, whole):
+            return False
+        window = window.intersection(whole)
+        shape = tuple(
+            max(1, min(_SAMPLE_PIXELS, round(size))) for size in (window.height, window.width)
+        )
+        sample = source.read(1, window=window, out_shape=shape, masked=True)
+        heights = np.ma.filled(sample.astype(np.float32), np.nan)
+        return bool(((heights > _PLAUSIBLE_M[0]) & (heights < _PLAUSIBLE_M[1])).any())
+
+    if with_raster(href, modifier, work, remedy=_REMEDY):
+        return True
+    height, width = grid.shape
+    return bool(np.isfinite(_average(href, grid, Window(0, 0, width, height), modifier)).any())
 
 
 def _average_block(

@@ -4,9 +4,9 @@ The peak of a worker with one thread is an upper estimate,
 
     process + held * input + output + terrain,
 
-with the chunk's input held for itself and its neighbours, whose edges are read; the planes of
-`aktes_xr.retrieval.tiles`, and as much again while they are written; and the terrain's planes of
-the whole region, which one worker may have to keep from one date to the next.
+with the input held for a row of chunks and two, which wait for their neighbours' edges; the
+planes of `aktes_xr.retrieval.tiles`, and as much again while they are written; and the terrain's
+planes of the whole region, which one worker may have to keep from one date to the next.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from aktes_xr.retrieval.tiles import N_PLANES, STATIC
 
 PROCESS_BYTES: Final = 400_000_000
 """Allowed for a worker's process itself: interpreter, libraries, compiled kernels, a bundle."""
-_HELD_INPUTS: Final = 9
 _CHUNK_STEP: Final = 64
 
 
@@ -66,7 +65,7 @@ class MemoryModel:
         pixels = dates * rows * columns
         padded = dates * (rows + 2 * self.halo) * (columns + 2 * self.halo)
         blocks = math.ceil(self.shape[0] / rows) * math.ceil(self.shape[1] / columns)
-        held = min(_HELD_INPUTS, blocks) if self.halo else 1
+        held = min(math.ceil(self.shape[1] / columns) + 2, blocks) if self.halo else 1
         inputs = self.input * (held * pixels + padded) + self.ancillary * pixels
         planes = 2 * 4 * N_PLANES * pixels
         return PROCESS_BYTES + inputs + planes + self.terrain * math.prod(self.shape)

@@ -1,7 +1,7 @@
 """Surface temperature and emissivity of a cube: lazily mapped, one block function per chunk.
 
-``mapping`` checks and builds the graph; ``fields`` brings a cube's variables to the planes that the
-block function takes; ``block`` runs one chunk, by ``tiles`` (networks) or ``physical`` (baselines);
+``mapping`` checks and ``graph`` says who needs what; ``fields`` brings a cube's variables to the
+planes that the block function takes; ``block`` runs one chunk, by ``tiles`` (networks) or ``physical`` (baselines);
 ``neighbourhood`` sums what lies around a pixel; ``result`` names what comes out.
 """
 

@@ -1,4 +1,4 @@
-"""The cube as the block function takes it: five dask arrays whose chunks correspond.
+"""The cube as the block function takes it: five arrays whose chunks correspond.
 
 Whatever a cube lacks becomes one NaN per chunk instead of an array of NaN: the graph and the
 memory do not pay for what is not there.
@@ -7,13 +7,14 @@ memory do not pay for what is not there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dask.array as da
 import numpy as np
 import pyproj
 import xarray as xr
-from dask.array.overlap import ensure_minimum_chunksize, overlap
+from dask.array.overlap import ensure_minimum_chunksize
+from dask.base import tokenize
 
 from aktes_xr import sensor
 from aktes_xr.cube import check_grid
@@ -21,6 +22,9 @@ from aktes_xr.errors import MissingVariableError
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval.tiles import DATED
 from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 RELATIVE_WATER_VAPOR_ERROR: Final = 0.10
 AIR_TEMPERATURE_ERROR_K: Final = 2.0
@@ -42,31 +46,29 @@ Chunks = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """Dask arrays of corresponding chunks.
+    """Arrays of corresponding chunks; a few numbers per date are in memory, the others lazy.
 
     Attributes
     ----------
-    tir : (time, band, y + halo, x + halo)
+    tir : (time, band, y, x)
     scalars : (time, 4)
     dated : (time, 4, y or 1, x or 1)
     static : (12, y or 1, x or 1)
     masks : (time, 2, y or 1, x or 1)
-    chunks : chunk sizes along time, y, x, without the halo
+    chunks : chunk sizes along time, y, x
     """
 
     tir: da.Array
-    scalars: da.Array
-    dated: da.Array
+    scalars: da.Array | NDArray[np.float32]
+    dated: da.Array | NDArray[np.float32]
     static: da.Array
-    masks: da.Array
+    masks: da.Array | NDArray[np.bool_]
     chunks: tuple[Chunks, Chunks, Chunks]
 
     @property
-    def token(self) -> tuple[str, ...]:
-        """Names that identify the inputs."""
-        return tuple(
-            array.name for array in (self.tir, self.scalars, self.dated, self.static, self.masks)
-        )
+    def token(self) -> str:
+        """What identifies the inputs."""
+        return str(tokenize(self.tir, self.scalars, self.dated, self.static, self.masks))
 
 
 def terrain_of(ds: xr.Dataset) -> xr.Dataset:
@@ -85,7 +87,7 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
     terrain : Dataset or None
         With the variables `TERRAIN_VARIABLES` (y, x) on the cube's grid.
     halo : int
-        Pixels around each chunk that ``tir`` carries.
+        Pixels that each chunk must have to give to its neighbours.
 
     Returns
     -------
@@ -98,13 +100,9 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
     """
     tir = _measurement(ds, halo)
     time, _, y, x = tir.chunks
-    if halo:
-        fill = 0 if tir.dtype == np.uint16 else np.nan
-        edges: dict[int, Any] = {0: 0, 1: 0, 2: halo, 3: halo}
-        tir = overlap(tir, depth=edges, boundary={2: fill, 3: fill}, allow_rechunk=False)
     return Fields(
         tir=tir,
-        scalars=_scalars(ds).rechunk((time, -1)),
+        scalars=_scalars(ds, time),
         dated=_dated(ds, (time, y, x)),
         static=_static(ds, terrain, (y, x)),
         masks=_masks(ds, (time, y, x)),
@@ -138,7 +136,7 @@ def _measurement(ds: xr.Dataset, halo: int) -> da.Array:
     return array.rechunk(tuple(chunks))
 
 
-def _scalars(ds: xr.Dataset) -> da.Array:
+def _scalars(ds: xr.Dataset, time: Chunks) -> da.Array | NDArray[np.float32]:
     count = ds.sizes["time"]
     missing = np.full(count, np.nan, np.float32)
     columns = []
@@ -150,9 +148,9 @@ def _scalars(ds: xr.Dataset) -> da.Array:
         columns.append(column)
     columns.append(_drift_uncorrected(ds))
     if any(isinstance(column, da.Array) for column in columns):
-        return da.stack([da.asarray(column, np.float32) for column in columns], axis=1)
-    stacked = np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
-    return da.from_array(stacked, chunks=(1, -1))
+        stacked = da.stack([da.asarray(column, np.float32) for column in columns], axis=1)
+        return stacked.rechunk((time, -1))
+    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
 
 
 def _drift_uncorrected(ds: xr.Dataset) -> Any:
@@ -171,7 +169,7 @@ def _spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ..
     return da.broadcast_to(lazy, shape).rechunk(chunks)
 
 
-def _dated(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array:
+def _dated(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array | NDArray[np.float32]:
     fields = {name: ds[name] for name in DATED if name in ds}
     for name, scale in (("water_vapor", RELATIVE_WATER_VAPOR_ERROR), ("air_temperature", None)):
         if name in fields and f"{name}_error" not in fields:
@@ -179,8 +177,15 @@ def _dated(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array:
             fields[f"{name}_error"] = (
                 xr.full_like(value, AIR_TEMPERATURE_ERROR_K) if scale is None else value * scale
             )
-    gridded = any("y" in field.dims for field in fields.values())
-    target = chunks if gridded else (chunks[0], (1,), (1,))
+    if not any("y" in field.dims or field.chunks is not None for field in fields.values()):
+        values = np.full((ds.sizes["time"], len(DATED), 1, 1), np.nan, np.float32)
+        for plane, name in enumerate(DATED):
+            if name in fields:
+                values[:, plane, 0, 0] = fields[name].to_numpy()
+        return values
+    target = (
+        chunks if any("y" in field.dims for field in fields.values()) else (chunks[0], (1,), (1,))
+    )
     shape = tuple(sum(sizes) for sizes in target)
     planes = [
         _spread(fields[name], ("time", "y", "x"), target).astype(np.float32)
@@ -191,12 +196,10 @@ def _dated(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array:
     return da.stack(planes, axis=1).rechunk({1: -1})
 
 
-def _masks(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array:
+def _masks(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array | NDArray[np.bool_]:
     names = [name for name in ("cloud", "water") if name in ds]
     if not names:
-        return da.zeros(
-            (sum(chunks[0]), 2, 1, 1), dtype=np.bool_, chunks=(chunks[0], (2,), (1,), (1,))
-        )
+        return np.zeros((sum(chunks[0]), 2, 1, 1), np.bool_)
     shape = tuple(sum(sizes) for sizes in chunks)
     planes = [
         _spread(ds[name], ("time", "y", "x"), chunks)

@@ -9,20 +9,17 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-import dask.array as da
-import numpy as np
 import xarray as xr
-from dask.base import tokenize
 
 from aktes_xr import sensor
 from aktes_xr.cube import check
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.runtime import register
-from aktes_xr.retrieval.block import METHODS, BlockSettings, Method, retrieve_block
-from aktes_xr.retrieval.fields import Fields, assemble, centre, terrain_of
+from aktes_xr.retrieval.block import METHODS, BlockSettings, Method
+from aktes_xr.retrieval.fields import assemble, centre, terrain_of
+from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.result import describe_result
-from aktes_xr.retrieval.tiles import N_PLANES
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -102,7 +99,7 @@ def retrieve(
         halo=0 if student is None else min(NEIGHBOURHOOD_PIXELS, *info.shape[1:]),
         steep_k=sensor.NEDT_SPECIFICATION_K,
     )
-    stacked = _map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
+    stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
     return describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)
 
 
@@ -115,32 +112,3 @@ def _student(ds: xr.Dataset, bundle: Bundle, method: str) -> str | None:
             "use method='teacher' or distil a student for the place"
         )
     return None if student is None else student.name
-
-
-def _map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
-    """Run the block function once per chunk: (time, plane, y, x), float32."""
-    time, y, x = fields.chunks
-    stacked: da.Array = da.blockwise(
-        retrieve_block,
-        "toyx",
-        fields.tir,
-        "tbyx",
-        fields.scalars,
-        "ts",
-        fields.dated,
-        "tdyx",
-        fields.static,
-        "pyx",
-        fields.masks,
-        "tmyx",
-        settings=settings,
-        name=f"aktes-retrieve-{settings.method}-{tokenize(fields.token, settings)}",
-        new_axes={"o": N_PLANES},
-        adjust_chunks={"t": time, "y": y, "x": x},
-        concatenate=True,
-        # The halo makes the measurement's chunks larger than the others'; their number agrees.
-        align_arrays=False,
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0, 0), np.float32),
-    )
-    return stacked

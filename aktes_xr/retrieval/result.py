@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.base import tokenize
 
 from aktes_xr.cube import GRID_MAPPING
 from aktes_xr.models.bundle import Bundle
@@ -20,6 +21,10 @@ from aktes_xr.retrieval.fields import (
     PRIOR_UNCERTAINTY,
     RELATIVE_WATER_VAPOR_ERROR,
 )
+from aktes_xr.retrieval.tiles import QUALITY
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
@@ -109,9 +114,11 @@ def describe_result(
     Dataset
     """
     variables: dict[str, Any] = {
-        name: (dims, stacked[:, plane], attrs) for name, (dims, plane, attrs) in VARIABLES.items()
+        name: (dims, _planes(stacked, plane, name), attrs)
+        for name, (dims, plane, attrs) in VARIABLES.items()
     }
-    variables["quality"] = (_IMAGE, stacked[:, 13].astype(np.uint16), flag_attributes())
+    quality = _planes(stacked, QUALITY, "quality", np.uint16)
+    variables["quality"] = (_IMAGE, quality, flag_attributes())
     result = xr.Dataset(variables, coords=ds.coords)
     if terrain is not None:
         for name, (source, attrs) in _TERRAIN.items():
@@ -122,6 +129,31 @@ def describe_result(
         variable.encoding["grid_mapping"] = mapping
     result.attrs = _provenance(ds, settings, bundle)
     return result
+
+
+def _planes(
+    stacked: da.Array, plane: slice | int, name: str, dtype: type[np.generic] = np.float32
+) -> da.Array:
+    """Take one variable out of the stack: one task per chunk, and a layer of a few bytes."""
+    single = isinstance(plane, int)
+    chunks = list(stacked.chunks)
+    if isinstance(plane, slice):
+        chunks[1] = (plane.stop - plane.start,)
+    return da.map_blocks(
+        _take,
+        stacked,
+        plane=plane,
+        stored=dtype,
+        dtype=dtype,
+        drop_axis=1 if single else (),
+        chunks=None if single else tuple(chunks),
+        meta=np.empty((0,) * (3 if single else 4), dtype),
+        name=f"aktes-{name.replace('_', '-')}-{tokenize(stacked.name, name)}",
+    )
+
+
+def _take(block: NDArray[np.float32], *, plane: slice | int, stored: Any) -> NDArray[Any]:
+    return block[:, plane].astype(stored, copy=False)
 
 
 def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:

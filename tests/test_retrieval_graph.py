@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from random_bundle import random_bundle
+
+import aktes_xr
+from aktes_xr.cube import new_cube
+from aktes_xr.jobs.graph_size import graph_size
+from aktes_xr.models import Bundle
+from aktes_xr.retrieval.graph import NEIGHBOURS, pack_edges, surround
+
+HALO = 3
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("bundle") / "random")
+
+
+def test_packed_edges_put_a_chunk_back_into_its_scene() -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = (7, 3, 11), (4, 9, 5)
+    image = rng.integers(1, 4000, (2, 5, sum(rows), sum(columns)), dtype=np.uint16)
+    tops, lefts = np.cumsum((0, *rows)), np.cumsum((0, *columns))
+    blocks = {
+        (i, j): image[:, :, tops[i] : tops[i + 1], lefts[j] : lefts[j + 1]]
+        for i in range(3)
+        for j in range(3)
+    }
+    edges = {place: pack_edges(block, halo=HALO, length=12) for place, block in blocks.items()}
+    beyond = np.pad(image, ((0, 0), (0, 0), (HALO, HALO), (HALO, HALO)))
+    for (i, j), block in blocks.items():
+        around = [edges.get((i + down, j + right)) for down, right in NEIGHBOURS]
+        window = (
+            slice(tops[i], tops[i + 1] + 2 * HALO),
+            slice(lefts[j], lefts[j + 1] + 2 * HALO),
+        )
+        np.testing.assert_array_equal(surround(block, around, halo=HALO), beyond[:, :, *window])
+
+
+def test_beyond_the_scene_radiance_is_nan() -> None:
+    padded = surround(np.ones((1, 5, 4, 4), np.float32), [None] * 8, halo=HALO)
+    assert np.isnan(padded[0, 0, :HALO]).all()
+    assert (padded[:, :, HALO:-HALO, HALO:-HALO] == 1.0).all()
+
+
+def cube(dates: int) -> xr.Dataset:
+    ds = new_cube(
+        da.full((dates, 5, 300, 300), 1500, dtype=np.uint16, chunks=(1, 5, 100, 100)),
+        time=np.datetime64("2004-07-01") + np.arange(dates),
+        y=4_000_000.0 - 90.0 * np.arange(300),
+        x=300_000.0 + 90.0 * np.arange(300),
+        crs="EPSG:32617",
+        coordinates={"view_zenith": np.zeros(dates)},
+    )
+    elevation = da.zeros((300, 300), dtype=np.float32, chunks=150)
+    ds["elevation"] = (("y", "x"), elevation, {"units": "m"})
+    ds["water_vapor"] = ("time", np.full(dates, 20.0), {"units": "kg m-2"})
+    return ds
+
+
+def test_two_tasks_and_one_per_variable_for_each_date_and_chunk(bundle: Bundle) -> None:
+    def added_tasks(dates: int) -> int:
+        ds = cube(dates)
+        result = aktes_xr.retrieve(ds, bundle=bundle)
+        return graph_size(result).tasks - graph_size(ds).tasks
+
+    few, many = added_tasks(2), added_tasks(6)
+    variables = 6
+    assert many - few == 4 * 9 * (2 + variables)
+    (optimised,) = dask.optimize(aktes_xr.retrieve(cube(6), bundle=bundle))
+    assert graph_size(optimised).largest_array_bytes <= 1000

@@ -89,9 +89,10 @@ def _from_file(href: str) -> Iterator[dict[str, Any]]:
     try:
         text = pystac.StacIO.default().read_text(href)
     except OSError as error:
+        reason = error.strerror or redact(str(error).replace(href, "it"))
         raise StacError(
-            f"could not read the STAC file {redact(href.rsplit('/', 1)[-1])}: "
-            f"{redact(str(error)).replace(href, '')}; give the path or address of an item's JSON"
+            f"could not read the STAC file {redact(href.rsplit('/', 1)[-1])}: {reason}; "
+            "give the path or address of an item's JSON"
         ) from None
     try:
         plain = json.loads(text)

@@ -1,8 +1,9 @@
 """The compiled core of temperature-emissivity separation, one pixel at a time.
 
 Planck's function is the response-weighted table of `aktes_xr.sensor`, or the monochromatic law at
-five wavelengths. A pixel costs a few table look-ups per iteration and no memory: an index by
-radiance (`PlanckIndex`) gives the node a search would find.
+five wavelengths. An index by radiance (`PlanckIndex`) gives the node a search would find. Each
+step of the algorithm is a loop over a block of rows that fits the cache: a compiled function called
+for every pixel costs more than what it computes.
 """
 
 from __future__ import annotations
@@ -49,8 +50,7 @@ _BIN_ROW, _WAVELENGTH_ROW, _TOLERANCE_ROW, _LAW_ROW, _LOOP_ROW = range(5)
 
 # Above rounding, far below anything seen: 1e-10 K.
 _ONE_AND_ROUNDING: Final = 1.0 + 1e-12
-# Rows of the scratch array.
-_LEAVING, _SKY, _CORRECTED, _INVERSE, _EMISSIVITY = range(5)
+_BLOCK: Final = 1024
 
 
 class TesParameters(NamedTuple):
@@ -127,109 +127,119 @@ def planck_index(parameters: TesParameters) -> PlanckIndex:
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
-def _planck(temperature, table, numbers, work, row):  # type: ignore[no-untyped-def]
-    """Fill a row of ``work`` with the five radiances at a temperature; NaN outside the table."""
+def _planck(temperature, table, numbers, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` with the five radiances at ``temperature``; NaN outside the table."""
     if numbers[_LAW_ROW, 4] > 0.0:
         for band in range(5):
             wavelength = numbers[_WAVELENGTH_ROW, band]
             exponent = numbers[_LAW_ROW, 3] / (wavelength * temperature)
-            work[row, band] = numbers[_LAW_ROW, 2] / (wavelength**5 * (np.exp(exponent) - 1.0))
-        return
-    position = (temperature - numbers[_LAW_ROW, 0]) * numbers[_LAW_ROW, 1]
-    last = table.shape[0] - 1
-    if not (0.0 <= position <= last):
+            out[band] = numbers[_LAW_ROW, 2] / (wavelength**5 * (np.exp(exponent) - 1.0))
+    else:
+        position = (temperature - numbers[_LAW_ROW, 0]) * numbers[_LAW_ROW, 1]
+        last = table.shape[0] - 1
+        node = max(0, min(int(position), last - 1))
+        fraction = position - node if 0.0 <= position <= last else np.nan
         for band in range(5):
-            work[row, band] = np.nan
-        return
-    node = min(int(position), last - 1)
-    fraction = position - node
-    for band in range(5):
-        low = table[node, band]
-        work[row, band] = low + fraction * (table[node + 1, band] - low)
+            low = table[node, band]
+            out[band] = low + fraction * (table[node + 1, band] - low)
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
 def _temperature(radiance, band, table, node_of_bin, numbers):  # type: ignore[no-untyped-def]
     """Invert one band's radiance; NaN outside the table."""
-    if numbers[_LAW_ROW, 4] > 0.0:
-        if not radiance > 0.0:
-            return np.nan
-        wavelength = numbers[_WAVELENGTH_ROW, band]
-        inner = np.log(numbers[_LAW_ROW, 2] / (wavelength**5 * radiance) + 1.0)
-        return numbers[_LAW_ROW, 3] / (wavelength * inner)
     last = table.shape[0] - 1
-    if not (table[0, band] <= radiance <= table[last, band]):
-        return np.nan
-    node = node_of_bin[int(radiance * numbers[_BIN_ROW, band]), band]
-    while node < last - 1 and table[node + 1, band] <= radiance:
-        node += 1
-    excess = (radiance - table[node, band]) * table[node, 5 + band]
-    return numbers[_LAW_ROW, 0] + node / numbers[_LAW_ROW, 1] + excess
+    temperature = np.nan
+    if numbers[_LAW_ROW, 4] > 0.0:
+        if radiance > 0.0:
+            wavelength = numbers[_WAVELENGTH_ROW, band]
+            inner = np.log(numbers[_LAW_ROW, 2] / (wavelength**5 * radiance) + 1.0)
+            temperature = numbers[_LAW_ROW, 3] / (wavelength * inner)
+    elif table[0, band] <= radiance <= table[last, band]:
+        node = node_of_bin[int(radiance * numbers[_BIN_ROW, band]), band]
+        while node < last - 1 and table[node + 1, band] <= radiance:
+            node += 1
+        excess = (radiance - table[node, band]) * table[node, 5 + band]
+        temperature = numbers[_LAW_ROW, 0] + node / numbers[_LAW_ROW, 1] + excess
+    return temperature
 
 
 @njit(nogil=True, error_model="numpy")
-def _normalise(emissivity_max, table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
-    """Run the NEM module on the rows of ``work``; return variance and convergence.
+def _normalise(  # type: ignore[no-untyped-def]
+    leaving, sky, emissivity_max, index, corrected, emissivity, flags
+):
+    """Run the NEM module on rows; write ``corrected``, ``emissivity`` and ``flags``.
 
-    The variance is NaN where no temperature fits.
+    A row that is flagged ``INVALID`` is left as it is.
     """
-    for band in range(5):
-        work[_EMISSIVITY, band] = emissivity_max
-        work[_CORRECTED, band] = np.inf
-        work[_INVERSE, band] = np.inf
-    nem_maximum = numbers[_LOOP_ROW, 2] > 0.0
-    converged = numbers[_LOOP_ROW, 1] > 0.0
-    for _ in range(int(numbers[_LOOP_ROW, 0])):
-        settled = True
-        for step in range(5):
-            # B13 and B14 first: natural surfaces emit best there, which saves look-ups.
-            band = step + 3 if step < 2 else step - 2
-            emissivity = work[_EMISSIVITY, band]
-            radiance = work[_LEAVING, band] - (1.0 - emissivity) * work[_SKY, band]
-            settled &= abs(radiance - work[_CORRECTED, band]) < numbers[_TOLERANCE_ROW, band]
-            work[_CORRECTED, band] = radiance
-            if not radiance > 0.0:
-                return np.nan, False
-            divisor = emissivity_max if nem_maximum else emissivity
-            # The band that gave the temperature has the emissivity it was assumed to have, so its
-            # radiance stays: the temperature never falls, and only what is brighter than Planck's
-            # radiance at it can raise it.
-            if radiance * work[_INVERSE, band] > divisor * _ONE_AND_ROUNDING:
-                warmest = _temperature(radiance / divisor, band, table, node_of_bin, numbers)
-                if not warmest > 0.0:
-                    return np.nan, False
-                _planck(warmest, table, numbers, work, _INVERSE)
-                for other in range(5):
-                    work[_INVERSE, other] = 1.0 / work[_INVERSE, other]
+    table, node_of_bin, numbers = index.table, index.node, index.numbers
+    iterations = int(numbers[_LOOP_ROW, 0])
+    run_all, nem_maximum = numbers[_LOOP_ROW, 1] > 0.0, numbers[_LOOP_ROW, 2] > 0.0
+    inverse = np.empty(5)
+    for row in range(leaving.shape[0]):
+        if flags[row] & INVALID:
+            continue
+        above = row if sky.shape[0] > 1 else 0
+        greatest = emissivity_max[row]
         for band in range(5):
-            work[_EMISSIVITY, band] = work[_CORRECTED, band] * work[_INVERSE, band]
-        if settled:
-            converged = True
-            break
-    mean = 0.0
-    square = 0.0
-    for band in range(5):
-        mean += 0.2 * work[_EMISSIVITY, band]
-    for band in range(5):
-        square += 0.2 * (work[_EMISSIVITY, band] - mean) ** 2
-    return square, converged
+            emissivity[row, band] = greatest
+            corrected[row, band] = np.inf
+            inverse[band] = np.inf
+        valid, settled = True, False
+        for _ in range(iterations):
+            settled = True
+            for step in range(5):
+                # B13 and B14 first: natural surfaces emit best there, which saves look-ups.
+                band = step + 3 if step < 2 else step - 2
+                radiance = leaving[row, band] - (1.0 - emissivity[row, band]) * sky[above, band]
+                change = abs(radiance - corrected[row, band])
+                settled &= change < numbers[_TOLERANCE_ROW, band]
+                corrected[row, band] = radiance
+                valid &= radiance > 0.0
+                divisor = greatest if nem_maximum else emissivity[row, band]
+                # The band that gave the temperature has the emissivity it was assumed to have, so
+                # its radiance stays: the temperature never falls, and only what is brighter than
+                # Planck's radiance at it can raise it.
+                if radiance * inverse[band] > divisor * _ONE_AND_ROUNDING:
+                    warmest = _temperature(radiance / divisor, band, table, node_of_bin, numbers)
+                    valid &= warmest > 0.0
+                    _planck(warmest, table, numbers, inverse)
+                    for other in range(5):
+                        inverse[other] = 1.0 / inverse[other]
+            for band in range(5):
+                emissivity[row, band] = corrected[row, band] * inverse[band]
+            if settled or not valid:
+                break
+        if not valid:
+            flags[row] = INVALID
+        elif not (settled or run_all):
+            flags[row] |= NOT_CONVERGED
 
 
 @njit(nogil=True, error_model="numpy")
-def _refined_maximum(table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
+def _variance(emissivity, out):  # type: ignore[no-untyped-def]
+    for row in range(emissivity.shape[0]):
+        mean = 0.0
+        out[row] = 0.0
+        for band in range(5):
+            mean += 0.2 * emissivity[row, band]
+        for band in range(5):
+            out[row] += 0.2 * (emissivity[row, band] - mean) ** 2
+
+
+@njit(nogil=True, error_model="numpy")
+def _vertex(variances):  # type: ignore[no-untyped-def]
     """Return the maximum emissivity at which a parabola through four variances is least."""
     s0 = s1 = s2 = s3 = s4 = t0 = t1 = t2 = 0.0
-    for trial in _TRIALS:
-        variance, _ = _normalise(trial, table, node_of_bin, numbers, work)
+    for number, trial in enumerate(_TRIALS):
         x = trial - 0.95
         s0 += 1.0
         s1 += x
         s2 += x**2
         s3 += x**3
         s4 += x**4
-        t0 += variance
-        t1 += variance * x
-        t2 += variance * x**2
+        t0 += variances[number]
+        t1 += variances[number] * x
+        t2 += variances[number] * x**2
     # The normal equations of v = a + b x + c x^2 by Cramer's rule.
     det = s0 * (s2 * s4 - s3 * s3) - s1 * (s1 * s4 - s2 * s3) + s2 * (s1 * s3 - s2 * s2)
     a = (t0 * (s2 * s4 - s3 * s3) - s1 * (t1 * s4 - s3 * t2) + s2 * (t1 * s3 - s2 * t2)) / det
@@ -244,88 +254,114 @@ def _refined_maximum(table, node_of_bin, numbers, work):  # type: ignore[no-unty
     return EMISSIVITY_MAX_DEFAULT
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
-def _scale_by_contrast(work, parameters):  # type: ignore[no-untyped-def]
-    """Turn relative into absolute emissivities in place (RATIO, MMD); return flags."""
-    flags = 0
-    mean = 0.0
-    for band in range(5):
-        mean += work[_EMISSIVITY, band] / 5.0
-    least = np.inf
-    most = -np.inf
-    for band in range(5):
-        work[_EMISSIVITY, band] *= 1.0 / mean
-        least = min(least, work[_EMISSIVITY, band])
-        most = max(most, work[_EMISSIVITY, band])
-    if least < BETA_RANGE[0] or most > BETA_RANGE[1]:
-        flags |= BETA_OUT_OF_RANGE
-    contrast = most - least
-    minimum = parameters.mmd_offset - parameters.mmd_factor * contrast**parameters.mmd_exponent
-    if parameters.graybody_rule and contrast < GRAYBODY_MMD:
-        minimum = GRAYBODY_EMISSIVITY_MIN
-    for band in range(5):
-        work[_EMISSIVITY, band] *= minimum / least
-    return flags
-
-
-@njit(nogil=True, error_model="numpy", inline="always")
-def _temperature_band(work, wanted):  # type: ignore[no-untyped-def]
-    if wanted >= 0:
-        return wanted
-    chosen = 0
-    for band in range(1, 5):
-        if wanted == MAX_EMISSIVITY:
-            better = work[_EMISSIVITY, band] > work[_EMISSIVITY, chosen]
+@njit(nogil=True, error_model="numpy")
+def _refine(  # type: ignore[no-untyped-def]
+    leaving, sky, emissivity_max, index, corrected, emissivity, flags
+):
+    """Repeat the NEM module with the maximum that the variance test chooses for each row."""
+    rows = leaving.shape[0]
+    variances = np.empty((rows, len(_TRIALS)))
+    first = np.empty(rows)
+    column = np.empty(rows)
+    _variance(emissivity, first)
+    unused = flags.copy()
+    for number, trial in enumerate(_TRIALS):
+        emissivity_max[:] = trial
+        _normalise(leaving, sky, emissivity_max, index, corrected, emissivity, unused)
+        _variance(emissivity, column)
+        variances[:, number] = column
+    for row in range(rows):
+        if first[row] > VARIANCE_ROCK:
+            emissivity_max[row] = EMISSIVITY_MAX_ROCK
         else:
-            better = work[_EMISSIVITY, band] < work[_EMISSIVITY, chosen]
-        if better:
-            chosen = band
+            emissivity_max[row] = _vertex(variances[row])
+        if not flags[row] & INVALID:
+            flags[row] = EMISSIVITY_MAX_REFINED
+    _normalise(leaving, sky, emissivity_max, index, corrected, emissivity, flags)
+
+
+@njit(nogil=True, error_model="numpy")
+def _scale_by_contrast(emissivity, parameters, flags):  # type: ignore[no-untyped-def]
+    """Turn relative into absolute emissivities in place (RATIO, MMD)."""
+    for row in range(emissivity.shape[0]):
+        mean = 0.0
+        least = np.inf
+        most = -np.inf
+        for band in range(5):
+            mean += 0.2 * emissivity[row, band]
+            least = min(least, emissivity[row, band])
+            most = max(most, emissivity[row, band])
+        least /= mean
+        most /= mean
+        if least < BETA_RANGE[0] or most > BETA_RANGE[1]:
+            flags[row] |= BETA_OUT_OF_RANGE
+        contrast = most - least
+        minimum = parameters.mmd_offset - parameters.mmd_factor * contrast**parameters.mmd_exponent
+        if parameters.graybody_rule and contrast < GRAYBODY_MMD:
+            minimum = GRAYBODY_EMISSIVITY_MIN
+        for band in range(5):
+            emissivity[row, band] *= minimum / (least * mean)
+
+
+@njit(nogil=True, error_model="numpy", inline="always")
+def _temperature_band(emissivity, wanted):  # type: ignore[no-untyped-def]
+    chosen = max(wanted, 0)
+    sign = 1.0 if wanted == MAX_EMISSIVITY else -1.0
+    if wanted < 0:
+        for band in range(1, 5):
+            if sign * emissivity[band] > sign * emissivity[chosen]:
+                chosen = band
     return chosen
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
-def _without_sky(parameters, table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
-    """Normalise with the first, then the refined maximum emissivity; return flags."""
-    for band in range(5):
-        if not (work[_LEAVING, band] > 0.0 and work[_SKY, band] >= 0.0):
-            return INVALID
-    flags = 0
-    variance, converged = _normalise(parameters.emissivity_max, table, node_of_bin, numbers, work)
-    if parameters.refine and not np.isnan(variance):
-        maximum = EMISSIVITY_MAX_ROCK
-        if variance <= VARIANCE_ROCK:
-            maximum = _refined_maximum(table, node_of_bin, numbers, work)
-        variance, converged = _normalise(maximum, table, node_of_bin, numbers, work)
-        flags |= EMISSIVITY_MAX_REFINED
-    if np.isnan(variance):
-        return INVALID
-    return flags if converged else flags | NOT_CONVERGED
+@njit(nogil=True, error_model="numpy")
+def _finish(  # type: ignore[no-untyped-def]
+    leaving, sky, parameters, index, corrected, emissivity, temperature, flags
+):
+    """Read the temperature of rows whose emissivities are absolute; flag what is out of range."""
+    table, node_of_bin, numbers = index.table, index.node, index.numbers
+    spectrum = np.empty(5)
+    for row in range(leaving.shape[0]):
+        above = row if sky.shape[0] > 1 else 0
+        for band in range(5):
+            spectrum[band] = emissivity[row, band]
+            if parameters.final_correction:
+                reflected = (1.0 - spectrum[band]) * sky[above, band]
+                corrected[row, band] = leaving[row, band] - reflected
+        chosen = _temperature_band(spectrum, parameters.band)
+        radiance = corrected[row, chosen] / spectrum[chosen]
+        value = _temperature(radiance, chosen, table, node_of_bin, numbers)
+        if flags[row] & INVALID or not value > 0.0:
+            flags[row] = INVALID
+            temperature[row] = np.nan
+            emissivity[row] = np.nan
+            continue
+        temperature[row] = value
+        if parameters.emissivity_from_temperature:
+            _planck(value, table, numbers, spectrum)
+            for band in range(5):
+                emissivity[row, band] = corrected[row, band] / spectrum[band]
+        for band in range(5):
+            if not (EMISSIVITY_RANGE[0] <= emissivity[row, band] <= EMISSIVITY_RANGE[1]):
+                flags[row] |= EMISSIVITY_OUT_OF_RANGE
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
-def _separate(parameters, table, node_of_bin, numbers, work):  # type: ignore[no-untyped-def]
-    """Separate one pixel; leave its emissivities in ``work``; return temperature and flags."""
-    flags = _without_sky(parameters, table, node_of_bin, numbers, work)
-    if flags & INVALID:
-        return np.nan, flags
-    flags |= _scale_by_contrast(work, parameters)
-    if parameters.final_correction:
+@njit(nogil=True, error_model="numpy")
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    for row in range(target.shape[0]):
         for band in range(5):
-            reflected = (1.0 - work[_EMISSIVITY, band]) * work[_SKY, band]
-            work[_CORRECTED, band] = work[_LEAVING, band] - reflected
-    chosen = _temperature_band(work, parameters.band)
-    radiance = work[_CORRECTED, chosen] / work[_EMISSIVITY, chosen]
-    temperature = _temperature(radiance, chosen, table, node_of_bin, numbers)
-    if not temperature > 0.0:
-        return np.nan, INVALID
-    if parameters.emissivity_from_temperature:
-        _planck(temperature, table, numbers, work, _EMISSIVITY)
+            target[row, band] = source[row, band]
+
+
+@njit(nogil=True, error_model="numpy")
+def _refuse(leaving, sky, flags):  # type: ignore[no-untyped-def]
+    """Flag rows whose input is missing or negative, and no others."""
+    for row in range(leaving.shape[0]):
+        above = row if sky.shape[0] > 1 else 0
+        valid = True
         for band in range(5):
-            work[_EMISSIVITY, band] = work[_CORRECTED, band] / work[_EMISSIVITY, band]
-    for band in range(5):
-        if not (EMISSIVITY_RANGE[0] <= work[_EMISSIVITY, band] <= EMISSIVITY_RANGE[1]):
-            flags |= EMISSIVITY_OUT_OF_RANGE
-    return temperature, flags
+            valid &= leaving[row, band] > 0.0 and sky[above, band] >= 0.0
+        flags[row] = 0 if valid else INVALID
 
 
 @njit(nogil=True, error_model="numpy")
@@ -347,17 +383,25 @@ def tes_kernel(  # type: ignore[no-untyped-def]
     temperature, emissivity, flags : (n,), (n, 5), (n,) uint8
         Written; NaN where a pixel is invalid.
     """
-    table = index.table
-    node_of_bin = index.node
-    numbers = index.numbers
-    work = np.empty((5, 5))
-    for pixel in range(surface_leaving.shape[0]):
-        row = pixel if sky_radiance.shape[0] > 1 else 0
-        for band in range(5):
-            work[_LEAVING, band] = surface_leaving[pixel, band]
-            work[_SKY, band] = sky_radiance[row, band]
-        value, bits = _separate(parameters, table, node_of_bin, numbers, work)
-        temperature[pixel] = value
-        flags[pixel] = bits
-        for band in range(5):
-            emissivity[pixel, band] = np.nan if bits & INVALID else work[_EMISSIVITY, band]
+    shared = sky_radiance.shape[0] == 1
+    block = np.zeros((4, _BLOCK, 5))
+    numbers = np.empty((2, _BLOCK))
+    for start in range(0, surface_leaving.shape[0], _BLOCK):
+        stop = min(start + _BLOCK, surface_leaving.shape[0])
+        count = stop - start
+        leaving, sky = block[0, :count], block[1, : 1 if shared else count]
+        corrected, spectra = block[2, :count], block[3, :count]
+        found, greatest = numbers[0, :count], numbers[1, :count]
+        bits = flags[start:stop]
+        _copy(surface_leaving[start:stop], leaving)
+        _copy(sky_radiance if shared else sky_radiance[start:stop], sky)
+        _refuse(leaving, sky, bits)
+        spectra[:] = 1.0
+        greatest[:] = parameters.emissivity_max
+        _normalise(leaving, sky, greatest, index, corrected, spectra, bits)
+        if parameters.refine:
+            _refine(leaving, sky, greatest, index, corrected, spectra, bits)
+        _scale_by_contrast(spectra, parameters, bits)
+        _finish(leaving, sky, parameters, index, corrected, spectra, found, bits)
+        temperature[start:stop] = found
+        _copy(spectra, emissivity[start:stop])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 if TYPE_CHECKING:
+    from aktes_xr.jobs.plan import Plan
     from aktes_xr.models import Bundle
     from aktes_xr.retrieval.block import Method
     from aktes_xr.terrain.indices import Rechunk
@@ -74,3 +75,19 @@ class AktesAccessor:
         from aktes_xr.retrieval import retrieve
 
         return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)
+
+    def plan(
+        self,
+        *,
+        method: Method = "fusion",
+        bundle: str | Bundle = "default",
+        terrain: xr.Dataset | None = None,
+        workers: int | None = None,
+        memory: int | str | None = None,
+    ) -> Plan:
+        """Project what a retrieval will take, before it runs: `aktes_xr.jobs.plan.plan`."""
+        from aktes_xr.jobs.plan import plan
+
+        return plan(
+            self._ds, method=method, bundle=bundle, terrain=terrain, workers=workers, memory=memory
+        )

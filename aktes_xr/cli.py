@@ -238,6 +238,56 @@ def retrieve_command(
         raise typer.Exit(PARTIAL)
 
 
+@app.command("plan")
+def plan_command(
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(help="STAC items, item collections or catalogues.", show_default=False),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(envvar="AKTES_SOURCE", help="Search here instead.")
+    ] = None,
+    bbox: Annotated[
+        str | None,
+        typer.Option(envvar="AKTES_BBOX", metavar="W,S,E,N", help="Area, degrees."),
+    ] = None,
+    datetime: Annotated[
+        str | None, typer.Option(envvar="AKTES_DATETIME", metavar="PERIOD", help="Searched.")
+    ] = None,
+    dem: Annotated[
+        str | None,
+        typer.Option(envvar="AKTES_DEM", help="Elevation raster, or a shipped elevation source."),
+    ] = None,
+    resolution: Annotated[float, typer.Option(min=1.0, help="Pixel, m.")] = 90.0,
+    method: Annotated[
+        Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")
+    ] = Method.fusion,
+    bundle: BundleOption = "default",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of one thread; this machine's processors.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of each worker, such as '4 GB'.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what a retrieval will take, without reading a pixel; refuse what cannot fit."""
+    from aktes_xr.jobs import Request, open_request
+    from aktes_xr.jobs.plan import plan
+
+    request = Request(
+        items=tuple(items or ()),
+        source=source,
+        bbox=parse_bbox(bbox),
+        datetime=datetime,
+        dem=dem,
+        resolution_m=resolution,
+    )
+    cube = open_request(request)
+    found = plan(cube, method=method.value, bundle=bundle, workers=workers, memory=memory)
+    answer(found.as_dict() if as_json else dict(found.lines()), as_json)
+
+
 @app.command("terrain")
 def terrain_command(
     dem: Annotated[

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -8,8 +9,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from granules import write_granule
 from random_bundle import random_bundle
+from typer.testing import CliRunner
 
+from aktes_xr.cli import app
 from aktes_xr.cube import new_cube
 from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.jobs.graph_size import graph_size
@@ -143,3 +147,24 @@ def test_arrays_of_the_caller_are_not_counted_as_graph() -> None:
     assert found.pickled_bytes < 20_000
     assert expected.held_bytes == 0
     assert expected.largest_array_bytes <= 1000
+
+
+def test_the_accessor_plans_its_cube(bundle: Bundle) -> None:
+    ds = cube()
+    found = ds.aktes.plan(bundle=bundle, workers=3, memory="2 GB")
+    assert (found.workers, found.memory_bytes, found.chunks) == (3, 2_000_000_000, 12)
+
+
+def test_the_command_prints_the_plan_and_refuses_what_cannot_fit(tmp_path: Path) -> None:
+    item = write_granule(tmp_path)
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    runner = CliRunner()
+    arguments = ["plan", str(tmp_path / "item.json"), "--workers", "1"]
+    done = runner.invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["dates"], found["method_used"]) == (1, "teacher")
+    assert "matrix work" in runner.invoke(app, arguments).stdout
+    refused = runner.invoke(app, [*arguments, "--memory", "10 MB"])
+    assert refused.exit_code == 2
+    assert "use workers of at least" in refused.stderr

@@ -1,8 +1,9 @@
 """Surface temperature and emissivity of a cube: lazily mapped, one block function per chunk.
 
-``mapping`` checks and ``graph`` says who needs what; ``fields`` brings a cube's variables to the
-planes that the block function takes; ``block`` runs one chunk, by ``tiles`` (networks) or ``physical`` (baselines);
-``neighbourhood`` sums what lies around a pixel; ``result`` names what comes out.
+``mapping`` checks and ``graph`` says which task needs what; ``fields`` brings a cube's variables to
+the planes that the block function takes; ``block`` runs one chunk, by ``tiles`` (networks) or
+``physical`` (baselines); ``neighbourhood`` sums what lies around a pixel; ``result`` names what
+comes out.
 """
 
 from aktes_xr.retrieval.block import METHODS, Method

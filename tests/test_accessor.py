@@ -16,6 +16,7 @@ import aktes_xr
 from aktes_xr import accessor, calibration, sensor
 from aktes_xr.cube import new_cube
 from aktes_xr.errors import CubeError, MissingVariableError
+from aktes_xr.jobs.plan import plan
 from aktes_xr.terrain import terrain_indices
 
 
@@ -38,6 +39,7 @@ PUBLIC = {
     "brightness_temperature": calibration.brightness_temperature,
     "terrain": terrain_indices,
     "retrieve": aktes_xr.retrieve,
+    "plan": plan,
 }
 
 

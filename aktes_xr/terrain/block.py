@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aktes_xr.errors import InputError, TerrainError
-from aktes_xr.terrain import horizon, kernels
+from aktes_xr.terrain import kernels
+from aktes_xr.terrain.direction import Direction, direction
+from aktes_xr.terrain.far import far_horizons
+from aktes_xr.terrain.sky_view import add_sky_view, finish_sky_view, horizon_tangent
 
 INDICES = (
     "slope",
@@ -185,26 +188,26 @@ def _sky_view(
     for number in range(settings.azimuths // 2):
         azimuth = 2.0 * math.pi * number / settings.azimuths
         looks = [
-            horizon.direction(angle, settings.cell_size_m, settings.radius_m)
+            direction(angle, settings.cell_size_m, settings.radius_m)
             for angle in (azimuth, azimuth + math.pi)
         ]
         pair = _far_horizons((elevation, transposed), looks[0], (core, anchor), out[_WINDOW])
         for look, tangents in zip(looks, pair, strict=True):
-            horizon.add_sky_view(
+            add_sky_view(
                 elevation,
                 core,
                 (tangents, looks[0].transposed),
-                (look.taps, look.east, look.north, *settings.cell_size_m),
+                ((look.taps, look.reach), look.east, look.north, *settings.cell_size_m),
                 1.0 / settings.azimuths,
                 out[_SKY],
                 carry,
             )
-    horizon.finish_sky_view(elevation, core, settings.cell_size_m, out[:2], out[_SKY], carry)
+    finish_sky_view(elevation, core, settings.cell_size_m, out[:2], out[_SKY], carry)
 
 
 def _far_horizons(
     elevation: tuple[NDArray[np.floating], NDArray[np.floating]],
-    look: horizon.Direction,
+    look: Direction,
     place: tuple[tuple[int, int, int, int], tuple[int, int]],
     memory: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -215,10 +218,10 @@ def _far_horizons(
         turned = memory.reshape(2, memory.shape[2], memory.shape[1])
         lower, higher = turned[0], turned[1]
         main = (core[2], core[3], core[0], core[1])
-        horizon.far_horizons(elevation[1], main, anchor[0], line, (lower, higher))
+        far_horizons(elevation[1], main, anchor[0], line, (lower, higher))
     else:
         lower, higher = memory[0], memory[1]
-        horizon.far_horizons(elevation[0], core, anchor[1], line, (lower, higher))
+        far_horizons(elevation[0], core, anchor[1], line, (lower, higher))
     return (higher, lower) if look.forward else (lower, higher)
 
 
@@ -236,13 +239,13 @@ def block_horizon(
         core = (0, rows, 0, columns)
     if elevation.dtype not in (np.float32, np.float64):
         elevation = elevation.astype(np.float64)
-    look = horizon.direction(azimuth_rad, settings.cell_size_m, settings.radius_m)
+    look = direction(azimuth_rad, settings.cell_size_m, settings.radius_m)
     transposed = np.ascontiguousarray(elevation.T) if look.transposed else elevation
     out = np.empty((core[1] - core[0], core[3] - core[2]), np.float32)
     memory = np.empty((2, *out.shape), np.float32)
     tangents, _ = _far_horizons((elevation, transposed), look, (core, anchor), memory)
-    view = (look.taps, look.east, look.north, *settings.cell_size_m)
-    horizon.horizon_tangent(elevation, core, (tangents, look.transposed), view, out)
+    view = ((look.taps, look.reach), look.east, look.north, *settings.cell_size_m)
+    horizon_tangent(elevation, core, (tangents, look.transposed), view, out)
     return out
 
 

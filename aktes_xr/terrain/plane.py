@@ -1,0 +1,71 @@
+"""The tangent plane of a pixel: the ground at distance zero, which no sample on a grid can see.
+
+A central difference of two neighbours (Zevenbergen & Thorne 1987, Earth Surf. Process. Landf. 12,
+47-56), less what the third derivative adds to it. That is known from the second differences, which
+must rise or fall steadily over three points: an edge two pixels away leaves no mark. Horn's, which
+the slope index uses, also averages over the diagonals: smoother on noise, but off where the surface
+bends, by more than the horizon is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = np.floating
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _excess(a: float, b: float, z: float, c: float, d: float) -> float:
+    """How much larger ``c - b`` is than twice the slope at ``z``, of five points a, b, z, c, d."""
+    before, here, after = (a - b) - (b - z), (b - z) - (z - c), (z - c) - (c - d)
+    first, second = here - before, after - here
+    small = first if abs(first) < abs(second) else second
+    return small * (1.0 / 3.0) if first * second > 0.0 else 0.0
+
+
+@njit(nogil=True, error_model="numpy")
+def plane_row(
+    elevation: NDArray[Float],
+    place: tuple[int, int, int],
+    cell_size_m: tuple[float, float],
+    gradient: NDArray[np.float64],
+) -> None:
+    """Gradient east and north (2, n) of a row."""
+    rows, columns = elevation.shape
+    row, first_column, end_column = place
+    north = elevation[max(row - 1, 0), first_column:end_column]
+    here = elevation[row, first_column:end_column]
+    south = elevation[min(row + 1, rows - 1), first_column:end_column]
+    scale = (0.5 if 0 < row < rows - 1 else 1.0) / cell_size_m[0]
+    east_gradient, north_gradient = gradient[0], gradient[1]
+    for i in range(here.size):
+        north_gradient[i] = (np.float64(north[i]) - np.float64(south[i])) * scale
+    if 1 < row < rows - 2:
+        far_north = elevation[row - 2, first_column:end_column]
+        far_south = elevation[row + 2, first_column:end_column]
+        for i in range(here.size):
+            z = np.float64(here[i])
+            b, c = np.float64(south[i]), np.float64(north[i])
+            a, d = np.float64(far_south[i]), np.float64(far_north[i])
+            north_gradient[i] -= _excess(a, b, z, c, d) * scale
+    per_column = 0.5 / cell_size_m[1]
+    begin, end = max(first_column, 1), min(end_column, columns - 1)
+    west = elevation[row, begin - 1 : end - 1]
+    east = elevation[row, begin + 1 : end + 1]
+    inner = east_gradient[begin - first_column : end - first_column]
+    for i in range(inner.size):
+        inner[i] = (np.float64(east[i]) - np.float64(west[i])) * per_column
+    begin, end = max(first_column, 2), min(end_column, columns - 2)
+    inner = east_gradient[begin - first_column : end - first_column]
+    for i in range(inner.size):
+        k = begin + i
+        b, c = np.float64(elevation[row, k - 1]), np.float64(elevation[row, k + 1])
+        a, d = np.float64(elevation[row, k - 2]), np.float64(elevation[row, k + 2])
+        inner[i] -= _excess(a, b, np.float64(elevation[row, k]), c, d) * per_column
+    for column in (0, columns - 1):
+        if first_column <= column < end_column:
+            ahead, behind = min(column + 1, columns - 1), max(column - 1, 0)
+            rise = np.float64(elevation[row, ahead]) - np.float64(elevation[row, behind])
+            east_gradient[column - first_column] = rise / cell_size_m[1]

@@ -1,0 +1,167 @@
+"""Horizons and sky-view factors of a block.
+
+The horizon of a pixel in one direction is the steepest line of sight to the ground along a ray. It
+is found in two parts, `near` and `far`, and in both it is at least that of the pixel's own tangent
+`plane`. A plane's sky view is exact with it, up to the last pixel. Ground that is unknown (NaN, or
+beyond the grid) hides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from aktes_xr.terrain.arctangent import HALF_PI, arctangent
+from aktes_xr.terrain.near import near_row
+from aktes_xr.terrain.plane import plane_row
+
+Float = np.floating
+
+_TILE_ROWS = 16
+
+
+@njit(nogil=True, error_model="numpy")
+def _far_tile(
+    far: NDArray[np.float32],
+    transposed: bool,
+    rows: tuple[int, int],
+    tile: NDArray[np.float64],
+) -> None:
+    """Copy rows of the far horizons into a tile; transposed ones one cache line at a time."""
+    first, end = rows
+    if transposed:
+        for column in range(tile.shape[1]):
+            for k in range(end - first):
+                tile[k, column] = far[column, first + k]
+    else:
+        for k in range(end - first):
+            for column in range(tile.shape[1]):
+                tile[k, column] = far[first + k, column]
+
+
+@njit(nogil=True, error_model="numpy")
+def horizon_tangent(
+    elevation: NDArray[Float],
+    core: tuple[int, int, int, int],
+    far: tuple[NDArray[np.float32], bool],
+    view: tuple[tuple[NDArray[np.float64], int], float, float, float, float],
+    out: NDArray[np.float32],
+) -> None:
+    """Tangent of one azimuth's horizon (>= 0), own plane included; see `add_sky_view`."""
+    first_row, end_row, first_column, end_column = core
+    taps, east, north, dy, dx = view
+    tile = np.empty((_TILE_ROWS, end_column - first_column))
+    gradient = np.zeros((2, end_column - first_column))
+    plane = np.empty(end_column - first_column)
+    for top in range(0, end_row - first_row, _TILE_ROWS):
+        bottom = min(top + _TILE_ROWS, end_row - first_row)
+        _far_tile(far[0], far[1], (top, bottom), tile)
+        for k in range(bottom - top):
+            row = first_row + top + k
+            plane_row(elevation, (row, first_column, end_column), (dy, dx), gradient)
+            for i in range(plane.size):
+                plane[i] = gradient[0, i] * east + gradient[1, i] * north
+            near_row(elevation, (row, first_column, end_column), taps, plane, tile[k])
+            for i in range(plane.size):
+                q = plane[i]
+                hole = 0.0 * (np.float64(elevation[row, first_column + i]) + q)
+                out[top + k, i] = (q if q > tile[k, i] else tile[k, i]) + hole
+
+
+@njit(nogil=True, error_model="numpy")
+def add_sky_view(
+    elevation: NDArray[Float],
+    core: tuple[int, int, int, int],
+    far: tuple[NDArray[np.float32], bool],
+    view: tuple[tuple[NDArray[np.float64], int], float, float, float, float],
+    weight: float,
+    sums: NDArray[np.float32],
+    carry: NDArray[np.float32],
+) -> None:
+    """Add one azimuth's share to the two sky-view sums.
+
+    With ``q`` the rise of the pixel's own plane towards the azimuth, ``m`` the horizon's tangent
+    (at least ``q`` and 0) and ``H = pi/2 - atan m``, Dozier & Frew (1990, IEEE Trans. Geosci. 28,
+    963-969) eq. 7b reads ``cosS [sin^2 H - q (H - sin H cos H)]``: cosS is left to the end.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), m
+        The block and its halo.
+    core : tuple of int
+        First row, end row, first column, end column.
+    far : tuple
+        Far horizons of the core and whether they are transposed.
+    view : tuple
+        (``taps``, ``reach``), ``east`` and ``north`` of the direction, and the cell's size (y, x),
+        m.
+    weight : float
+        Weight of this azimuth; all add up to one.
+    sums : ndarray (2, rows, columns) float32
+        Lambert-weighted and uniform sums.
+    carry : ndarray (rows, columns) float32
+        What the first sum lost to rounding so far.
+    """
+    first_row, end_row, first_column, end_column = core
+    taps, east, north, dy, dx = view
+    tile = np.empty((_TILE_ROWS, end_column - first_column))
+    gradient = np.zeros((2, end_column - first_column))
+    plane = np.empty(end_column - first_column)
+    for top in range(0, end_row - first_row, _TILE_ROWS):
+        bottom = min(top + _TILE_ROWS, end_row - first_row)
+        _far_tile(far[0], far[1], (top, bottom), tile)
+        for k in range(bottom - top):
+            row = top + k
+            place = (first_row + row, first_column, end_column)
+            plane_row(elevation, place, (dy, dx), gradient)
+            for i in range(plane.size):
+                plane[i] = gradient[0, i] * east + gradient[1, i] * north
+            near_row(elevation, place, taps, plane, tile[k])
+            _add_row(tile[k], plane, weight, (sums[0, row], sums[1, row], carry[row]))
+
+
+@njit(nogil=True, error_model="numpy")
+def _add_row(
+    tangent: NDArray[np.float64],
+    plane: NDArray[np.float64],
+    weight: float,
+    sums: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+) -> None:
+    weighted, uniform, carry = sums
+    for i in range(tangent.size):
+        q = plane[i]
+        m = tangent[i]
+        m = q if q > m else m
+        share = 1.0 / (1.0 + m * m)
+        zenith = HALF_PI - arctangent(m)
+        total = (np.float64(weighted[i]) + carry[i]) + weight * (share - q * (zenith - m * share))
+        high = np.float32(total)
+        weighted[i] = high
+        carry[i] = total - high
+        uniform[i] = uniform[i] + weight * (1.0 - m * math.sqrt(share))
+
+
+@njit(nogil=True, error_model="numpy")
+def finish_sky_view(
+    elevation: NDArray[Float],
+    core: tuple[int, int, int, int],
+    cell_size_m: tuple[float, float],
+    horn: NDArray[np.float32],
+    sums: NDArray[np.float32],
+    carry: NDArray[np.float32],
+) -> None:
+    """Multiply the Lambert-weighted sum by cosS and carry Horn's holes over, in place."""
+    first_row, end_row, first_column, end_column = core
+    gradient = np.zeros((2, end_column - first_column))
+    for row in range(end_row - first_row):
+        plane_row(elevation, (first_row + row, first_column, end_column), cell_size_m, gradient)
+        for i in range(end_column - first_column):
+            east, north = gradient[0, i], gradient[1, i]
+            cosine = 1.0 / math.sqrt(1.0 + east * east + north * north)
+            hole = 0.0 * (np.float64(horn[0, row, i]) + horn[1, row, i])
+            total = np.float64(sums[0, row, i]) + carry[row, i]
+            sums[0, row, i] = cosine * total + hole
+            sums[1, row, i] = sums[1, row, i] + hole

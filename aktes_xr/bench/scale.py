@@ -1,0 +1,97 @@
+"""The cube at scale: graph, memory, time against the machine's limit, workers, identity.
+
+Figures that are compared come from the same run, in turns, and of repeated ones the best counts:
+other work on the machine makes a turn slower, never faster. ``--quick`` takes smaller cubes for the
+same checks; each check's name says the size it was measured at.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.scale_cubes import small_bundle
+from aktes_xr.bench.scale_graph import graph_checks, scheduler_checks
+from aktes_xr.bench.scale_time import granule_checks, retrieval_checks
+from aktes_xr.bench.scale_workers import identity_checks, memory_checks, worker_checks
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the cubes of a run are.
+
+    Attributes
+    ----------
+    side, repeats : of the retrieval in memory, pixels; turns of each measurement
+    obvious_side : of the cube the obvious pipeline gets, pixels
+    granules, granule_shape : of the way from COG to Zarr
+    memory_side : of a chunk of the memory runs, pixels
+    worker_dates, worker_side : of the cube that workers share
+    simulated_chunks : of the scheduler's simulation, threads and distributed
+    """
+
+    side: int
+    repeats: int
+    obvious_side: int
+    granules: int
+    granule_shape: tuple[int, int]
+    memory_side: int
+    worker_dates: int
+    worker_side: int
+    simulated_chunks: tuple[int, int]
+
+
+FULL = Sizes(2048, 3, 1024, 20, (700, 830), 512, 24, 512, (100_000, 10_000))
+QUICK = Sizes(512, 2, 256, 4, (400, 400), 64, 12, 256, (3_200, 320))
+
+
+def run(*, quick: bool, figure: Path | None = None) -> BenchResult:
+    """Measure everything.
+
+    Parameters
+    ----------
+    quick : bool
+        Smaller cubes.
+    figure : Path, optional
+        Where to draw the checks, each as a share of its target.
+
+    Returns
+    -------
+    BenchResult
+    """
+    sizes = QUICK if quick else FULL
+    parts: list[BenchResult] = []
+    with tempfile.TemporaryDirectory(prefix="aktes-scale-") as name:
+        folder = Path(name)
+        small = small_bundle(folder / "small")
+        parts.append(graph_checks())
+        parts.append(scheduler_checks(small, sizes.simulated_chunks))
+        parts.append(retrieval_checks(sizes.side, sizes.obvious_side, sizes.repeats))
+        parts.append(granule_checks(folder, sizes.granules, sizes.granule_shape, sizes.repeats))
+        parts.append(memory_checks(folder / "small", sizes.memory_side))
+        parts.append(worker_checks(sizes.worker_dates, sizes.worker_side, sizes.repeats))
+        parts.append(identity_checks())
+    checks: list[Check] = [check for part in parts for check in part.checks]
+    tables: list[Table] = [table for part in parts for table in part.tables]
+    result = BenchResult(checks, tables)
+    if figure is not None:
+        draw(result, figure)
+    return result
+
+
+def draw(result: BenchResult, path: Path) -> None:
+    """Draw each check's value as a share of its target, on a logarithmic axis."""
+    from matplotlib.figure import Figure
+
+    shown = [check for check in result.checks if check.value > 0.0 and check.target > 0.0]
+    drawn = Figure(figsize=(9.0, 0.5 * len(shown) + 1.2), layout="constrained")
+    axes = drawn.subplots()
+    colours = ["tab:blue" if check.holds else "tab:red" for check in shown]
+    axes.barh([check.name for check in shown], [c.value / c.target for c in shown], color=colours)
+    axes.axvline(1.0, color="black", linewidth=1.0)
+    axes.set_xscale("log")
+    axes.invert_yaxis()
+    axes.set_xlabel("value / target (blue holds, red does not)")
+    drawn.savefig(path, dpi=120)

@@ -1,0 +1,123 @@
+"""Graph of a ten-year regional cube, and what the schedulers cost with its compute taken out."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any, Final
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+import aktes_xr
+from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.scale_cubes import cube, item
+from aktes_xr.bench.scale_process import two_workers
+from aktes_xr.cube import describe
+from aktes_xr.jobs.graph_size import GraphSize, graph_size
+from aktes_xr.models import Bundle
+
+_DATES: Final = 400
+_SIDE: Final = 4000
+_CHUNK: Final = 1024
+
+
+def graph_checks() -> BenchResult:
+    """Build the graph of 400 dates x 5 bands x 4000 x 4000 from items whose files do not exist."""
+    # Imports and caches are not the graph's.
+    _build(2)
+    start = time.perf_counter()
+    ds, result = _build(_DATES)
+    seconds = time.perf_counter() - start
+    loading, whole = graph_size(ds), graph_size(result)
+    few_ds, few = _build(_DATES // 2)
+    chunks = (-(-_SIDE // _CHUNK)) ** 2
+    added = whole.tasks - graph_size(few).tasks - (loading.tasks - graph_size(few_ds).tasks)
+    per_block = added / (_DATES // 2 * chunks)
+    variables = sum("time" in variable.dims for variable in result.data_vars.values())
+    (optimised,) = dask.optimize(result)
+    sent = _materialised(optimised)
+    size = f"{_DATES} x 5 x {_SIDE} x {_SIDE}"
+    checks = [
+        Check.at_most(f"graph of {size} built from items", seconds, 10.0, "s"),
+        Check.at_most(
+            "tasks after loading for each added (date, chunk)", per_block, 2.0 + variables, "1"
+        ),
+        Check.at_most("graph pickled", whole.pickled_bytes / 1e6, 12.0, "MB"),
+        Check.at_most("graph optimised and materialised, pickled", sent[1] / 1e6, 12.0, "MB"),
+        Check.at_most("largest array in the graph", whole.largest_array_bytes, 1000.0, "byte"),
+    ]
+    rows = [
+        ("loading", loading.tasks, loading.pickled_bytes / 1e6),
+        ("from items to retrieval", whole.tasks, whole.pickled_bytes / 1e6),
+        ("the same, optimised", sent[0], sent[1] / 1e6),
+    ]
+    return BenchResult(checks, [Table(f"Graph of {size}", ("graph", "tasks", "MB"), rows)])
+
+
+def scheduler_checks(bundle: Bundle, chunks: tuple[int, int]) -> BenchResult:
+    """Run real graphs whose every task does nothing, on threads and on a distributed cluster."""
+    rows: list[tuple[Any, ...]] = []
+    checks: list[Check] = []
+    for scheduler, count in zip(("threads", "distributed"), chunks, strict=True):
+        stubs, keys = _stubs(bundle, count)
+        if scheduler == "threads":
+            seconds = _time(lambda s=stubs, k=keys: dask.threaded.get(s, k, num_workers=2))
+        else:
+            with two_workers() as client:
+                seconds = _time(lambda s=stubs, k=keys, c=client: c.get(s, k))
+        milliseconds = 1e3 * seconds / len(stubs)
+        rows.append((scheduler, count, len(stubs), seconds, milliseconds))
+        name = f"scheduler ({scheduler}) per task of {count} chunks, compute stubbed"
+        checks.append(Check.at_most(name, milliseconds, 1.0, "ms"))
+        del stubs
+        gc.collect()
+    columns = ("scheduler", "chunks", "tasks", "s", "ms per task")
+    return BenchResult(checks, [Table("Real graphs, stub compute", columns, rows)])
+
+
+def _build(dates: int) -> tuple[xr.Dataset, xr.Dataset]:
+    items = [
+        item(number, f"https://host.invalid/{number:05d}.TIR.tif", (_SIDE, _SIDE))
+        for number in range(dates)
+    ]
+    ds = aktes_xr.open_stac(items, chunks=_CHUNK)
+    elevation = da.zeros((_SIDE, _SIDE), dtype=np.float32, chunks=_CHUNK)
+    ds["elevation"] = (("y", "x"), elevation, {"units": "m"})
+    ds = describe(ds)
+    return ds, aktes_xr.retrieve(ds)
+
+
+def _materialised(collection: Any) -> tuple[int, int]:
+    graph = dict(collection.__dask_graph__())
+
+    class Bag:
+        """Lets `graph_size` see plain tasks."""
+
+        def __dask_graph__(self) -> dict[Any, Any]:
+            return graph
+
+    found: GraphSize = graph_size(Bag())
+    return len(graph), found.pickled_bytes
+
+
+def _stubs(bundle: Bundle, chunks: int) -> tuple[dict[Any, Any], list[Any]]:
+    """Graph of a retrieval with 16 chunks per date, each task replaced by one that does nothing."""
+    ds = cube(max(1, chunks // 16), (256, 256), 64)
+    (result,) = dask.optimize(aktes_xr.retrieve(ds, bundle=bundle))
+    graph = dict(result.__dask_graph__())
+    stubs = {key: (_nothing, sorted(task.dependencies, key=str)) for key, task in graph.items()}
+    keys = list(dask.core.flatten(result.__dask_keys__()))
+    return stubs, keys
+
+
+def _nothing(inputs: list[Any]) -> None:
+    """Stand for a task: its inputs must be there."""
+
+
+def _time(call: Any) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

@@ -1,0 +1,88 @@
+"""A process of its own for the benchmark of scale: its peak memory, or its rate beside another.
+
+``python -m aktes_xr.bench.scale_process memory BUNDLE DATES SIDE`` prints the peak in bytes;
+``... rate BUNDLE DATES SIDE`` says it is ready, and prints its seconds for each line it is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import xarray as xr
+
+import aktes_xr
+from aktes_xr.bench.scale_cubes import both_networks, cube, terrain
+from aktes_xr.models import load_bundle
+
+
+class Nowhere:
+    """A store that drops what it is given, as a disk would take it away."""
+
+    def __setitem__(self, place: Any, values: Any) -> None:
+        """Drop the values."""
+
+
+def lazy_result(bundle: str, dates: int, shape: tuple[int, int], chunk: int) -> xr.Dataset:
+    """Fusion of both networks at every pixel of a cube that tasks draw."""
+    loaded = load_bundle(bundle)
+    ds = cube(dates, shape, chunk)
+    ground = terrain(ds, both_networks(loaded))
+    return aktes_xr.retrieve(ds, bundle=loaded, terrain=ground)
+
+
+def discard(result: xr.Dataset) -> list[Any]:
+    """Write a result nowhere, lazily: what remains is reading, computing and the scheduler."""
+    arrays = [variable.data for variable in result.data_vars.values() if "time" in variable.dims]
+    targets = [Nowhere() for _ in arrays]
+    return list(da.store(arrays, targets, lock=False, compute=False))
+
+
+@contextlib.contextmanager
+def two_workers() -> Iterator[Any]:
+    """Client of a cluster of two processes with one thread each, which logs warnings only."""
+    from distributed import Client, LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def peak_bytes() -> int:
+    """Peak resident memory of this process since it began (Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return 0 if found is None else int(found.group(1)) * 1024
+
+
+def main(arguments: list[str]) -> None:
+    """Run one measurement and print its figure."""
+    task, bundle, dates, side = arguments[0], arguments[1], int(arguments[2]), int(arguments[3])
+    if task == "memory":
+        work = lazy_result(bundle, dates, (side, 2 * side), side)
+        dask.compute(discard(work), scheduler="threads", num_workers=1)
+        print(peak_bytes())
+        return
+    # Compiled and loaded before the clock runs.
+    dask.compute(discard(lazy_result(bundle, 1, (64, 64), 64)), scheduler="synchronous")
+    work = lazy_result(bundle, dates, (side, side), side)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        dask.compute(discard(work), scheduler="synchronous")
+        print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

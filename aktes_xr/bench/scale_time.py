@@ -1,0 +1,164 @@
+"""Whole retrievals against bare forward passes, the obvious pipeline, and reading and writing."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import dask
+import numpy as np
+import xarray as xr
+
+import aktes_xr
+from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.scale_cubes import both_networks, cube, terrain, write_granules
+from aktes_xr.bench.scale_process import discard
+from aktes_xr.models import load_bundle
+from aktes_xr.models.blas import single_blas_thread
+from aktes_xr.models.network import TILE, Network
+from aktes_xr.store import write_result
+
+_MATRIX: Final = 2048
+_CHUNK: Final = 512
+
+
+def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
+    """Compare a retrieval in memory with its networks alone and with the obvious pipeline."""
+    bundle = load_bundle()
+    level = both_networks(bundle)
+    networks = [model.network for model in bundle.models.values()]
+    work = sum(2.0 * network.multiplications for network in networks) * side**2
+    ds = cube(1, (side, side), min(side, 1024), memory=True)
+    result = aktes_xr.retrieve(ds, bundle=bundle, terrain=terrain(ds, level))
+    _compute(_small_result(level), "synchronous")
+    rate, bare, whole = 0.0, math.inf, math.inf
+    for _ in range(repeats + 1):
+        rate = max(rate, _matrix_rate())
+        whole = min(whole, _seconds(lambda: _compute(result, "synchronous")))
+        bare = min(bare, sum(_pass_seconds(network) for network in networks) * side**2 / TILE)
+    limit = work / rate
+    rows: list[tuple[Any, ...]] = [
+        ("matrix products alone, at the matrix rate", side, 1, limit, 1.0),
+        ("bare forward passes", side, 1, bare, bare / limit),
+        ("whole retrieval", side, 1, whole, whole / limit),
+    ]
+    checks = [
+        Check.at_most(
+            f"whole retrieval of {side} x {side} over bare passes at the matrix rate",
+            whole / limit,
+            1.35,
+            "1",
+        )
+    ]
+    if importlib.util.find_spec("keras") is not None:
+        more, compared = _obvious(obvious_side, level, repeats)
+        rows += more
+        checks += compared
+    columns = ("what", "side", "threads", "s", "over the first")
+    return BenchResult(checks, [Table("Retrieval in memory", columns, rows)])
+
+
+def granule_checks(folder: Path, count: int, shape: tuple[int, int], repeats: int) -> BenchResult:
+    """Time the way from COG to Zarr on two threads, and each of its parts alone."""
+    items = write_granules(folder, count, shape)
+
+    def opened() -> xr.Dataset:
+        ds = aktes_xr.open_stac(items)
+        elevation = np.full((ds.sizes["y"], ds.sizes["x"]), 700.0, np.float32)
+        elevation += 80.0 * np.sin(np.arange(ds.sizes["x"], dtype=np.float32) / 9.0)
+        return ds.assign(elevation=(("y", "x"), elevation, {"units": "m"}))
+
+    ds = opened()
+    held = ds.assign(tir=ds["tir"].compute(scheduler="threads").chunk(ds["tir"].chunksizes))
+    held["tir"].attrs = ds["tir"].attrs
+    done = aktes_xr.retrieve(held).compute(scheduler="threads", num_workers=2)
+    sizes = {"time": 1, "y": -1, "x": -1}
+    best = dict.fromkeys(("reading", "writing", "compute", "COG to Zarr"), math.inf)
+    calls: dict[str, Callable[[], Any]] = {
+        "reading": lambda: opened()["tir"].data.max().compute(),
+        "writing": lambda: write_result(done.chunk(sizes), folder / "written", overwrite=True),
+        "compute": lambda: dask.compute(discard(aktes_xr.retrieve(held))),
+        "COG to Zarr": lambda: write_result(
+            aktes_xr.retrieve(opened()), folder / "whole", overwrite=True
+        ),
+    }
+    with dask.config.set(scheduler="threads", num_workers=2):
+        for _ in range(repeats):
+            for name, call in calls.items():
+                best[name] = min(best[name], _seconds(call))
+    limit = max(best["reading"] + best["writing"], best["compute"])
+    ratio = best["COG to Zarr"] / limit
+    name = f"COG to Zarr, {count} granules of {shape[0]} x {shape[1]}, over its largest part"
+    rows = [(part, seconds, seconds / limit) for part, seconds in best.items()]
+    table = Table(f"{count} granules, two threads", ("part", "s", "over the limit"), rows)
+    return BenchResult([Check.at_most(name, ratio, 1.5, "1")], [table])
+
+
+def _obvious(side: int, level: float, repeats: int) -> tuple[list[tuple[Any, ...]], list[Check]]:
+    chunk = side // 2
+    ds = cube(1, (side, side), chunk, memory=True)
+    result = aktes_xr.retrieve(ds, terrain=terrain(ds, level))
+    ours = min(_seconds(lambda: _compute(result, "threads")) for _ in range(repeats + 2))
+    rows: list[tuple[Any, ...]] = [("whole retrieval", side, 2, ours, None)]
+    checks = []
+    for batch in ("8192", "default"):
+        command = [sys.executable, "-m", "aktes_xr.bench.scale_pipeline"]
+        seconds = float(
+            subprocess.run(
+                [*command, "default", str(side), str(chunk), batch],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+            ).stdout.splitlines()[-1]
+        )
+        name = f"obvious pipeline, predict with batch {batch}"
+        rows.append((name, side, 2, seconds, None))
+        checks.append(
+            Check.at_least(
+                f"{name}, over ours, {side} x {side}, 2 threads", seconds / ours, 6.0, "1"
+            )
+        )
+    return rows, checks
+
+
+def _small_result(level: float) -> xr.Dataset:
+    ds = cube(1, (64, 64), 64, memory=True)
+    return aktes_xr.retrieve(ds, terrain=terrain(ds, level))
+
+
+def _compute(result: xr.Dataset, scheduler: str) -> None:
+    dask.compute(discard(result), scheduler=scheduler, num_workers=2)
+
+
+def _matrix_rate() -> float:
+    """Single-precision rate of one thread, operations per second."""
+    left = np.ones((_MATRIX, _MATRIX), np.float32)
+    out = np.empty_like(left)
+    with single_blas_thread():
+        return (
+            2.0
+            * _MATRIX**3
+            / min(_seconds(lambda: np.matmul(left, left, out=out)) for _ in range(3))
+        )
+
+
+def _pass_seconds(network: Network) -> float:
+    """Seconds of one tile's pass."""
+    tile = np.ones((network.n_features, TILE), np.float32)
+    buffers = network.buffers()
+    with single_blas_thread():
+        return min(_seconds(lambda: network.forward(tile, buffers)) for _ in range(50))
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import aktes_xr
+from aktes_xr.bench import BenchResult, Check
+from aktes_xr.bench.scale import FULL, QUICK, draw
+from aktes_xr.bench.scale_cubes import cube, small_bundle, write_granules
+from aktes_xr.bench.scale_graph import graph_checks
+from aktes_xr.bench.scale_process import Nowhere, discard, peak_bytes
+
+
+def test_the_graph_claims_hold() -> None:
+    failed = [check for check in graph_checks().checks if not check.holds]
+    assert not failed
+
+
+def test_granules_hold_the_numbers_the_cube_draws(tmp_path: Path) -> None:
+    items = write_granules(tmp_path, 2, (60, 70))
+    ds = aktes_xr.open_stac(items)
+    assert ds.sizes == {"time": 2, "band": 5, "y": 60, "x": 70}
+    whole = cube(1, (60, 70), 70, memory=True)
+    np.testing.assert_array_equal(ds["tir"][0].values, whole["tir"][0].values)
+
+
+def test_a_result_written_nowhere_is_computed_all_the_same(tmp_path: Path) -> None:
+    written: list[tuple[slice, ...]] = []
+
+    class Seen(Nowhere):
+        def __setitem__(self, place: tuple[slice, ...], values: np.ndarray) -> None:
+            written.append(place)
+
+    ds = cube(2, (40, 40), 20)
+    result = aktes_xr.retrieve(ds, bundle=small_bundle(tmp_path / "b"), method="teacher")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aktes_xr.bench.scale_process.Nowhere", Seen)
+        work = discard(result)
+    dask.compute(work, scheduler="synchronous")
+    assert len(written) == 6 * 2 * 4
+    assert peak_bytes() > 50_000_000
+
+
+def test_the_figure_shows_each_check(tmp_path: Path) -> None:
+    checks = [Check.at_most("first", 1.0, 2.0, "s"), Check.at_least("second", 3.0, 6.0, "1")]
+    draw(BenchResult(checks), tmp_path / "scale.png")
+    assert (tmp_path / "scale.png").stat().st_size > 5_000
+
+
+def test_quick_is_smaller() -> None:
+    assert QUICK.side < FULL.side
+    assert isinstance(cube(1, (10, 10), 5), xr.Dataset)

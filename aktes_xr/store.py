@@ -8,14 +8,21 @@ And xarray takes a ``grid_mapping`` variable for data unless a ``coordinates`` a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import uuid
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.base
+import dask.system
+import dask.threaded
 import numpy as np
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
@@ -91,7 +98,8 @@ def write_result(
     partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        prepared.to_zarr(str(partial), mode="w-", zarr_format=3, consolidated=False)
+        with _own_threads():
+            prepared.to_zarr(str(partial), mode="w-", zarr_format=3, consolidated=False)
         _consolidate(partial)
         _put(partial, target)
     except AktesError:
@@ -172,6 +180,22 @@ def _refuse_unless_replaceable(target: Path, overwrite: bool) -> None:
         raise StoreExistsError(
             f"{target.name} exists and is no Zarr store: it is not replaced; move it away first"
         )
+
+
+@contextlib.contextmanager
+def _own_threads() -> Iterator[None]:
+    """Run Dask's threaded scheduler on threads that have all stopped when this ends.
+
+    When a task fails, the scheduler raises while other tasks are still at work: on its shared
+    threads they would go on writing into a store that is being removed.
+    """
+    scheduler = dask.base.get_scheduler()
+    if scheduler not in (None, dask.threaded.get) or dask.config.get("pool", None) is not None:
+        yield
+        return
+    workers = dask.config.get("num_workers", None) or dask.system.CPU_COUNT
+    with ThreadPoolExecutor(workers) as pool, dask.config.set(pool=pool):
+        yield
 
 
 def _put(partial: Path, target: Path) -> None:

@@ -17,6 +17,7 @@ from aktes_xr.terrain import kernels
 from aktes_xr.terrain.direction import Direction, direction
 from aktes_xr.terrain.far import far_horizons
 from aktes_xr.terrain.sky_view import add_sky_view, finish_sky_view, horizon_tangent
+from aktes_xr.terrain.window import flag_incomplete, window_indices
 
 INDICES = (
     "slope",
@@ -149,7 +150,7 @@ def block_indices(
     kernels.local_indices(elevation, core, settings.cell_size_m, out[_LOCAL])
     # The sky view borrows the window indices' memory for its far horizons.
     _sky_view(elevation, settings, (core, anchor), out)
-    kernels.window_indices(elevation, core, settings.window_half, out[_WINDOW])
+    window_indices(elevation, core, settings.window_half, out[_WINDOW])
     kernels.finish_gradient(out[0], out[1])
     return out
 
@@ -172,7 +173,7 @@ def block_flags(
         "horizon_incomplete": settings.search,
     }
     for name, half in boxes.items():
-        kernels.flag_incomplete(elevation, core, half, FLAGS[name], out)
+        flag_incomplete(elevation, core, half, FLAGS[name], out)
     return out
 
 

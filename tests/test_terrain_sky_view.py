@@ -161,10 +161,11 @@ def slope_to(z: np.ndarray, place: tuple[int, int], q: float, tap: np.ndarray) -
     if step[1] and not (0 <= before[1] and after[1] < columns):
         before, after = first, second
     before, after = (max(before[0], 0), before[1]), (min(after[0], rows - 1), after[1])
-    a, b = z[first] - here, z[second] - here
+    share, per_m, factor = (np.float32(v) for v in (share, per_m, factor))
+    a, b = np.float32(z[first] - here), np.float32(z[second] - here)
     chord = a + share * (b - a)
-    left = a + share * (z[first] - z[before])
-    right = b + (1.0 - share) * (z[second] - z[after])
+    left = a + share * np.float32(z[first] - z[before])
+    right = b + (1 - share) * np.float32(z[second] - z[after])
     lower = left if left > right else right
     rise = lower if lower < chord else chord
     return q + factor * (rise * per_m - q)
@@ -172,7 +173,8 @@ def slope_to(z: np.ndarray, place: tuple[int, int], q: float, tap: np.ndarray) -
 
 def tangent(z: np.ndarray, place: tuple[int, int], look: Direction, q: float) -> float:
     """Steepest of everything a pixel sees in one direction."""
-    m = float(far(z, place, look))
+    m = far(z, place, look)
+    q = np.float32(q)
     slopes = [slope_to(z, place, q, tap) for tap in look.taps]
     seen = slopes[: look.reach] + slopes[look.reach + 2 :]
     heights = [0.0] + [slopes[k - 1] * k for k in range(1, look.reach + 3)]
@@ -181,7 +183,7 @@ def tangent(z: np.ndarray, place: tuple[int, int], look: Direction, q: float) ->
         seen.append((heights[k] + rise) / (k + offset))
     for slope in seen:
         m = slope if slope > m else m
-    return q if q > m else m
+    return float(q if q > m else m)
 
 
 def twin(dem: np.ndarray, cell: tuple[float, float], azimuths: int, radius_m: float) -> np.ndarray:
@@ -200,6 +202,7 @@ def twin(dem: np.ndarray, cell: tuple[float, float], azimuths: int, radius_m: fl
             slopes = gradient(z, cell, row, column)
             q = slopes[0] * look.east + slopes[1] * look.north
             m = tangent(z, (row, column), look, q)
+            q = float(np.float32(q))
             cosine = 1.0 / (1.0 + m * m)
             zenith = math.pi / 2.0 - arctangent(m)
             term = (1.0 / azimuths) * (cosine - q * (zenith - m * cosine))

@@ -10,25 +10,30 @@ bends as much around as in the middle: there is little to add.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+_HALF = np.float32(0.5)
 # Added and taken away, it rounds a small number to the next multiple of 2^-20.
 _ROUNDER = 1.5 * 2.0**32
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def crest(a: float, b: float, z: float, d: float, e: float) -> tuple[float, float]:
+def crest(a: float, b: float, z: float, d: float, e: float, half: Any) -> tuple[float, float]:
     """Rise above, and place relative to, the middle of five points of the crest beside it.
 
-    The place is in [-1/2, 1/2] steps; (0, 0) where there is no crest or a point is NaN.
+    The place is in [-1/2, 1/2] steps; (0, 0) where there is no crest or a point is NaN. ``half``
+    is 1/2 in the precision of the points: a literal would make everything float64.
     """
+    zero, one = half - half, half + half
     first = (a - b) - (b - z)
     here = (b - z) - (z - d)
     third = (z - d) - (d - e)
-    first = 0.0 if first > 0.0 else first
-    third = 0.0 if third > 0.0 else third
+    first = zero if first > zero else first
+    third = zero if third > zero else third
     right = third < first
     base = first if right else third
     beside = (third if right else first) - base
@@ -36,31 +41,32 @@ def crest(a: float, b: float, z: float, d: float, e: float) -> tuple[float, floa
     own = here - base
     # Comparisons with NaN are false: unknown ground has no crest beside it.
     edge = own < beside
-    share = beside / (own + beside) if edge else 0.0
-    rise = share * (wall + 0.5 * base * (1.0 + share)) if edge else 0.0
+    share = beside / (own + beside) if edge else zero
+    rise = share * (wall + half * base * (one + share)) if edge else zero
     return rise, (share if right else -share)
 
 
 @njit(nogil=True, error_model="numpy")
 def raise_to_crests(
     profile: tuple[
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
     ],
     steps: float,
-    tangent: NDArray[np.float64],
+    tangent: NDArray[np.float32],
 ) -> None:
     """Raise the tangents of a row of pixels to the crest of each pixel's ray, ``steps`` away.
 
     ``profile`` holds heights above the pixel in units of a step's length, of five steps in turn.
     """
     before, near, here, far, after = profile
+    distance = np.float32(steps)
     for i in range(tangent.size):
-        rise, offset = crest(before[i], near[i], here[i], far[i], after[i])
-        slope = (here[i] + rise) / (steps + offset)
+        rise, offset = crest(before[i], near[i], here[i], far[i], after[i], _HALF)
+        slope = (here[i] + rise) / (distance + offset)
         tangent[i] = slope if slope > tangent[i] else tangent[i]
 
 
@@ -78,7 +84,7 @@ def move_to_crests(
         heights[p] = profile[p]
     for p in range(2, size - 2):
         rise, offset = crest(
-            profile[p - 2], profile[p - 1], profile[p], profile[p + 1], profile[p + 2]
+            profile[p - 2], profile[p - 1], profile[p], profile[p + 1], profile[p + 2], 0.5
         )
         # Rounded to 2^-20 steps, sums with any point's number are exact: the distance between two
         # places is the same wherever the profile begins.

@@ -28,7 +28,7 @@ def _far_tile(
     far: NDArray[np.float32],
     transposed: bool,
     rows: tuple[int, int],
-    tile: NDArray[np.float64],
+    tile: NDArray[np.float32],
 ) -> None:
     """Copy rows of the far horizons into a tile; transposed ones one cache line at a time."""
     first, end = rows
@@ -53,9 +53,9 @@ def horizon_tangent(
     """Tangent of one azimuth's horizon (>= 0), own plane included; see `add_sky_view`."""
     first_row, end_row, first_column, end_column = core
     taps, east, north, dy, dx = view
-    tile = np.empty((_TILE_ROWS, end_column - first_column))
+    tile = np.empty((_TILE_ROWS, end_column - first_column), np.float32)
     gradient = np.zeros((2, end_column - first_column))
-    plane = np.empty(end_column - first_column)
+    plane = np.empty(end_column - first_column, np.float32)
     for top in range(0, end_row - first_row, _TILE_ROWS):
         bottom = min(top + _TILE_ROWS, end_row - first_row)
         _far_tile(far[0], far[1], (top, bottom), tile)
@@ -107,9 +107,9 @@ def add_sky_view(
     """
     first_row, end_row, first_column, end_column = core
     taps, east, north, dy, dx = view
-    tile = np.empty((_TILE_ROWS, end_column - first_column))
+    tile = np.empty((_TILE_ROWS, end_column - first_column), np.float32)
     gradient = np.zeros((2, end_column - first_column))
-    plane = np.empty(end_column - first_column)
+    plane = np.empty(end_column - first_column, np.float32)
     for top in range(0, end_row - first_row, _TILE_ROWS):
         bottom = min(top + _TILE_ROWS, end_row - first_row)
         _far_tile(far[0], far[1], (top, bottom), tile)
@@ -125,15 +125,15 @@ def add_sky_view(
 
 @njit(nogil=True, error_model="numpy")
 def _add_row(
-    tangent: NDArray[np.float64],
-    plane: NDArray[np.float64],
+    tangent: NDArray[np.float32],
+    plane: NDArray[np.float32],
     weight: float,
     sums: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
 ) -> None:
     weighted, uniform, carry = sums
     for i in range(tangent.size):
-        q = plane[i]
-        m = tangent[i]
+        q = np.float64(plane[i])
+        m = np.float64(tangent[i])
         m = q if q > m else m
         share = 1.0 / (1.0 + m * m)
         zenith = HALF_PI - arctangent(m)

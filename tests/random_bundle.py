@@ -42,6 +42,7 @@ def random_scaling(features: int) -> Scaling:
         "brightness_temperature_B13": (290.0, 15.0),
         "surface_pressure": (950.0, 80.0),
         "relief": (300.0, 300.0),
+        "elevation_difference": (0.0, 300.0),
         **{name: (0.0, 20.0) for name in STUDENT_FEATURES if "difference" in name},
         **{name: (0.0, 20.0) for name in STUDENT_FEATURES if "excess_B" in name},
     }

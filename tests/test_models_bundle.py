@@ -21,6 +21,7 @@ from aktes_xr.errors import (
     UnsafeBundleError,
 )
 from aktes_xr.models import BundleContents, Fusion, load_bundle, write_bundle
+from aktes_xr.models.features import QUANTITIES
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_round_trip_keeps_every_number(path: Path) -> None:
     bundle = load_bundle(path)
     original = random_model("teacher", (64, 64))
     rng = np.random.default_rng(1)
-    quantities = rng.normal(280.0, 10.0, (100, 26)).astype(np.float32)
+    quantities = rng.normal(280.0, 10.0, (100, len(QUANTITIES))).astype(np.float32)
     for found, expected in zip(
         bundle.teacher.predict(quantities), original.predict(quantities), strict=True
     ):

@@ -105,6 +105,7 @@ def test_features_of_one_pixel_by_hand() -> None:
         water_vapor=16.0,
         water_vapor_error=1.5,
         slope=30.0,
+        elevation_difference=-250.0,
     )
     found = dict(zip(STUDENT_FEATURES, raw_features(quantities, terrain=True)[0], strict=True))
     assert found["brightness_temperature_B13"] == 293.0
@@ -116,6 +117,7 @@ def test_features_of_one_pixel_by_hand() -> None:
     assert (found["air_temperature_mask"], found["emissivity_prior_mask"]) == (0.0, 0.0)
     assert np.isnan(found["air_temperature_excess"])
     assert found["sine_of_slope"] == pytest.approx(0.5)
+    assert found["elevation_difference"] == -250.0
 
 
 def test_a_value_without_its_error_is_not_there() -> None:

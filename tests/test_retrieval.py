@@ -66,6 +66,7 @@ def cube(*, units: str = "DN", seed: int = 0) -> xr.Dataset:
     elevation = 500.0 + 400.0 * np.sin(x / 12.0) * np.sin(y / 15.0)
     ds["elevation"] = (("y", "x"), elevation.astype(np.float32), {"units": "m"})
     ds["water_vapor"] = ("time", np.array([20.0, 8.0]), {"units": "kg m-2"})
+    ds["ancillary_elevation"] = ((), np.float32(620.0), {"units": "m"})
     return ds
 
 
@@ -118,6 +119,7 @@ def by_hand(ds: xr.Dataset, ground: xr.Dataset, bundle: Bundle, date: int) -> di
     quantities[place["water_vapor_error"]] = 0.1 * water
     for name in ("sky_view_factor", "slope", "relief"):
         quantities[place[name]] = ground[name]
+    quantities[place["elevation_difference"]] = ds["elevation"] - ds["ancillary_elevation"]
     if ds["sun_zenith"][date] < 90:
         incidence = local_incidence(
             ground["slope"],

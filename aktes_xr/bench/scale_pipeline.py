@@ -70,6 +70,7 @@ def features(quantities: dict[str, Any], model: PixelModel, shape: tuple[int, in
             - quantities[f"brightness_temperature_{band}"]
             for band in sensor.BANDS
         ]
+        images += [quantities["elevation_difference"]]
     stacked = np.stack([np.broadcast_to(image, shape) for image in images], axis=-1)
     table = stacked.reshape(-1, len(images)).astype(np.float32)
     standard = np.nan_to_num((table - model.scaling.center) / model.scaling.scale)
@@ -92,6 +93,7 @@ def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) ->
     known |= {"view_zenith": 3.0, "water_vapor": 15.0, "water_vapor_error": 1.5}
     known |= {"air_temperature": 288.0, "air_temperature_error": 2.0, "sky_view_factor": 0.93}
     known |= {"slope": 14.0, "relief": 240.0, "solar_incidence": 0.7}
+    known |= {"elevation_difference": np.nan}
     known["surface_pressure"] = surface_pressure_from_elevation(np.full(shape, 700.0, np.float32))
     answers = []
     for model, network in models.values():

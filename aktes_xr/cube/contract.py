@@ -87,6 +87,13 @@ VARIABLES: dict[str, Field] = {
     "air_temperature_error": Field(
         ((), _TIME, _SCENE), "K", "standard error of air temperature", low=0.0, high=50.0
     ),
+    "ancillary_elevation": Field(
+        ((), _IMAGE),
+        "m",
+        "elevation that water vapour and air temperature hold for",
+        low=-1000.0,
+        high=10_000.0,
+    ),
     "emissivity_prior": Field(
         (("band", "y", "x"),), "1", "prior surface emissivity", low=0.0, high=1.0
     ),

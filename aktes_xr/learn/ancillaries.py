@@ -36,7 +36,7 @@ def keep_only(quantities: Float32Array, kept: frozenset[str]) -> Float32Array:
 
     Parameters
     ----------
-    quantities : ndarray (sample, 26), float32
+    quantities : ndarray (sample, 27), float32
     kept : frozenset of str
         Keys of `GROUPS`.
     """
@@ -51,12 +51,12 @@ def drop_ancillaries(quantities: Float32Array, rng: np.random.Generator) -> Floa
 
     Parameters
     ----------
-    quantities : ndarray (sample, 26), float32
+    quantities : ndarray (sample, 27), float32
     rng : numpy.random.Generator
 
     Returns
     -------
-    ndarray (sample, 26), float32
+    ndarray (sample, 27), float32
         Some samples complete, some with surface pressure alone, in the others each ancillary with
         probability one half. Surface pressure, which an elevation model gives, is missing in one
         of twenty.

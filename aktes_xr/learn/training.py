@@ -37,7 +37,7 @@ class Sample:
 
     Attributes
     ----------
-    quantities : ndarray (sample, 26), float32
+    quantities : ndarray (sample, 27), float32
     truth : ndarray (sample, 6), float32
         Surface temperature (K) and five emissivities.
     """

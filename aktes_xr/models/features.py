@@ -41,6 +41,7 @@ QUANTITIES: Final = (
     "solar_incidence",  # cosine of the local angle; 0 at night
     "relief",  # m
     *(f"adjacent_brightness_temperature_{band}" for band in _BANDS),  # K, of the mean radiance
+    "elevation_difference",  # m, above the height the water vapour and air temperature hold for
 )
 """Names of the quantities, in the order of the arrays below."""
 
@@ -72,6 +73,7 @@ STUDENT_FEATURES: Final = (
     "solar_incidence",
     "relief",
     *(f"adjacent_excess_{band}" for band in _BANDS),
+    "elevation_difference",
 )
 
 OUTPUTS: Final = ("temperature_excess", *(f"emissivity_{band}" for band in _BANDS))
@@ -86,9 +88,9 @@ def feature_vector(quantities: Float32Array, features: Float32Array) -> None:  #
 
     Parameters
     ----------
-    quantities : ndarray (26,), float32
+    quantities : ndarray (27,), float32
         In the order and units of `QUANTITIES`.
-    features : ndarray (21,) or (30,), float32
+    features : ndarray (21,) or (31,), float32
         Filled in the order of `TEACHER_FEATURES` or `STUDENT_FEATURES`.
     """
     reference = quantities[3]
@@ -124,6 +126,7 @@ def feature_vector(quantities: Float32Array, features: Float32Array) -> None:  #
         features[24] = quantities[20]
         for band in range(5):
             features[25 + band] = quantities[21 + band] - quantities[band]
+        features[30] = quantities[26]
 
 
 @njit(nogil=True)
@@ -161,7 +164,7 @@ def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
 
     Parameters
     ----------
-    quantities : ndarray (sample, 26), float32
+    quantities : ndarray (sample, 27), float32
         In the order of `QUANTITIES`; NaN where missing.
     terrain : bool
         With the student's terrain features.
@@ -185,7 +188,7 @@ def standardised_features(
 
     Parameters
     ----------
-    quantities : ndarray (sample, 26), float32
+    quantities : ndarray (sample, 27), float32
     center, scale : ndarray (feature,), float32
 
     Returns

@@ -104,7 +104,7 @@ class PixelModel:
 
         Parameters
         ----------
-        quantities : ndarray (sample, 26), float32
+        quantities : ndarray (sample, 27), float32
             See `aktes_xr.models.features.QUANTITIES`.
 
         Returns

@@ -81,7 +81,7 @@ def retrieve_block(
         See `aktes_xr.retrieval.tiles.SCALARS`.
     dated : ndarray (time, 4, y or 1, x or 1), float32
         See `aktes_xr.retrieval.tiles.DATED`.
-    static : ndarray (12, y or 1, x or 1), float32
+    static : ndarray (13, y or 1, x or 1), float32
         See `aktes_xr.retrieval.tiles.STATIC`.
     masks : ndarray (time, 2, y or 1, x or 1), bool
         Cloud and water.

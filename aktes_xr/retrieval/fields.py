@@ -53,7 +53,7 @@ class Fields:
     tir : (time, band, y, x)
     scalars : (time, 4)
     dated : (time, 4, y or 1, x or 1)
-    static : (12, y or 1, x or 1)
+    static : (13, y or 1, x or 1)
     masks : (time, 2, y or 1, x or 1)
     chunks : chunk sizes along time, y, x
     """
@@ -227,8 +227,10 @@ def _static(ds: xr.Dataset, terrain: xr.Dataset | None, chunks: tuple[Chunks, Ch
         prior = ds["emissivity_prior"]
         fields |= {f"prior_{band}": prior.sel(band=band, drop=True) for band in sensor.BANDS}
         fields["prior_uncertainty"] = _prior_uncertainty(ds)
+    if "elevation" in ds and "ancillary_elevation" in ds:
+        fields["elevation_difference"] = ds["elevation"] - ds["ancillary_elevation"]
     priors = (*(f"prior_{band}" for band in sensor.BANDS), "prior_uncertainty")
-    names = (*TERRAIN_VARIABLES, "surface_pressure", *priors)
+    names = (*TERRAIN_VARIABLES, "surface_pressure", *priors, "elevation_difference")
     target = chunks if fields else ((1,), (1,))
     shape = tuple(sum(sizes) for sizes in target)
     planes = [

@@ -52,6 +52,7 @@ STATIC: Final = (
     "surface_pressure",
     *(f"emissivity_prior_{band}" for band in sensor.BANDS),
     "emissivity_prior_uncertainty",
+    "elevation_difference",
 )
 """Per pixel, or one for the chunk (NaN where the cube has none)."""
 
@@ -77,7 +78,7 @@ class Chunk(NamedTuple):
     """The inputs of one chunk, C-contiguous and read-only so that kernels compile once.
 
     ``tir`` (time, 5, y + 2 halo, x + 2 halo) is uint16 DN or float32 radiance. ``scalars`` is
-    (time, 4), ``dated`` (time, 4, y or 1, x or 1), ``static`` (12, y or 1, x or 1), float32;
+    (time, 4), ``dated`` (time, 4, y or 1, x or 1), ``static`` (13, y or 1, x or 1), float32;
     ``masks`` (time, 2, y or 1, x or 1) bool: cloud, water.
     """
 
@@ -263,6 +264,7 @@ def _describe(chunk, date, row, column, quantities):  # type: ignore[no-untyped-
     if chunk.scalars[date, 1] >= 90.0:
         quantities[19] = np.float32(0.0)
     quantities[20] = static_value(chunk.static, 4, row, column)
+    quantities[26] = static_value(chunk.static, 12, row, column)
 
 
 @njit(nogil=True)

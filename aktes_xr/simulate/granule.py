@@ -41,7 +41,13 @@ from aktes_xr.simulate.stac_item import (
     item,
 )
 
-TOLD: Final = ("water_vapor", "water_vapor_error", "air_temperature", "air_temperature_error")
+TOLD: Final = (
+    "water_vapor",
+    "water_vapor_error",
+    "air_temperature",
+    "air_temperature_error",
+    "ancillary_elevation",
+)
 _TRUTH_CHUNK: Final = 512
 
 

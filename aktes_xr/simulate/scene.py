@@ -285,6 +285,7 @@ def simulate_date(
     }
     for name, values in told.items():
         ds[name] = (("time", "y", "x"), values[np.newaxis].astype(np.float32))
+    ds["ancillary_elevation"] = (("y", "x"), ground.elevation)
     for name, (values, units) in truth.items():
         ds[name] = (("time", "y", "x"), values[np.newaxis].astype(np.float32), {"units": units})
     for name, values, units in (
@@ -350,7 +351,8 @@ def simulate_scene(elevation: xr.DataArray, settings: SceneSettings | None = Non
     -------
     Dataset
         The cube (`aktes_xr.cube`): ``tir`` (DN), ``elevation``, per-time angles, and what is told
-        with its error: ``water_vapor``, ``air_temperature``. Truth: ``surface_temperature`` (NaN
+        with its error: ``water_vapor``, ``air_temperature``, both at each pixel's own height
+        (``ancillary_elevation``). Truth: ``surface_temperature`` (NaN
         outside the swath), ``emissivity``, ``precipitable_water``, ``true_air_temperature``,
         ``transmittance``, ``path_radiance``, ``sky_radiance``, ``adjacent_radiance``,
         ``solar_incidence``, ``sky_view_factor``, ``slope``, ``relief``, ``surface_class``,

@@ -1,13 +1,22 @@
-"""Scores of an estimate against the truth, with their confidence intervals."""
+"""Scores of an estimate against the truth, with their confidence intervals.
+
+Samples that share an atmosphere (or a scene) err alike, so their number says too much about how
+well a mean is known. Where such groups are given, intervals are those of a mean over clusters: the
+variance of a mean ``m`` is ``G / (G - 1) sum_g (sum_{i in g} (a_i - m))^2 / n^2`` [Cameron and
+Miller 2015, J. Human Resources 50(2), 317-372, section II, for a constant regressor]. Without
+groups each value is its own, and the formula is the usual one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aktes_xr.errors import ShapeError
+from aktes_xr.errors import InputError, ShapeError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,7 +39,8 @@ class Scores:
     pcc : float
         Pearson's correlation coefficient; NaN where either is constant.
     mae_low, mae_high : float
-        95 % confidence interval of ``mae`` (normal approximation, independent samples).
+        95 % confidence interval of ``mae`` (normal approximation, see the module); NaN where there
+        is only one group.
     coverage68, coverage95 : float or None
         Share of errors within 1 and 1.96 stated standard uncertainties; None without a statement.
     """
@@ -50,15 +60,34 @@ class Scores:
         return asdict(self)
 
 
-def scores(estimate: ArrayLike, truth: ArrayLike, *, sigma: ArrayLike | None = None) -> Scores:
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two mean errors over the same samples, with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def scores(
+    estimate: ArrayLike,
+    truth: ArrayLike,
+    *,
+    sigma: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> Scores:
     """Score an estimate.
 
     Parameters
     ----------
-    estimate, truth : array, same shape and unit
+    estimate, truth : array (sample, ...), same shape and unit
         Pairs with a NaN are left out.
     sigma : array, optional
-        Stated standard uncertainty of the estimate, same shape.
+        Stated standard uncertainty of the estimate, same shape. A pair without one (NaN) counts in
+        the errors, not in the coverage.
+    groups : array (sample,), optional
+        Which samples err alike (the number of their atmosphere); each value its own
+        unless given.
 
     Returns
     -------
@@ -76,21 +105,21 @@ def scores(estimate: ArrayLike, truth: ArrayLike, *, sigma: ArrayLike | None = N
     if found.shape != expected.shape or (stated is not None and stated.shape != found.shape):
         shapes = [found.shape, expected.shape] + ([] if stated is None else [stated.shape])
         raise ShapeError(f"estimate, truth and sigma have shapes {shapes}; expected one shape")
+    members = _groups(groups, found.shape)
     finite = np.isfinite(found) & np.isfinite(expected)
-    if stated is not None:
-        finite &= np.isfinite(stated)
-    found, expected = found[finite], expected[finite]
-    error = found - expected
-    if error.size == 0:
+    if not finite.any():
         nan = float("nan")
         return Scores(0, nan, nan, nan, nan, nan, nan)
-    absolute = np.abs(error)
-    mae = float(absolute.mean())
-    half = _NORMAL_95 * float(absolute.std()) / error.size**0.5
     coverage68 = coverage95 = None
     if stated is not None:
-        coverage68 = float((absolute <= stated[finite]).mean())
-        coverage95 = float((absolute <= _NORMAL_95 * stated[finite]).mean())
+        coverage68, coverage95 = _coverage(np.abs(found - expected), stated)
+    found, expected = found[finite], expected[finite]
+    error = found - expected
+    absolute = np.abs(error)
+    mae = float(absolute.mean())
+    half = _NORMAL_95 * _standard_error(
+        absolute - mae, None if members is None else members[finite]
+    )
     return Scores(
         n=int(error.size),
         mae=mae,
@@ -102,6 +131,121 @@ def scores(estimate: ArrayLike, truth: ArrayLike, *, sigma: ArrayLike | None = N
         coverage68=coverage68,
         coverage95=coverage95,
     )
+
+
+def ratio_of_means(
+    first: ArrayLike, second: ArrayLike, *, groups: ArrayLike | None = None
+) -> Ratio:
+    """Divide the mean of one method's absolute errors by another's on the same samples.
+
+    Parameters
+    ----------
+    first, second : array (sample, ...), same shape
+        Absolute errors; pairs with a NaN are left out, so that neither method gains by failing.
+    groups : array (sample,), optional
+        As in `scores`.
+
+    Returns
+    -------
+    Ratio
+        Its interval is that of the linearised ratio (delta method), which counts on the errors of
+        the two being of the same samples.
+
+    Raises
+    ------
+    ShapeError
+        The shapes differ.
+    """
+    above, below = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if above.shape != below.shape:
+        raise ShapeError(f"errors have shapes {above.shape} and {below.shape}; expected one shape")
+    members = _groups(groups, above.shape)
+    finite = np.isfinite(above) & np.isfinite(below)
+    above, below = above[finite], below[finite]
+    if not above.size or not below.any():
+        nan = float("nan")
+        return Ratio(nan, nan, nan)
+    value = float(above.mean() / below.mean())
+    influence = (above - value * below) / below.mean()
+    half = _NORMAL_95 * _standard_error(influence, None if members is None else members[finite])
+    return Ratio(value, value - half, value + half)
+
+
+def strata_by(
+    values: ArrayLike, edges: Sequence[float], *, name: str, unit: str = ""
+) -> dict[str, NDArray[np.bool_]]:
+    """Divide samples into classes of a quantity.
+
+    Parameters
+    ----------
+    values : array (sample,)
+        NaN belongs to no class.
+    edges : sequence of float
+        Ascending; each class holds its lower edge. The last may be infinite.
+    name, unit : str
+        For the labels: ``"water 10-25 kg m-2"``.
+
+    Returns
+    -------
+    dict of str to ndarray (sample,), bool
+
+    Raises
+    ------
+    InputError
+        The edges do not ascend.
+    """
+    if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
+        raise InputError(f"found edges {list(edges)}, expected at least two that ascend")
+    found = np.asarray(values)
+    suffix = f" {unit}" if unit else ""
+    return {
+        _class_label(name, low, high) + suffix: (found >= low) & (found < high)
+        for low, high in pairwise(edges)
+    }
+
+
+def strata_of(classes: ArrayLike, names: Sequence[str]) -> Mapping[str, NDArray[np.bool_]]:
+    """Divide samples by class number (sample,) into one mask per name, in the names' order."""
+    found = np.asarray(classes)
+    return {name: found == number for number, name in enumerate(names)}
+
+
+def _class_label(name: str, low: float, high: float) -> str:
+    if np.isinf(high):
+        return f"{name} over {low:g}"
+    return f"{name} {low:g}-{high:g}"
+
+
+def _groups(groups: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.intp] | None:
+    """Give each value the number of its group."""
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if not shape or labels.shape != shape[:1]:
+        raise ShapeError(f"groups have shape {labels.shape}; expected one per sample of {shape}")
+    number = np.unique(labels, return_inverse=True)[1]
+    return np.broadcast_to(number.reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+
+def _standard_error(deviation: NDArray[np.float64], groups: NDArray[np.intp] | None) -> float:
+    """Of a mean, from the deviations (summing to zero) of what it is the mean of."""
+    if groups is None:
+        return float(np.sqrt((deviation**2).sum()) / deviation.size)
+    sums = np.bincount(groups, weights=deviation)
+    count = np.unique(groups).size
+    if count < 2:
+        return float("nan")
+    return float(np.sqrt(count / (count - 1) * (sums**2).sum()) / deviation.size)
+
+
+def _coverage(
+    absolute: NDArray[np.float64], stated: NDArray[np.float64]
+) -> tuple[float | None, float | None]:
+    known = np.isfinite(absolute) & np.isfinite(stated)
+    if not known.any():
+        return None, None
+    error, sigma = absolute[known], stated[known]
+    return float((error <= sigma).mean()), float((error <= _NORMAL_95 * sigma).mean())
 
 
 def _correlation(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:

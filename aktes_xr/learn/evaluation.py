@@ -1,0 +1,227 @@
+"""Pixels no network was trained on, with ancillary errors of stated size, and how they are divided.
+
+Everything that quotes an accuracy draws its pixels here: the benchmark, the model card and the
+larger reference network. Protocol G: atmospheres and surfaces of the test split, which training saw
+none of. Protocol P, the published networks' own: the six model atmospheres with scaled water,
+surfaces of the whole prior, divided from the training sample by the random stream alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from aktes_xr.errors import InputError
+from aktes_xr.learn.ancillaries import ALL
+from aktes_xr.learn.metrics import Scores, scores, strata_by, strata_of
+from aktes_xr.learn.simulated import quantities, truth
+from aktes_xr.models.features import QUANTITIES
+from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    Float32Array = NDArray[np.float32]
+
+Protocol = Literal["G", "P"]
+
+NEDT_K: Final = 0.15
+WATER_ERROR: Final = 0.10
+AIR_ERROR_K: Final = 2.0
+EMISSIVITY_ERROR: Final = 0.015
+"""Standard deviations of noise and ancillaries: K at 300 K, relative, K, and 1."""
+
+SEED: Final = 77
+WRONG_BY: Final = 3.0
+"""How many stated standard deviations a wrong ancillary is off, in `wrong_ancillary`."""
+WATER_EDGES: Final = (0.0, 10.0, 25.0, 40.0, float("inf"))
+DRY: Final = "water 0-25 kg m-2"
+OVERALL: Final = "all"
+SMALLEST_STRATUM: Final = 200
+
+ANCILLARY_SETS: Final[dict[str, frozenset[str]]] = {
+    "all": ALL,
+    "all but emissivity prior": ALL - {"emissivity_prior"},
+    "all but water vapour": ALL - {"water_vapor"},
+    "all but air temperature": ALL - {"air_temperature"},
+    "all but pressure": ALL - {"surface_pressure"},
+    "emissivity prior only": frozenset({"emissivity_prior"}),
+    "water vapour only": frozenset({"water_vapor"}),
+    "air temperature only": frozenset({"air_temperature"}),
+    "pressure only": frozenset({"surface_pressure"}),
+    "nothing": frozenset(),
+}
+NAMES: Final[dict[str, str]] = {
+    "emissivity_prior": "emissivity prior",
+    "water_vapor": "water vapour",
+    "air_temperature": "air temperature",
+    "surface_pressure": "pressure",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class UnseenPixels:
+    """A test sample.
+
+    Attributes
+    ----------
+    protocol : "G" or "P"
+    quantities : ndarray (sample, quantity), float32
+        With every ancillary.
+    truth : ndarray (sample, 6), float32
+        Surface temperature (K) and five emissivities.
+    simulated : Dataset (sample, band)
+        All that was drawn.
+    """
+
+    protocol: Protocol
+    quantities: Float32Array
+    truth: Float32Array
+    simulated: xr.Dataset
+
+    @property
+    def atmospheres(self) -> NDArray[np.int32]:
+        """Number of each sample's profile: samples of one err alike."""
+        return np.asarray(self.simulated["profile"].to_numpy(), np.int32)
+
+
+def unseen_pixels(size: int, protocol: Protocol, *, seed: int = SEED) -> UnseenPixels:
+    """Draw a test sample with errors of `NEDT_K`, `WATER_ERROR`, `AIR_ERROR_K`, `EMISSIVITY_ERROR`.
+
+    Parameters
+    ----------
+    size : int
+    protocol : "G" or "P"
+    seed : int
+
+    Returns
+    -------
+    UnseenPixels
+    """
+    recipe = SampleRecipe(
+        size=size,
+        seed=seed,
+        split="test",
+        protocol=protocol,
+        nedt_range_k=(NEDT_K, NEDT_K),
+        water_vapor_error=(WATER_ERROR, WATER_ERROR),
+        air_temperature_error_k=(AIR_ERROR_K, AIR_ERROR_K),
+        emissivity_error=(EMISSIVITY_ERROR, EMISSIVITY_ERROR),
+    )
+    simulated = simulate_samples(recipe)
+    return UnseenPixels(protocol, quantities(simulated), truth(simulated), simulated)
+
+
+def strata(simulated: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
+    """Divide a sample by true water column and by surface class.
+
+    Parameters
+    ----------
+    simulated : Dataset (sample, band)
+
+    Returns
+    -------
+    dict of str to ndarray (sample,), bool
+        First all of it, then below 25 kg m-2, the classes of `WATER_EDGES`, the surface classes.
+    """
+    water = simulated["precipitable_water"].to_numpy()
+    names = str(simulated.attrs["classes"]).split()
+    return {
+        OVERALL: np.ones(water.size, bool),
+        **strata_by(water, (0.0, 25.0), name="water", unit="kg m-2"),
+        **strata_by(water, WATER_EDGES, name="water", unit="kg m-2"),
+        **strata_of(simulated["surface_class"].to_numpy(), names),
+    }
+
+
+def wrong_ancillary(pixels: UnseenPixels, name: str) -> Float32Array:
+    """Return the quantities with one ancillary wrong by `WRONG_BY` times its stated error.
+
+    Parameters
+    ----------
+    pixels : UnseenPixels
+    name : str
+        ``water_vapor``, ``air_temperature`` or ``emissivity_prior``.
+
+    Returns
+    -------
+    ndarray (sample, quantity), float32
+        Every pixel is off by just so much, up or down by chance: not drawn from a distribution
+        three times as wide, half of which would still be right within two stated errors. The
+        stated error is the one that goes with the wrong value: for water, a tenth of what is told.
+        The spectrum of an emissivity prior has the errors' usual shape (half common to the bands,
+        half each band's own) with a root mean square over the bands of three stated errors, and
+        no emissivity above 1.
+
+    Raises
+    ------
+    InputError
+        No error is stated for that ancillary.
+    """
+    rng = np.random.default_rng([SEED, 3])
+    simulated, count = pixels.simulated, len(pixels.truth)
+    sign = rng.choice(np.array([-1.0, 1.0]), count)
+    changed = pixels.quantities.copy()
+    if name == "water_vapor":
+        column = QUANTITIES.index("water_vapor")
+        told = simulated["precipitable_water"].to_numpy() / (1.0 - WRONG_BY * WATER_ERROR * sign)
+        changed[:, column], changed[:, column + 1] = told, WATER_ERROR * told
+    elif name == "air_temperature":
+        column = QUANTITIES.index("air_temperature")
+        true = simulated["true_air_temperature"].to_numpy()
+        changed[:, column] = true + WRONG_BY * AIR_ERROR_K * sign
+    elif name == "emissivity_prior":
+        column = QUANTITIES.index("emissivity_prior_B10")
+        shape = rng.standard_normal((count, 1)) + rng.standard_normal((count, 5))
+        shape *= WRONG_BY * EMISSIVITY_ERROR / np.sqrt((shape**2).mean(axis=1, keepdims=True))
+        changed[:, column : column + 5] = np.clip(pixels.truth[:, 1:] + shape, 0.3, 1.0)
+    else:
+        raise InputError(
+            f"found ancillary {name!r}, expected one with a stated error: water_vapor, "
+            "air_temperature or emissivity_prior"
+        )
+    return changed
+
+
+def score_strata(
+    estimate: tuple[Float32Array, Float32Array | None],
+    pixels: UnseenPixels,
+    masks: Mapping[str, NDArray[np.bool_]],
+) -> dict[str, tuple[Scores, Scores]]:
+    """Score one method in each stratum.
+
+    Parameters
+    ----------
+    estimate : tuple of ndarray (sample, 6)
+        Temperature (K) and emissivities, and their uncertainties if the method states any.
+    pixels : UnseenPixels
+    masks : mapping of str to ndarray (sample,), bool
+        Of `strata`; one of less than `SMALLEST_STRATUM` samples is left out.
+
+    Returns
+    -------
+    dict of str to tuple of Scores
+        Of temperature and of emissivity, with intervals that count atmospheres.
+    """
+    mean, sigma = estimate
+    groups = pixels.atmospheres
+    found = {}
+    for stratum, chosen in masks.items():
+        if chosen.sum() < SMALLEST_STRATUM:
+            continue
+        temperature, emissivity = (
+            scores(
+                mean[chosen, columns],
+                pixels.truth[chosen, columns],
+                sigma=None if sigma is None else sigma[chosen, columns],
+                groups=groups[chosen],
+            )
+            for columns in (slice(0, 1), slice(1, 6))
+        )
+        found[stratum] = temperature, emissivity
+    return found

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn.architecture import fold, keras_model
+from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.card import Evidence, model_card
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.search import Trial, search
@@ -68,33 +68,14 @@ def train_teacher(
     """
     work = Path(directory)
     claim(work, recipe)
-    settings = recipe.teacher
     say = progress or _LOGGER.info
     say("simulating the training sample")
-    training = draw(settings.samples, split="train", seed=recipe.seed, nedt_k=recipe.nedt_k)[0]
-    validation = draw(
-        settings.validation_samples, split="validation", seed=recipe.seed, nedt_k=recipe.nedt_k
-    )[0]
-    scaling = scaling_of(training, np.random.default_rng(recipe.seed), terrain=False)
-    trials = _search(recipe, (training, validation), scaling, work, say)
+    samples = draw_samples(recipe)
+    scaling = scaling_of(samples[0], np.random.default_rng(recipe.seed), terrain=False)
+    trials = _search(recipe, samples, scaling, work, say)
     architecture = trials[0].architecture
     say(f"training {architecture}")
-    schedule = Schedule(
-        settings.epochs, settings.batch_size, settings.learning_rate, seed=recipe.seed
-    )
-    model = train(
-        keras_model(architecture, len(TEACHER_FEATURES), "teacher"),
-        (training, validation),
-        scaling,
-        schedule,
-        directory=work,
-        progress=progress,
-    )
-    network = fold(model, architecture)
-    held = validation.dropped(np.random.default_rng(recipe.seed + 1))
-    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
-    calibrated = calibrate_uncertainty(outputs, held.targets(scaling), scaling)
-    teacher = PixelModel("teacher", "teacher", network, calibrated)
+    teacher, model = fit(recipe, architecture, samples, scaling, directory=work, progress=progress)
     evidence = Evidence.of_teacher(teacher, recipe)
     extras = {
         "teacher.keras": keras_bytes(model, work),
@@ -107,6 +88,65 @@ def train_teacher(
     )
     write_bundle(work / "bundle", contents, overwrite=True)
     return work / "bundle"
+
+
+def draw_samples(recipe: Recipe) -> tuple[Sample, Sample]:
+    """Draw a recipe's training and validation samples on flat ground."""
+    settings = recipe.teacher
+    sizes = {"train": settings.samples, "validation": settings.validation_samples}
+    training, validation = (
+        draw(sizes[split], split=split, seed=recipe.seed, nedt_k=recipe.nedt_k)[0]
+        for split in ("train", "validation")
+    )
+    return training, validation
+
+
+def fit(
+    recipe: Recipe,
+    architecture: Architecture,
+    samples: tuple[Sample, Sample],
+    scaling: Scaling,
+    *,
+    directory: Path,
+    progress: Progress | None = None,
+) -> tuple[PixelModel, Any]:
+    """Train one architecture as long as the recipe says, and calibrate its variances.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    architecture : Architecture
+    samples : tuple of Sample
+        Training and validation, of `draw_samples`.
+    scaling : Scaling
+        Of the training sample.
+    directory : Path
+        Of the checkpoint; finished epochs in it are kept.
+    progress : callable, optional
+        Called with one line per epoch.
+
+    Returns
+    -------
+    PixelModel, keras.Model
+        As retrieval runs it, and as it was trained.
+    """
+    settings, validation = recipe.teacher, samples[1]
+    schedule = Schedule(
+        settings.epochs, settings.batch_size, settings.learning_rate, seed=recipe.seed
+    )
+    model = train(
+        keras_model(architecture, len(TEACHER_FEATURES), "teacher"),
+        samples,
+        scaling,
+        schedule,
+        directory=directory,
+        progress=progress,
+    )
+    network = fold(model, architecture)
+    held = validation.dropped(np.random.default_rng(recipe.seed + 1))
+    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
+    calibrated = calibrate_uncertainty(outputs, held.targets(scaling), scaling)
+    return PixelModel("teacher", "teacher", network, calibrated), model
 
 
 def claim(work: Path, recipe: Recipe) -> None:

@@ -1,0 +1,185 @@
+"""A network several times as large as the teacher, trained on the same data: how much is left.
+
+If a network of eight times as many multiplications is no better, the teacher's errors are the
+data's own, not its size's. The weights are too large to ship; what ships is their scores, in
+``reference.json``, with all that is needed to make them again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from aktes_xr.errors import InputError
+from aktes_xr.learn.ancillaries import keep_only
+from aktes_xr.learn.architecture import Architecture
+from aktes_xr.learn.evaluation import (
+    AIR_ERROR_K,
+    ANCILLARY_SETS,
+    EMISSIVITY_ERROR,
+    NEDT_K,
+    SEED,
+    WATER_ERROR,
+    Protocol,
+    score_strata,
+    strata,
+    unseen_pixels,
+)
+from aktes_xr.learn.teacher import claim, draw_samples, fit
+from aktes_xr.learn.training import Progress, keras_bytes, scaling_of, write_json
+from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
+from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES
+
+if TYPE_CHECKING:
+    from aktes_xr.learn.recipe import Recipe
+    from aktes_xr.models import Bundle
+
+_LOGGER = logging.getLogger(__name__)
+
+TIMES: Final = 8.0
+FILE: Final = "reference.json"
+TEST_SAMPLES: Final = 200_000
+_ROUNDED_TO: Final = 8
+
+
+def train_reference(
+    recipe: Recipe,
+    directory: str | Path,
+    *,
+    bundle: str | Path = "default",
+    times: float = TIMES,
+    progress: Progress | None = None,
+) -> Path:
+    """Train a wider network as the teacher was trained, and score it on unseen pixels.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The teacher's.
+    directory : str or Path
+        Working directory; finished epochs in it are kept, so the same call goes on after a kill.
+    bundle : str or Path
+        With the teacher.
+    times : float
+        At least so many times the teacher's multiplications.
+    progress : callable, optional
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    Path
+        The bundle of the reference, ``directory/bundle``; its `FILE` holds the scores.
+    """
+    work = Path(directory)
+    claim(work, recipe)
+    say = progress or _LOGGER.info
+    source = load_bundle(bundle)
+    architecture = wider(architecture_of(source), times)
+    say(f"training {architecture} on the data of recipe {recipe.name}")
+    samples = draw_samples(recipe)
+    scaling = scaling_of(samples[0], np.random.default_rng(recipe.seed), terrain=False)
+    model, trained = fit(recipe, architecture, samples, scaling, directory=work, progress=progress)
+    found = {
+        **provenance(recipe, source, model, architecture),
+        "rows": [row for protocol in ("G", "P") for row in reference_rows(model, protocol)],
+    }
+    write_json(work / FILE, found)
+    contents = BundleContents(
+        "reference",
+        (model,),
+        "# Reference\n\nA wider network beside which a teacher is judged; not for retrieval.\n",
+        None,
+        {FILE: (work / FILE).read_bytes(), "teacher.keras": keras_bytes(trained, work)},
+    )
+    write_bundle(work / "bundle", contents, overwrite=True)
+    return work / "bundle"
+
+
+def architecture_of(bundle: Bundle) -> Architecture:
+    """Return the teacher's architecture as it was trained: normalisation is folded in a bundle."""
+    layers = bundle.teacher.network.layers[:-1]
+    found = Architecture(
+        units=tuple(int(layer.bias.shape[0]) for layer in layers),
+        activation=layers[0].activation,
+        skip=any(layer.skip for layer in layers),
+    )
+    for entry in json.loads(bundle.extras.get("leaderboard.json", b"[]"))[:1]:
+        settings = entry["architecture"]
+        if tuple(settings["units"]) == found.units:
+            return replace(found, normalisation=bool(settings["normalisation"]))
+    return found
+
+
+def wider(architecture: Architecture, times: float) -> Architecture:
+    """Scale all widths alike until the network multiplies at least ``times`` as much.
+
+    Raises
+    ------
+    InputError
+        ``times`` is not above 1.
+    """
+    if not times > 1.0:
+        raise InputError(f"found a reference {times} times as large, expected more than 1")
+    target = times * multiplications(architecture)
+    factor = 1.0
+    while True:
+        units = tuple(
+            _ROUNDED_TO * -int(-factor * width // _ROUNDED_TO) for width in architecture.units
+        )
+        grown = replace(architecture, units=units)
+        if multiplications(grown) >= target:
+            return grown
+        factor += 0.01
+
+
+def multiplications(architecture: Architecture) -> int:
+    """Count the multiplications of a teacher of this architecture for one pixel."""
+    sizes = (len(TEACHER_FEATURES), *architecture.units, 2 * N_OUTPUTS)
+    return sum(before * after for before, after in pairwise(sizes))
+
+
+def provenance(
+    recipe: Recipe, source: Bundle, model: PixelModel, architecture: Architecture
+) -> dict[str, Any]:
+    """Describe what was trained on what, and beside which teacher."""
+    return {
+        "teacher_sha256": source.sha256,
+        "teacher_multiplications": source.teacher.network.multiplications,
+        "multiplications": model.network.multiplications,
+        "architecture": architecture.to_json(),
+        "recipe": recipe.to_json(),
+        "test": {
+            "samples": TEST_SAMPLES,
+            "seed": SEED,
+            "nedt_k": NEDT_K,
+            "water_vapor_error": WATER_ERROR,
+            "air_temperature_error_k": AIR_ERROR_K,
+            "emissivity_error": EMISSIVITY_ERROR,
+        },
+    }
+
+
+def reference_rows(model: PixelModel, protocol: Protocol) -> list[dict[str, Any]]:
+    """Score a network by protocol, ancillaries and stratum; plain values."""
+    pixels = unseen_pixels(TEST_SAMPLES, protocol)
+    masks = strata(pixels.simulated)
+    rows = []
+    for given, kept in ANCILLARY_SETS.items():
+        estimate = model.predict(keep_only(pixels.quantities, kept))
+        for stratum, (temperature, emissivity) in score_strata(estimate, pixels, masks).items():
+            rows.append(
+                {
+                    "protocol": protocol,
+                    "ancillaries": given,
+                    "stratum": stratum,
+                    "temperature": asdict(temperature),
+                    "emissivity": asdict(emissivity),
+                }
+            )
+    return rows

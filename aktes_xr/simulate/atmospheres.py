@@ -2,7 +2,8 @@
 
 A profile of the shipped table is drawn, its water and ozone scaled, its troposphere shifted in
 temperature, and the column is cut at a surface drawn between sea level and high mountains, never
-below the profile's own ground. Every sample has a column of its own.
+below the profile's own ground. Every sample has a column of its own. Protocol P scales the water
+alone.
 """
 
 from __future__ import annotations
@@ -113,6 +114,9 @@ def draw_columns(
     pressure = draw_surface_pressure(rng, ground_pressure()[profile])
     view_zenith = rng.uniform(0.0, view_zenith_max_deg, size=size)
     low, high = np.log(WATER_SCALES[0]), np.log(WATER_SCALES[-1])
+    varied = 0.0 if protocol == "P" else 1.0
+    shift_k = varied * TEMPERATURE_SHIFT_K * rng.standard_normal(size)
+    ozone = 1.0 + varied * OZONE_SCALE * rng.standard_normal(size)
     solved = sample_atmospheres(
         profile,
         surface_pressure_hpa=pressure,
@@ -120,8 +124,8 @@ def draw_columns(
         water_scale=np.clip(
             np.exp(rng.uniform(low, high, size=size)), WATER_SCALES[0], WATER_SCALES[-1]
         ),
-        temperature_shift_k=np.clip(TEMPERATURE_SHIFT_K * rng.standard_normal(size), -6.0, 6.0),
-        ozone_scale=np.clip(1.0 + OZONE_SCALE * rng.standard_normal(size), 0.6, 1.4),
+        temperature_shift_k=np.clip(shift_k, -6.0, 6.0),
+        ozone_scale=np.clip(ozone, 0.6, 1.4),
     )
     columns = Columns(
         solved.transmittance,

@@ -7,7 +7,8 @@ climatological emissivity) carries an error drawn with the stated standard devia
 
 Protocol ``G`` divides by atmosphere and by surface: validation and test see profiles and endmembers
 that training never saw. Protocol ``P`` is that of the published networks: the six model
-atmospheres with scaled water, surfaces of all endmembers, divided at random by seed alone.
+atmospheres with nothing but their water scaled, surfaces of all endmembers, divided at random by
+seed alone.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ CONTRAST_NIGHT: Final = np.array(
     [(-2.0, 2.5), (-3.0, 3.0), (-4.0, 3.0), (-1.5, 3.0), (1.5, 3.0), (-4.0, 4.0), (0.5, 3.0)]
 )
 SURFACE_TEMPERATURE_RANGE_K: Final = (220.0, 355.0)
+WRONG_FACTOR: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class SampleRecipe:
     air_temperature_error_k : (float, float), K
     emissivity_error : (float, float), 1
         Of the climatological emissivity.
+    emissivity_error_common : (float, float), 1
+        Range of the share of that error's variance that is common to the bands, drawn per sample.
+    wrong_ancillaries : float, 1
+        Share of samples in which an ancillary's error is drawn `WRONG_FACTOR` times as large as
+        stated, each ancillary by itself.
     view_zenith_max_deg : float, deg
     day_fraction : float
         Share of samples by day.
@@ -77,6 +84,8 @@ class SampleRecipe:
     water_vapor_error: tuple[float, float] = (0.10, 0.10)
     air_temperature_error_k: tuple[float, float] = (2.0, 2.0)
     emissivity_error: tuple[float, float] = (0.005, 0.03)
+    emissivity_error_common: tuple[float, float] = (0.0, 0.0)
+    wrong_ancillaries: float = 0.0
     view_zenith_max_deg: float = 15.0
     day_fraction: float = 0.6
 
@@ -137,6 +146,14 @@ def _stated(
     return rng.uniform(*limits, size=size).astype(np.float32)
 
 
+def _actual(
+    rng: np.random.Generator, stated: NDArray[np.float32], recipe: SampleRecipe
+) -> NDArray[np.float32]:
+    """Return the standard deviation that an error is drawn with: as stated, or wrong."""
+    wrong = rng.random(stated.size) < recipe.wrong_ancillaries
+    return np.where(wrong, np.float32(WRONG_FACTOR), np.float32(1.0)) * stated
+
+
 def draw_ancillaries(
     rng: np.random.Generator,
     recipe: SampleRecipe,
@@ -145,27 +162,27 @@ def draw_ancillaries(
     air_temperature: NDArray[Any],
     emissivity: NDArray[Any],
 ) -> dict[str, NDArray[np.float32]]:
-    """Draw what a retrieval is told, with errors of the stated size.
-
-    The error of the climatological emissivity is half common to the bands, half each band's own.
-    """
+    """Draw what a retrieval is told, with errors of the stated size."""
     size = water_vapor.size
     relative = _stated(rng, size, recipe.water_vapor_error)
     kelvin = _stated(rng, size, recipe.air_temperature_error_k)
-    told = _stated(rng, size, recipe.emissivity_error)[:, np.newaxis]
-    water = water_vapor * np.exp(relative * rng.standard_normal(size) - 0.5 * relative**2)
+    told = _stated(rng, size, recipe.emissivity_error)
+    drawn = [_actual(rng, stated, recipe) for stated in (relative, kelvin, told)]
+    water = water_vapor * np.exp(drawn[0] * rng.standard_normal(size) - 0.5 * drawn[0] ** 2)
     common = rng.standard_normal((size, 1), dtype=np.float32)
     own = rng.standard_normal((size, 5), dtype=np.float32)
-    prior = emissivity + told * np.float32(np.sqrt(0.5)) * (common + own)
+    shared = _stated(rng, size, recipe.emissivity_error_common)[:, np.newaxis]
+    shape = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    prior = emissivity + drawn[2][:, np.newaxis] * shape
     return {
         "water_vapor": water.astype(np.float32),
         "water_vapor_error": (relative * water).astype(np.float32),
-        "air_temperature": (air_temperature + kelvin * rng.standard_normal(size)).astype(
+        "air_temperature": (air_temperature + drawn[1] * rng.standard_normal(size)).astype(
             np.float32
         ),
         "air_temperature_error": kelvin,
         "emissivity_prior": np.clip(prior, 0.3, 1.0).astype(np.float32),
-        "emissivity_prior_uncertainty": np.broadcast_to(told, emissivity.shape).copy(),
+        "emissivity_prior_uncertainty": np.repeat(told[:, np.newaxis], 5, axis=1),
     }
 
 

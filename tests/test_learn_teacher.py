@@ -57,6 +57,7 @@ def toy_world(recipe: Any) -> xr.Dataset:
         "slope": (pixel, 40.0 * (1.0 - sky)),
         "solar_incidence": (pixel, rng.uniform(0.0, 1.0, count)),
         "relief": (pixel, 800.0 * (1.0 - sky)),
+        "elevation_difference": (pixel, rng.normal(0.0, 200.0, count)),
         "adjacent_brightness_temperature": (both, seen + rng.normal(0.0, 1.0, (count, 5))),
     }
     return xr.Dataset(fields)

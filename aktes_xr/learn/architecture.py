@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,12 @@ class Architecture:
     def to_json(self) -> dict[str, Any]:
         """Return the choices as plain values."""
         return asdict(self)
+
+
+def multiplications(architecture: Architecture, features: int) -> int:
+    """Count a network's multiplications for one pixel."""
+    sizes = (features, *architecture.units, 2 * N_OUTPUTS)
+    return sum(before * after for before, after in pairwise(sizes))
 
 
 def hidden_layers(node: Any, architecture: Architecture) -> Any:

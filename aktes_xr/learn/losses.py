@@ -1,4 +1,4 @@
-"""Losses of networks that state their own variance, in standardised outputs."""
+"""Losses of networks that state their own uncertainty, in standardised outputs."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from aktes_xr.models.features import N_OUTPUTS
 from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
 
 BETA: Final = 0.5
-"""Exponent of the variance that weighs each sample's likelihood (Seitzer et al. 2022, beta-NLL)."""
+"""Exponent of the scale that weighs each sample's likelihood (after Seitzer et al. 2022)."""
 
 
-def beta_likelihood() -> Callable[[Any, Any], Any]:
-    """Return the Gaussian negative log-likelihood, each term weighed by its variance to `BETA`.
+def laplace_likelihood() -> Callable[[Any, Any], Any]:
+    """Return the Laplace negative log-likelihood, each term weighed by its scale to `BETA`.
 
-    ``L = s^{2 beta} [ (y - m)^2 / (2 s^2) + log(s^2) / 2 ]`` with the weight held constant: the
-    plain likelihood (beta = 0) neglects what is hard to predict, the squared error (beta = 1)
-    teaches no variance.
+    ``L = b^beta [ |y - m| / b + log b ]`` with ``log b`` half the second six outputs and the weight
+    held constant. The plain likelihood (beta = 0) neglects what is hard to predict, the absolute
+    error (beta = 1) teaches no uncertainty. Retrieval errors have heavier tails than a Gaussian's:
+    the median this loss finds has the smaller mean absolute error.
     """
     import keras
     from keras import ops
 
     @keras.saving.register_keras_serializable("aktes_xr")
     def negative_log_likelihood(truth: Any, outputs: Any) -> Any:
-        mean, log_variance = outputs[:, :N_OUTPUTS], outputs[:, N_OUTPUTS:]
-        log_variance = ops.clip(log_variance, *LOG_VARIANCE_RANGE)
-        variance = ops.exp(log_variance)
-        term = 0.5 * ((truth - mean) ** 2 / variance + log_variance)
-        return ops.mean(ops.stop_gradient(variance**BETA) * term, axis=-1)
+        centre, log_variance = outputs[:, :N_OUTPUTS], outputs[:, N_OUTPUTS:]
+        log_scale = 0.5 * ops.clip(log_variance, *LOG_VARIANCE_RANGE)
+        scale = ops.exp(log_scale)
+        term = ops.abs(truth - centre) / scale + log_scale
+        return ops.mean(ops.stop_gradient(scale**BETA) * term, axis=-1)
 
     return negative_log_likelihood  # type: ignore[no-any-return]

@@ -39,17 +39,48 @@ class SearchSpace:
 
 
 @dataclass(frozen=True)
+class AncillaryErrors:
+    """How wrong the ancillaries of the training samples are; ranges drawn per sample.
+
+    Attributes
+    ----------
+    water_vapor : tuple of float
+        Relative standard deviation.
+    air_temperature_k, emissivity : tuple of float
+        Standard deviations, K and 1.
+    emissivity_common : tuple of float
+        Share of the emissivity error's variance that is common to the bands.
+    wrong : float
+        Share of samples in which an ancillary is worse than it says
+        (`aktes_xr.simulate.samples.WRONG_FACTOR`): a network that never saw one believes them all.
+    """
+
+    water_vapor: tuple[float, float] = (0.05, 0.2)
+    air_temperature_k: tuple[float, float] = (1.0, 3.0)
+    emissivity: tuple[float, float] = (0.005, 0.03)
+    emissivity_common: tuple[float, float] = (0.0, 0.3)
+    wrong: float = 0.06
+
+
+@dataclass(frozen=True)
 class TeacherRecipe:
     """Search and training of the teacher.
 
     Attributes
     ----------
     samples, validation_samples : int
-        Simulated pixels for training, and (other atmospheres, other surfaces) for validation.
+        Simulated pixels of one epoch (every epoch draws its own), and (other atmospheres, other
+        surfaces) for validation.
+    model_atmospheres : float
+        Share of the pixels drawn by protocol P; the rest by protocol G.
     search_samples, trials, search_epochs : int
         The search trains each candidate on so many samples and epochs.
     tuner : str
         ``random``, ``greedy`` or ``hyperband``.
+    max_multiplications : int
+        Per pixel; a larger candidate is listed but not chosen.
+    tolerance : float
+        Of the candidates whose score is within this share of the best, the cheapest is chosen.
     epochs, batch_size : int
         Long training of the winner.
     learning_rate : float
@@ -59,10 +90,13 @@ class TeacherRecipe:
 
     samples: int = 400_000
     validation_samples: int = 40_000
+    model_atmospheres: float = 0.25
     search_samples: int = 60_000
     trials: int = 4
     search_epochs: int = 4
     tuner: str = "random"
+    max_multiplications: int = 300_000
+    tolerance: float = 0.02
     epochs: int = 20
     batch_size: int = 1024
     learning_rate: float = 1e-3
@@ -106,6 +140,7 @@ class Recipe:
         Samples, drop-out, search and initial weights derive from it.
     nedt_k : tuple of float
         Range of noise-equivalent temperature differences to train for, K.
+    errors : AncillaryErrors
     teacher : TeacherRecipe
     student : StudentRecipe
     """
@@ -113,6 +148,7 @@ class Recipe:
     name: str
     seed: int = 20250309
     nedt_k: tuple[float, float] = (0.05, 0.3)
+    errors: AncillaryErrors = field(default_factory=AncillaryErrors)
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     student: StudentRecipe = field(default_factory=StudentRecipe)
 
@@ -138,19 +174,20 @@ RECIPES: Final[dict[str, Recipe]] = {
     "release": Recipe(
         "release",
         teacher=TeacherRecipe(
-            samples=2_000_000,
-            validation_samples=200_000,
-            search_samples=200_000,
-            trials=24,
-            search_epochs=8,
-            tuner="hyperband",
-            epochs=60,
+            samples=500_000,
+            validation_samples=100_000,
+            search_samples=150_000,
+            trials=12,
+            search_epochs=4,
+            epochs=120,
             batch_size=2048,
+            learning_rate=2e-3,
+            space=SearchSpace(width=(128, 192, 256, 320, 384, 512)),
         ),
         student=StudentRecipe(samples=1_000_000, validation_samples=200_000, epochs=60),
     ),
 }
-"""``quick``: minutes, for demonstrations and tests of the chain. ``release``: hours."""
+"""``quick``: minutes, to try the chain. ``release``: what trained the shipped bundle."""
 
 
 def load_recipe(source: str | Path) -> Recipe:
@@ -160,8 +197,8 @@ def load_recipe(source: str | Path) -> Recipe:
     ----------
     source : str or Path
         ``"quick"``, ``"release"``, or a file whose keys are those of `Recipe`, with tables
-        ``teacher``, ``teacher.space`` and ``student``; ``base`` names the recipe that gives what
-        the file leaves out.
+        ``errors``, ``teacher``, ``teacher.space`` and ``student``; ``base`` names the recipe that
+        gives what the file leaves out.
 
     Returns
     -------

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from aktes_xr.errors import InputError
 from aktes_xr.learn.ancillaries import keep_only
-from aktes_xr.learn.architecture import Architecture
+from aktes_xr.learn.architecture import Architecture, multiplications
 from aktes_xr.learn.evaluation import (
     AIR_ERROR_K,
     ANCILLARY_SETS,
@@ -34,7 +33,7 @@ from aktes_xr.learn.evaluation import (
 from aktes_xr.learn.teacher import claim, draw_samples, fit
 from aktes_xr.learn.training import Progress, keras_bytes, scaling_of, write_json
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
-from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES
+from aktes_xr.models.features import TEACHER_FEATURES
 
 if TYPE_CHECKING:
     from aktes_xr.learn.recipe import Recipe
@@ -126,22 +125,16 @@ def wider(architecture: Architecture, times: float) -> Architecture:
     """
     if not times > 1.0:
         raise InputError(f"found a reference {times} times as large, expected more than 1")
-    target = times * multiplications(architecture)
+    target = times * multiplications(architecture, len(TEACHER_FEATURES))
     factor = 1.0
     while True:
         units = tuple(
             _ROUNDED_TO * -int(-factor * width // _ROUNDED_TO) for width in architecture.units
         )
         grown = replace(architecture, units=units)
-        if multiplications(grown) >= target:
+        if multiplications(grown, len(TEACHER_FEATURES)) >= target:
             return grown
         factor += 0.01
-
-
-def multiplications(architecture: Architecture) -> int:
-    """Count the multiplications of a teacher of this architecture for one pixel."""
-    sizes = (len(TEACHER_FEATURES), *architecture.units, 2 * N_OUTPUTS)
-    return sum(before * after for before, after in pairwise(sizes))
 
 
 def provenance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -9,13 +10,15 @@ import numpy as np
 from aktes_xr import sensor
 from aktes_xr.learn.training import Sample
 from aktes_xr.models.features import N_QUANTITIES, QUANTITIES
-from aktes_xr.radiative.surface import flat_retrieval_error_k
-from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
-from aktes_xr.terrain.complexity import ThermalSetting
+from aktes_xr.simulate.samples import SampleRecipe, simulate_samples, to_dataset
+from aktes_xr.simulate.terrain_samples import terrain_fields
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
+
+    from aktes_xr.learn.recipe import AncillaryErrors
+    from aktes_xr.simulate.terrain_samples import Locality
 
     Float32Array = NDArray[np.float32]
 
@@ -31,6 +34,9 @@ def draw(
     nedt_k: tuple[float, float],
     terrain: bool = False,
     protocol: Literal["G", "P"] = "G",
+    errors: AncillaryErrors | None = None,
+    even_water: bool = False,
+    locality: Locality | None = None,
 ) -> tuple[Sample, xr.Dataset]:
     """Simulate pixels of one split.
 
@@ -45,6 +51,12 @@ def draw(
         In terrain, with its quantities.
     protocol : "G" or "P"
         Global, or like the paper's.
+    errors : AncillaryErrors, optional
+        Those of `aktes_xr.simulate.samples.SampleRecipe` if not given.
+    even_water : bool
+        Wet columns more often than there are profiles of them; on flat ground.
+    locality : Locality, optional
+        One region instead of everywhere; in terrain.
 
     Returns
     -------
@@ -58,8 +70,21 @@ def draw(
         protocol=protocol,
         terrain=terrain,
         nedt_range_k=nedt_k,
+        even_water=even_water,
     )
-    simulated = simulate_samples(recipe)
+    if errors is not None:
+        recipe = replace(
+            recipe,
+            water_vapor_error=errors.water_vapor,
+            air_temperature_error_k=errors.air_temperature_k,
+            emissivity_error=errors.emissivity,
+            emissivity_error_common=errors.emissivity_common,
+            wrong_ancillaries=errors.wrong,
+        )
+    if locality is None:
+        simulated = simulate_samples(recipe)
+    else:
+        simulated = to_dataset(terrain_fields(recipe, locality), recipe)
     return Sample(quantities(simulated), truth(simulated)), simulated
 
 
@@ -85,29 +110,3 @@ def truth(simulated: xr.Dataset) -> Float32Array:
     emissivity = simulated["emissivity"].transpose("sample", "band").to_numpy()
     temperature = simulated["surface_temperature"].to_numpy()
     return np.column_stack([temperature, emissivity]).astype(np.float32)
-
-
-def complexity_k(sky_view_factor: Float32Array) -> Float32Array:
-    """Terrain complexity of pixels by their sky view, as `aktes_xr.terrain` computes it on maps.
-
-    Parameters
-    ----------
-    sky_view_factor : ndarray (sample,)
-
-    Returns
-    -------
-    ndarray (sample,), float32, K
-    """
-    setting = ThermalSetting()
-    sky = sensor.brightness_temperature_to_radiance(
-        np.float64(setting.surface_temperature - setting.sky_contrast_k), band=setting.band
-    )
-    error = flat_retrieval_error_k(
-        np.asarray(sky_view_factor, np.float64),
-        setting.emissivity,
-        setting.surface_temperature,
-        sky,
-        adjacent_emissivity=setting.adjacent_emissivity,
-        band=setting.band,
-    )
-    return np.asarray(error, np.float32)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.card import Evidence, model_card
 from aktes_xr.learn.recipe import Recipe
-from aktes_xr.learn.search import Trial, search
+from aktes_xr.learn.search import Trial, choose, search
 from aktes_xr.learn.simulated import draw
 from aktes_xr.learn.training import (
     Progress,
@@ -27,6 +28,7 @@ from aktes_xr.learn.training import (
 from aktes_xr.learn.uncertainty import calibrate_uncertainty
 from aktes_xr.models import BundleContents, PixelModel, Scaling, write_bundle
 from aktes_xr.models.features import TEACHER_FEATURES
+from aktes_xr.simulate.atmospheres import Protocol
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +75,7 @@ def train_teacher(
     samples = draw_samples(recipe)
     scaling = scaling_of(samples[0], np.random.default_rng(recipe.seed), terrain=False)
     trials = _search(recipe, samples, scaling, work, say)
-    architecture = trials[0].architecture
+    architecture = choose(trials, recipe.teacher).architecture
     say(f"training {architecture}")
     teacher, model = fit(recipe, architecture, samples, scaling, directory=work, progress=progress)
     evidence = Evidence.of_teacher(teacher, recipe)
@@ -90,15 +92,36 @@ def train_teacher(
     return work / "bundle"
 
 
+def draw_epoch(recipe: Recipe, epoch: int) -> Sample:
+    """Draw the training sample of an epoch on flat ground, by both protocols."""
+    return _drawn(recipe, recipe.teacher.samples, split="train", seed=recipe.seed + 100 * epoch)
+
+
 def draw_samples(recipe: Recipe) -> tuple[Sample, Sample]:
-    """Draw a recipe's training and validation samples on flat ground."""
-    settings = recipe.teacher
-    sizes = {"train": settings.samples, "validation": settings.validation_samples}
-    training, validation = (
-        draw(sizes[split], split=split, seed=recipe.seed, nedt_k=recipe.nedt_k)[0]
-        for split in ("train", "validation")
-    )
-    return training, validation
+    """Draw a recipe's first training sample and its validation sample on flat ground."""
+    count = recipe.teacher.validation_samples
+    return draw_epoch(recipe, 0), _drawn(recipe, count, split="validation", seed=recipe.seed)
+
+
+def _drawn(
+    recipe: Recipe, size: int, *, split: Literal["train", "validation"], seed: int
+) -> Sample:
+    model = round(recipe.teacher.model_atmospheres * size)
+    counts: dict[Protocol, int] = {"G": size - model, "P": model}
+    parts = [
+        draw(
+            count,
+            split=split,
+            seed=seed,
+            nedt_k=recipe.nedt_k,
+            protocol=protocol,
+            errors=recipe.errors,
+            even_water=split == "train",
+        )[0]
+        for protocol, count in counts.items()
+        if count
+    ]
+    return functools.reduce(Sample.joined, parts)
 
 
 def fit(
@@ -117,7 +140,7 @@ def fit(
     recipe : Recipe
     architecture : Architecture
     samples : tuple of Sample
-        Training and validation, of `draw_samples`.
+        Of the first epoch and validation, from `draw_samples`.
     scaling : Scaling
         Of the training sample.
     directory : Path
@@ -130,13 +153,13 @@ def fit(
     PixelModel, keras.Model
         As retrieval runs it, and as it was trained.
     """
-    settings, validation = recipe.teacher, samples[1]
+    settings, (first, validation) = recipe.teacher, samples
     schedule = Schedule(
         settings.epochs, settings.batch_size, settings.learning_rate, seed=recipe.seed
     )
     model = train(
         keras_model(architecture, len(TEACHER_FEATURES), "teacher"),
-        samples,
+        (lambda epoch: draw_epoch(recipe, epoch) if epoch else first, validation),
         scaling,
         schedule,
         directory=directory,

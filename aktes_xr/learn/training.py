@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.learn.ancillaries import drop_ancillaries
-from aktes_xr.learn.losses import beta_likelihood
+from aktes_xr.learn.losses import laplace_likelihood
 from aktes_xr.models.features import raw_features, standardised_features
 from aktes_xr.models.pixel_model import Scaling
 
@@ -56,9 +56,20 @@ class Sample:
         tile = standardised_features(self.quantities, scaling.center, scaling.scale)
         return np.ascontiguousarray(tile.T)
 
+    def joined(self, other: Sample) -> Sample:
+        """Return the pixels of both."""
+        return Sample(
+            np.concatenate([self.quantities, other.quantities]),
+            np.concatenate([self.truth, other.truth]),
+        )
+
     def dropped(self, rng: np.random.Generator) -> Sample:
         """Return the sample with ancillaries removed at random."""
         return Sample(drop_ancillaries(self.quantities, rng), self.truth)
+
+
+Draw = Callable[[int], Sample]
+"""Gives the training sample of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ def cosine(schedule: Schedule, samples: int) -> Any:
 
 def train(
     model: Any,
-    samples: tuple[Sample, Sample],
+    samples: tuple[Sample | Draw, Sample],
     scaling: Scaling,
     schedule: Schedule,
     *,
@@ -135,14 +146,15 @@ def train(
     wrap: Callable[[Any], Any] | None = None,
     progress: Progress | None = None,
 ) -> Any:
-    """Train a Keras model with the beta-likelihood, going on from the last finished epoch.
+    """Train a Keras model with the Laplace likelihood, going on from the last finished epoch.
 
     Parameters
     ----------
     model : keras.Model
         From `aktes_xr.learn.architecture.keras_model`.
-    samples : tuple of Sample
-        Training and validation.
+    samples : tuple
+        Training and validation; for training a function of the epoch's number instead of a sample
+        gives each epoch its own, all of one size.
     scaling : Scaling
     schedule : Schedule
     directory : Path
@@ -159,21 +171,23 @@ def train(
     """
     import keras
 
-    training, validation = samples
+    source, validation = samples
+    training = source(0) if callable(source) else source
     fitted = model if wrap is None else wrap(model)
     optimizer = keras.optimizers.Adam(cosine(schedule, len(training.truth)), clipnorm=1.0)
-    fitted.compile(optimizer=optimizer, loss=beta_likelihood())
+    fitted.compile(optimizer=optimizer, loss=laplace_likelihood())
     optimizer.build(model.trainable_variables)
     checkpoint = _Checkpoint(directory, model, optimizer)
-    targets = training.targets(scaling)
     held = validation.dropped(np.random.default_rng(schedule.seed))
     held_inputs, held_targets = held.inputs(scaling), validation.targets(scaling)
     for epoch in range(checkpoint.restore(), schedule.epochs):
         keras.utils.set_random_seed(schedule.seed + epoch)
         rng = np.random.default_rng([schedule.seed, epoch])
+        if callable(source) and epoch:
+            training = source(epoch)
         history = fitted.fit(
             training.dropped(rng).inputs(scaling),
-            targets,
+            training.targets(scaling),
             batch_size=schedule.batch_size,
             shuffle=True,
             verbose=0,

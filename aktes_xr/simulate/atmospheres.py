@@ -75,6 +75,32 @@ def members(split: Split, protocol: Protocol) -> NDArray[np.intp]:
     return profiles_of(split)
 
 
+WATER_STEP: Final = 10.0
+"""kg m-2: width of the classes that `evened` balances."""
+
+
+def evened(profiles: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return draw probabilities under which wet profiles come nearer to being as common as dry.
+
+    Of the profiles at hand most are dry, and what a network sees seldom it learns late: a profile
+    counts inversely to the square root of how many share its class of water column.
+
+    Parameters
+    ----------
+    profiles : ndarray (n,), int
+        Numbers in the shipped table.
+
+    Returns
+    -------
+    ndarray (n,), float64
+        Sum one.
+    """
+    water = np.nanmax(shipped_atmospheres()["precipitable_water"][profiles, :, 1, 1], axis=1)
+    _, own, counts = np.unique(water // WATER_STEP, return_inverse=True, return_counts=True)
+    weight = 1.0 / np.sqrt(counts[own])
+    return np.asarray(weight / weight.sum())
+
+
 def draw_surface_pressure(
     rng: np.random.Generator, deepest_hpa: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -93,6 +119,7 @@ def draw_columns(
     split: Split = "train",
     protocol: Protocol = "G",
     view_zenith_max_deg: float = 15.0,
+    even_water: bool = False,
 ) -> Columns:
     """Draw and solve ``size`` columns.
 
@@ -105,12 +132,15 @@ def draw_columns(
         See `members`.
     view_zenith_max_deg : float, deg
         View angles are uniform up to it.
+    even_water : bool
+        Draw the profiles by `evened` instead of all alike.
 
     Returns
     -------
     Columns
     """
-    profile = rng.choice(members(split, protocol), size=size)
+    profiles = members(split, protocol)
+    profile = rng.choice(profiles, size=size, p=evened(profiles) if even_water else None)
     pressure = draw_surface_pressure(rng, ground_pressure()[profile])
     view_zenith = rng.uniform(0.0, view_zenith_max_deg, size=size)
     low, high = np.log(WATER_SCALES[0]), np.log(WATER_SCALES[-1])

@@ -70,6 +70,8 @@ class SampleRecipe:
     wrong_ancillaries : float, 1
         Share of samples in which an ancillary's error is drawn `WRONG_FACTOR` times as large as
         stated, each ancillary by itself.
+    even_water : bool
+        On flat ground, draw wet columns more often than there are profiles of them.
     view_zenith_max_deg : float, deg
     day_fraction : float
         Share of samples by day.
@@ -86,6 +88,7 @@ class SampleRecipe:
     emissivity_error: tuple[float, float] = (0.005, 0.03)
     emissivity_error_common: tuple[float, float] = (0.0, 0.0)
     wrong_ancillaries: float = 0.0
+    even_water: bool = False
     view_zenith_max_deg: float = 15.0
     day_fraction: float = 0.6
 
@@ -261,6 +264,7 @@ def simulate_samples(recipe: SampleRecipe) -> xr.Dataset:
         split=recipe.split,
         protocol=recipe.protocol,
         view_zenith_max_deg=recipe.view_zenith_max_deg,
+        even_water=recipe.even_water,
     )
     emissivity, surface_class = _draw_surfaces(rng, recipe)
     columns = columns.take(colder_than(rng, columns, surface_class == SNOW, SNOW_AIR_LIMIT_K))

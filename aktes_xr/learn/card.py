@@ -14,7 +14,8 @@ import numpy as np
 from aktes_xr import sensor
 from aktes_xr.learn.ancillaries import ALL, keep_only
 from aktes_xr.learn.metrics import scores
-from aktes_xr.learn.simulated import complexity_k, draw
+from aktes_xr.learn.simulated import draw
+from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

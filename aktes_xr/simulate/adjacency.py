@@ -16,20 +16,24 @@ from typing import Final
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 AZIMUTHS: Final = 12
 REACH_PIXELS: Final = (1, 2, 3, 5, 8, 12, 18, 27, 40)
 _LEAST_PART: Final = 1e-6
+_SQUARE_PIXELS: Final = 11
 
 
 @njit(nogil=True, error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
-    leaving, elevation, normals, cell, steps, out
+    leaving, elevation, normals, cell, steps, chosen, out
 ):
     rows, columns = elevation.shape
     total = np.empty(5)
     for row in range(rows):
         for column in range(columns):
+            if not chosen[row, column]:
+                continue
             total[:] = 0.0
             parts = 0.0
             level_cosine = normals[row, column, 2]
@@ -74,6 +78,7 @@ def adjacent_radiance(
     aspect_deg: NDArray[np.float32],
     *,
     cell_size_m: tuple[float, float],
+    chosen: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Average what leaves the visible terrain around each pixel.
 
@@ -87,6 +92,8 @@ def adjacent_radiance(
         Aspect is downslope, clockwise from grid north.
     cell_size_m : (float, float), m
         Height and width of a pixel.
+    chosen : ndarray (y, x), bool, optional
+        Where to walk; elsewhere the mean of a square of a kilometre stands for it.
 
     Returns
     -------
@@ -98,13 +105,18 @@ def adjacent_radiance(
     normals = np.stack(
         [np.sin(slope) * np.cos(aspect), np.sin(slope) * np.sin(aspect), np.cos(slope)], axis=-1
     )
-    out = np.empty_like(leaving)
+    if chosen is None:
+        out = np.empty_like(leaving)
+        chosen = np.ones(elevation.shape, bool)
+    else:
+        out = uniform_filter(leaving, size=(_SQUARE_PIXELS, _SQUARE_PIXELS, 1), mode="nearest")
     _walk(
         leaving,
         elevation.astype(np.float64),
         normals,
         np.array(cell_size_m),
         np.array(REACH_PIXELS),
+        chosen,
         out,
     )
     return out

@@ -83,6 +83,10 @@ class Moment:
         Clockwise from grid north.
     shadow : ndarray (y, x), bool
         Cast shadow.
+    heating : float
+        How much stronger than usual sun and clear sky warm or cool the ground.
+    warmth_k : float
+        How much warmer than usual all ground is than the air (advection, the past days), K.
     """
 
     profile: int
@@ -93,6 +97,8 @@ class Moment:
     sun_zenith: float
     sun_azimuth: float
     shadow: NDArray[np.bool_]
+    heating: float = 1.0
+    warmth_k: float = 0.0
 
     @property
     def day(self) -> bool:
@@ -144,13 +150,17 @@ def air_over(
 
 def solar_incidence(ground: Ground, moment: Moment) -> NDArray[np.float32]:
     """Cosine of the local angle of the sun; 0 in shadow, on averted slopes and by night."""
+    return np.where(moment.shadow, np.float32(0.0), facing_sun(ground, moment))
+
+
+def facing_sun(ground: Ground, moment: Moment) -> NDArray[np.float32]:
+    """Cosine of the local angle of the sun as a retrieval knows it: without cast shadows."""
     if not moment.day:
         return np.zeros(ground.elevation.shape, dtype=np.float32)
     cosine = local_incidence(
         ground.slope, np.nan_to_num(ground.aspect), moment.sun_zenith, moment.sun_azimuth
     )
-    lit = np.where(moment.shadow, 0.0, np.clip(cosine, 0.0, 1.0))
-    return np.asarray(lit, dtype=np.float32)
+    return np.asarray(np.clip(cosine, 0.0, 1.0), dtype=np.float32)
 
 
 def surface_temperature(
@@ -170,6 +180,7 @@ def surface_temperature(
         contrast = SHADE[ground.classes] + HEATING[ground.classes] * light / 1000.0 * wetness
     else:
         contrast = CONTRAST_NIGHT[ground.classes, 0] * ground.sky_view_factor
+    contrast = moment.heating * contrast + moment.warmth_k
     contrast = contrast + _SMOOTH_SCATTER_K * fractal_noise(shape, patch, rng, octaves=3)
     contrast += _PIXEL_SCATTER_K * rng.standard_normal(shape)
     temperature = uniform_filter(air_temperature + contrast, size=2, mode="nearest")
@@ -179,7 +190,13 @@ def surface_temperature(
     return np.asarray(clipped, dtype=np.float32)
 
 
-def illuminate(ground: Ground, moment: Moment, rng: np.random.Generator) -> Landscape:
+def illuminate(
+    ground: Ground,
+    moment: Moment,
+    rng: np.random.Generator,
+    *,
+    chosen: NDArray[np.bool_] | None = None,
+) -> Landscape:
     """Simulate one moment over the ground.
 
     Parameters
@@ -188,6 +205,8 @@ def illuminate(ground: Ground, moment: Moment, rng: np.random.Generator) -> Land
     moment : Moment
     rng : numpy.random.Generator
         Advanced.
+    chosen : ndarray (y, x), bool, optional
+        Where the adjacent terrain is to be walked; elsewhere its radiance is approximate.
 
     Returns
     -------
@@ -210,6 +229,7 @@ def illuminate(ground: Ground, moment: Moment, rng: np.random.Generator) -> Land
         ground.slope,
         ground.aspect,
         cell_size_m=ground.cell_size_m,
+        chosen=chosen,
     )
     view = ground.sky_view_factor[..., np.newaxis]
     leaving = emitted + reflectivity * (view * air.sky_radiance + (1 - view) * around)

@@ -77,7 +77,24 @@ def demo_elevation(
         values = alpine_relief(shape, cell_size_m, seed=seed)
     else:
         raise InputError(f"found terrain {terrain!r}, expected one of {', '.join(TERRAINS)}")
-    y, x = _axes(shape, cell_size_m, centre)
+    return _placed(values, cell_size_m, centre, epsg)
+
+
+def on_alpine_grid(
+    values: NDArray[np.float64], cell_size_m: tuple[float, float] = CELL_SIZE_M
+) -> xr.DataArray:
+    """Place heights (y, x), m, where the synthetic alpine relief lies."""
+    return _placed(values, cell_size_m, _ALPINE_CENTRE, _ALPINE_EPSG)
+
+
+def _placed(
+    values: NDArray[np.float64],
+    cell_size_m: tuple[float, float],
+    centre: tuple[float, float],
+    epsg: int,
+) -> xr.DataArray:
+    rows, columns = values.shape
+    y, x = _axes((rows, columns), cell_size_m, centre)
     elevation = xr.DataArray(
         values.astype(np.float32),
         dims=("y", "x"),

@@ -1,9 +1,10 @@
 """Training data in terrain: pixels of many small simulated landscapes.
 
 Sky view, slope, illumination, neighbours and temperature go together as they do on real ground,
-because every sample is a pixel of a landscape (`aktes_xr.simulate.landscape`) over synthetic alpine
-relief of several heights or the real Jacksboro fault. Splits differ in relief, atmosphere and
-surface. Steep ground is drawn more often than it occurs.
+because every sample is a pixel of a landscape (`aktes_xr.simulate.landscape`): alpine relief of
+several heights, canyons, the real Jacksboro fault. Splits differ in relief, atmosphere and surface;
+the test split has kinds of relief (ridges and valleys, volcanoes) that the others lack. Steep
+ground is drawn more often than it occurs. A `Locality` narrows all this to one region.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aktes_xr import sensor
+from aktes_xr.errors import InputError
 from aktes_xr.radiative.atmosphere import surface_pressure_from_elevation
-from aktes_xr.radiative.table import WATER_SCALES
+from aktes_xr.radiative.table import WATER_SCALES, sample_atmospheres
 from aktes_xr.simulate.atmospheres import (
     OZONE_SCALE,
     TEMPERATURE_SHIFT_K,
@@ -25,16 +27,18 @@ from aktes_xr.simulate.atmospheres import (
     members,
 )
 from aktes_xr.simulate.emissivity import SPLITS, Split
-from aktes_xr.simulate.landcover import REGIONS, emissivity_map, land_cover
+from aktes_xr.simulate.landcover import REGIONS, Cover, emissivity_map, land_cover
+from aktes_xr.simulate.landforms import Landform, relief_of
 from aktes_xr.simulate.landscape import (
     Ground,
     Landscape,
     Moment,
     air_over,
+    facing_sun,
     illuminate,
     neighbourhood_radiance,
 )
-from aktes_xr.simulate.relief import CELL_SIZE_M, alpine_relief, demo_elevation
+from aktes_xr.simulate.relief import CELL_SIZE_M, demo_elevation
 
 if TYPE_CHECKING:
     from aktes_xr.simulate.samples import SampleRecipe
@@ -43,10 +47,34 @@ DOMAIN_PIXELS: Final = 360
 PATCH_PIXELS: Final = 72
 MARGIN_PIXELS: Final = 10
 SAMPLES_PER_PATCH: Final = 100
-MAX_PATCHES: Final = 2000
-RELIEFS_M: Final = (900.0, 1800.0, 2600.0, 3400.0)
+MAX_PATCHES: Final = 12_000
+MOMENTS_PER_GROUND: Final = 3
+"""Each patch of covered ground is seen under so many atmospheres and suns."""
+_SHARED: Final[tuple[tuple[Landform, float], ...]] = (
+    ("alpine", 900.0),
+    ("alpine", 1800.0),
+    ("alpine", 2600.0),
+    ("alpine", 3400.0),
+    ("alpine", 4500.0),
+    ("canyon", 900.0),
+    ("canyon", 1600.0),
+)
+RELIEFS: Final[dict[Split, tuple[tuple[Landform, float], ...]]] = {
+    "train": _SHARED,
+    "validation": _SHARED,
+    "test": (
+        ("alpine", 1400.0),
+        ("alpine", 3000.0),
+        ("alpine", 4200.0),
+        ("ridge_valley", 1300.0),
+        ("ridge_valley", 2200.0),
+        ("volcano", 2400.0),
+        ("volcano", 3400.0),
+    ),
+}
+"""Kinds and heights (m) of relief; none has the seed of another split."""
 AZIMUTHS: Final = 16
-# Sun zenith and azimuth from grid north, deg, of the days; one in four patches is by night.
+# Sun zenith and azimuth from grid north, deg, of the days.
 SUNS: Final = (
     (25.0, 130.0),
     (35.0, 150.0),
@@ -55,9 +83,63 @@ SUNS: Final = (
     (65.0, 160.0),
     (30.0, 40.0),
 )
-NIGHT_SHARE: Final = 0.3
+NIGHT_SHARE: Final = 0.4
 BASE_SHIFT_M: Final = (-300.0, 1500.0)
+# Standard deviations of the logarithm of a moment's heating and of its warmth (K).
+HEATING_SCATTER: Final = 0.35
+WARMTH_SCATTER_K: Final = 3.0
+# Of what is told about the air: at a regional height, and without saying at which height.
+REGIONAL_SHARE: Final = 0.45
+UNSTATED_SHARE: Final = 0.25
+_CANDIDATES: Final = 24
 _FLAT_WEIGHT: Final = 0.12
+
+
+@dataclass(frozen=True)
+class Locality:
+    """Which part of the world samples in terrain come from; by default all of it.
+
+    Attributes
+    ----------
+    covers : tuple of {"temperate", "arid", "alpine"}
+        Land covers, equally often; one may stand there twice.
+    water_vapor_range : (float, float), kg m-2
+        Of the column over the region's mean height.
+    air_temperature_range_k : (float, float), K
+        At that height.
+    base_shift_m : (float, float), m
+        By how much relief is lifted, drawn uniformly.
+    landforms : tuple of (kind, height in m)
+        Synthetic relief; empty: that of the split.
+    elevation : tuple of ndarray (y, x), float32, m
+        Real relief instead, 90 m pixels without gaps, at least `PATCH_PIXELS` wide; the splits
+        share it.
+    """
+
+    covers: tuple[Cover, ...] = tuple(REGIONS)
+    water_vapor_range: tuple[float, float] = (0.0, np.inf)
+    air_temperature_range_k: tuple[float, float] = (0.0, np.inf)
+    base_shift_m: tuple[float, float] = BASE_SHIFT_M
+    landforms: tuple[tuple[Landform, float], ...] = ()
+    elevation: tuple[NDArray[np.float32], ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.covers) - set(REGIONS))
+        if unknown or not self.covers:
+            raise InputError(
+                f"found the land covers {', '.join(self.covers) or '(none)'}; expected some of "
+                f"{', '.join(REGIONS)}"
+            )
+        for name in ("water_vapor_range", "air_temperature_range_k", "base_shift_m"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise InputError(f"found {name} = {(low, high)}, expected low <= high")
+        small = [part.shape for part in self.elevation if min(part.shape) <= PATCH_PIXELS]
+        if small:
+            raise InputError(
+                f"found elevation of shape {small[0]}, expected more than {PATCH_PIXELS} pixels "
+                "each way"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,34 +173,44 @@ def _domain(elevation: NDArray[np.floating[Any]]) -> Domain:
     return Domain(values, indices_array(values, CELL_SIZE_M, azimuths=AZIMUTHS), shadows)
 
 
-@functools.lru_cache(maxsize=3)
-def domains(split: Split) -> tuple[Domain, ...]:
-    """Make a split's relief: alpine of four heights, and for training the Jacksboro fault."""
+@functools.lru_cache(maxsize=24)
+def _synthetic(split: Split, number: int, kind: Landform, relief_m: float) -> Domain:
     shape = (DOMAIN_PIXELS, DOMAIN_PIXELS)
-    first = 100 * (1 + SPLITS.index(split))
-    made = [
-        _domain(alpine_relief(shape, seed=first + number, relief_m=relief))
-        for number, relief in enumerate(RELIEFS_M)
-    ]
-    if split == "train":
-        made.append(_domain(demo_elevation("jacksboro", shape).to_numpy()))
+    seed = 100 * (1 + SPLITS.index(split)) + number
+    return _domain(relief_of(kind, shape, seed=seed, relief_m=relief_m))
+
+
+@functools.lru_cache(maxsize=1)
+def _jacksboro() -> Domain:
+    return _domain(demo_elevation("jacksboro", (DOMAIN_PIXELS, DOMAIN_PIXELS)).to_numpy())
+
+
+def domains(split: Split, locality: Locality | None = None) -> tuple[Domain, ...]:
+    """Make a split's relief; for training everywhere the Jacksboro fault is part of it."""
+    place = locality or Locality()
+    if place.elevation:
+        return tuple(_domain(part) for part in place.elevation)
+    kinds = place.landforms or RELIEFS[split]
+    made = [_synthetic(split, number, *kind) for number, kind in enumerate(kinds)]
+    if split == "train" and not place.landforms:
+        made.append(_jacksboro())
     return tuple(made)
 
 
 def _patch(
-    rng: np.random.Generator, domain: Domain, split: Split
+    rng: np.random.Generator, domain: Domain, split: Split, place: Locality
 ) -> tuple[Ground, tuple[slice, slice], float]:
     """Cut a patch, shift its height and cover it; also return the region's mean height."""
-    corner = rng.integers(0, DOMAIN_PIXELS - PATCH_PIXELS, size=2)
+    corner = [int(rng.integers(0, extent - PATCH_PIXELS)) for extent in domain.elevation.shape]
     window = (
         slice(corner[0], corner[0] + PATCH_PIXELS),
         slice(corner[1], corner[1] + PATCH_PIXELS),
     )
-    shift = rng.uniform(*BASE_SHIFT_M)
+    shift = 0.0 if place.elevation else rng.uniform(*place.base_shift_m)
     elevation = (domain.elevation[window] + shift).astype(np.float32)
     fields = {name: values[window] for name, values in domain.indices.items()}
     cell = float(np.mean(CELL_SIZE_M))
-    cover = list(REGIONS)[int(rng.integers(len(REGIONS)))]
+    cover = place.covers[int(rng.integers(len(place.covers)))]
     classes = land_cover(elevation, fields["slope"], rng, cover=cover, cell_size_m=cell)
     ground = Ground(
         elevation=elevation,
@@ -133,31 +225,67 @@ def _patch(
     return ground, window, float(domain.elevation.mean()) + shift
 
 
-def draw_moment(
+def _air_mass(
     rng: np.random.Generator,
     recipe: SampleRecipe,
+    place: Locality,
     *,
     lowest_m: float,
-    suns: tuple[tuple[float, float], ...],
-    shadows: tuple[NDArray[np.bool_], ...],
-) -> Moment:
-    """Draw an air mass that reaches down to the lowest ground, a sun and a view."""
+    middle_m: float,
+) -> dict[str, Any]:
+    """Draw an air mass that reaches down to the lowest ground and suits the locality."""
     profiles = members(recipe.split, recipe.protocol)
     needed = min(float(surface_pressure_from_elevation(lowest_m)), 1013.25)
     deep = profiles[ground_pressure()[profiles] >= needed - 1e-6]
     low, high = np.log(WATER_SCALES[0]), np.log(WATER_SCALES[-1])
+    profile = rng.choice(deep if deep.size else profiles, size=_CANDIDATES)
+    scale = np.exp(rng.uniform(low, high, size=_CANDIDATES))
+    shift = np.clip(TEMPERATURE_SHIFT_K * rng.standard_normal(_CANDIDATES), -6.0, 6.0)
+    chosen = 0
+    bounds = (*place.water_vapor_range, *place.air_temperature_range_k)
+    if max(bounds[::2]) > 0.0 or np.isfinite(bounds[1::2]).any():
+        air = sample_atmospheres(
+            profile,
+            surface_pressure_hpa=float(
+                np.clip(surface_pressure_from_elevation(middle_m), 500.0, 1013.25)
+            ),
+            water_scale=scale,
+            temperature_shift_k=shift,
+        )
+        far = np.zeros(_CANDIDATES)
+        for value, least, most in (
+            (air.precipitable_water, *bounds[:2]),
+            (air.air_temperature, *bounds[2:]),
+        ):
+            far += np.maximum(least - value, 0.0) + np.maximum(value - most, 0.0)
+        chosen = int(np.argmin(far))
+    return {
+        "profile": int(profile[chosen]),
+        "water_scale": float(scale[chosen]),
+        "temperature_shift_k": float(shift[chosen]),
+        "ozone_scale": float(np.clip(1 + OZONE_SCALE * rng.standard_normal(), 0.6, 1.4)),
+    }
+
+
+def draw_moment(
+    rng: np.random.Generator,
+    recipe: SampleRecipe,
+    *,
+    air_mass: dict[str, Any],
+    shadows: tuple[NDArray[np.bool_], ...],
+) -> Moment:
+    """Put an air mass under a sun (or the night), a view, and a past that warmed the ground."""
     night = rng.random() < NIGHT_SHARE
-    which = int(rng.integers(len(suns)))
-    zenith, azimuth = (120.0, 0.0) if night else suns[which]
+    which = int(rng.integers(len(SUNS)))
+    zenith, azimuth = (120.0, 0.0) if night else SUNS[which]
     return Moment(
-        profile=int(rng.choice(deep if deep.size else profiles)),
-        water_scale=float(np.exp(rng.uniform(low, high))),
-        temperature_shift_k=float(np.clip(TEMPERATURE_SHIFT_K * rng.standard_normal(), -6, 6)),
-        ozone_scale=float(np.clip(1 + OZONE_SCALE * rng.standard_normal(), 0.6, 1.4)),
+        **air_mass,
         view_zenith=float(rng.uniform(0.0, recipe.view_zenith_max_deg)),
         sun_zenith=zenith,
         sun_azimuth=azimuth,
         shadow=shadows[which],
+        heating=float(np.exp(HEATING_SCATTER * rng.standard_normal())),
+        warmth_k=float(WARMTH_SCATTER_K * rng.standard_normal()),
     )
 
 
@@ -182,12 +310,12 @@ def _measure(
     moment: Moment,
     scene: Landscape,
     region_m: float,
-    count: int,
+    chosen: NDArray[np.intp],
 ) -> dict[str, NDArray[Any]]:
     """Take pixels of a landscape, measure them and tell what a retrieval may know."""
     from aktes_xr.simulate.samples import draw_ancillaries, observe
 
-    chosen = _pixels(rng, ground, count)
+    count = chosen.size
     radiance, nedt = observe(rng, _interior(scene.toa_radiance, chosen), recipe.nedt_range_k)
     neighbours = _interior(neighbourhood_radiance(scene.toa_radiance), chosen)
     emissivity = _interior(ground.emissivity, chosen)
@@ -195,11 +323,13 @@ def _measure(
     water = _interior(scene.air.precipitable_water, chosen)
     air = _interior(scene.air.air_temperature, chosen)
     told_water, told_air, difference = water, air, np.zeros(count, dtype=np.float32)
-    if rng.random() < 0.5:
+    if rng.random() < REGIONAL_SHARE:
         coarse, _ = air_over(np.array([region_m], dtype=np.float32), moment)
         told_water = np.repeat(coarse.precipitable_water, count)
         told_air = np.repeat(coarse.air_temperature, count)
         difference = (elevation - region_m).astype(np.float32)
+    if rng.random() < UNSTATED_SHARE:
+        difference = np.full(count, np.nan, dtype=np.float32)
     told = draw_ancillaries(
         rng, recipe, water_vapor=told_water, air_temperature=told_air, emissivity=emissivity
     )
@@ -212,7 +342,7 @@ def _measure(
         **told,
         "sky_view_factor": _interior(ground.sky_view_factor, chosen),
         "slope": _interior(ground.slope, chosen),
-        "solar_incidence": _interior(scene.solar_incidence, chosen),
+        "solar_incidence": _interior(facing_sun(ground, moment), chosen),
         "relief": _interior(ground.relief, chosen),
         "elevation_difference": difference,
         "adjacent_brightness_temperature": sensor.radiance_to_brightness_temperature(neighbours),
@@ -230,35 +360,41 @@ def _measure(
     }
 
 
-def terrain_fields(recipe: SampleRecipe) -> dict[str, NDArray[Any]]:
+def terrain_fields(
+    recipe: SampleRecipe, locality: Locality | None = None
+) -> dict[str, NDArray[Any]]:
     """Draw training data in terrain; the fields of `aktes_xr.simulate.simulate_samples`.
 
     Parameters
     ----------
     recipe : SampleRecipe
-        Its atmospheres are one per patch: ``size / 100`` of them, at most 2000.
+        Its atmospheres are one per `SAMPLES_PER_PATCH` samples, at most `MAX_PATCHES`.
+    locality : Locality, optional
+        Everywhere unless given.
 
     Returns
     -------
     dict of name to ndarray (size,) or (size, 5)
-        Shuffled.
+        Shuffled. ``solar_incidence`` is what a retrieval knows: without cast shadows, which the
+        temperature does follow. ``elevation_difference`` is NaN where nothing is said of the height
+        that the ancillaries hold for.
     """
     rng = recipe.generator()
-    pool = domains(recipe.split)
+    place = locality or Locality()
+    pool = domains(recipe.split, place)
     patches = int(np.clip(recipe.size // SAMPLES_PER_PATCH, 1, MAX_PATCHES))
     counts = np.diff(np.linspace(0, recipe.size, patches + 1).astype(int))
     parts = []
-    for count in counts:
-        domain = pool[int(rng.integers(len(pool)))]
-        ground, window, region_m = _patch(rng, domain, recipe.split)
-        moment = draw_moment(
-            rng,
-            recipe,
-            lowest_m=float(ground.elevation.min()),
-            suns=SUNS,
-            shadows=tuple(shadow[window] for shadow in domain.shadows),
-        )
-        scene = illuminate(ground, moment, rng)
+    for number, count in enumerate(counts):
+        if number % MOMENTS_PER_GROUND == 0:
+            domain = pool[int(rng.integers(len(pool)))]
+            ground, window, region_m = _patch(rng, domain, recipe.split, place)
+            shadows = tuple(shadow[window] for shadow in domain.shadows)
+        lowest_m = float(ground.elevation.min())
+        air_mass = _air_mass(rng, recipe, place, lowest_m=lowest_m, middle_m=region_m)
+        moment = draw_moment(rng, recipe, air_mass=air_mass, shadows=shadows)
+        chosen = _pixels(rng, ground, int(count))
+        scene = illuminate(ground, moment, rng, chosen=_marked(ground, chosen))
         parts.append(
             _measure(
                 rng,
@@ -267,8 +403,16 @@ def terrain_fields(recipe: SampleRecipe) -> dict[str, NDArray[Any]]:
                 moment=moment,
                 scene=scene,
                 region_m=region_m,
-                count=int(count),
+                chosen=chosen,
             )
         )
     order = rng.permutation(recipe.size)
     return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+
+
+def _marked(ground: Ground, chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Mark interior pixels by number on the patch."""
+    marks = np.zeros(ground.elevation.shape, bool)
+    inner = marks[MARGIN_PIXELS:-MARGIN_PIXELS, MARGIN_PIXELS:-MARGIN_PIXELS]
+    inner[np.unravel_index(chosen, inner.shape)] = True
+    return marks

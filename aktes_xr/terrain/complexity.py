@@ -152,7 +152,12 @@ def terrain_complexity(
     if not nedt_k > 0.0:
         raise InputError(f"nedt_k={nedt_k}: expected a positive number of kelvin")
     setting = setting or ThermalSetting()
-    kelvin = _kelvin(indices["sky_view_factor"], setting, emissivity, surface_temperature)
+    kelvin: xr.DataArray = complexity_k(
+        indices["sky_view_factor"].drop_attrs(),
+        setting,
+        emissivity=emissivity,
+        surface_temperature=surface_temperature,
+    )
     driver = kelvin * kelvin / (kelvin * kelvin + nedt_k * nedt_k)
     fields = {
         "terrain_complexity_k": kelvin.assign_attrs(
@@ -174,23 +179,42 @@ def terrain_complexity(
     return xr.Dataset(fields).assign_coords(indices.coords)
 
 
-def _kelvin(
-    sky_view: xr.DataArray, setting: ThermalSetting, emissivity: Any, temperature: Any
-) -> xr.DataArray:
-    surface = setting.surface_temperature if temperature is None else temperature
+def complexity_k(
+    sky_view_factor: Any,
+    setting: ThermalSetting | None = None,
+    *,
+    emissivity: float | xr.DataArray | None = None,
+    surface_temperature: float | xr.DataArray | None = None,
+) -> Any:
+    """Terrain complexity of pixels by their sky view.
+
+    Parameters
+    ----------
+    sky_view_factor : ndarray or DataArray, 1
+        Lambert-weighted.
+    setting : ThermalSetting, optional
+    emissivity, surface_temperature : float or DataArray, 1 and K, optional
+        Instead of the setting's.
+
+    Returns
+    -------
+    ndarray or DataArray, float32, K
+        ``(1-V)(1-e)(La-Ls) / (e dB/dT)``; lazy where the sky view is.
+    """
+    chosen = setting or ThermalSetting()
+    surface = chosen.surface_temperature if surface_temperature is None else surface_temperature
     sky = sensor.brightness_temperature_to_radiance(
-        surface - setting.sky_contrast_k, band=setting.band
+        surface - chosen.sky_contrast_k, band=chosen.band
     )
     error = flat_retrieval_error_k(
-        sky_view.drop_attrs(),
-        setting.emissivity if emissivity is None else emissivity,
+        sky_view_factor,
+        chosen.emissivity if emissivity is None else emissivity,
         surface,
         sky,
-        adjacent_emissivity=setting.adjacent_emissivity,
-        band=setting.band,
+        adjacent_emissivity=chosen.adjacent_emissivity,
+        band=chosen.band,
     )
-    kelvin: xr.DataArray = error.astype(np.float32)
-    return kelvin
+    return error.astype(np.float32)
 
 
 def _index(indices: xr.Dataset) -> xr.DataArray:

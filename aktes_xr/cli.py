@@ -329,6 +329,23 @@ def teacher(
     answer({"bundle": str(bundle)}, as_json)
 
 
+@train.command()
+def reference(
+    bundle: Annotated[str, typer.Option(help="Bundle with the teacher.")] = "default",
+    out: Annotated[
+        Path, typer.Option(help="Directory of the run; the same directory resumes it.")
+    ] = Path("runs/reference"),
+    recipe: Annotated[str, typer.Option(help="The teacher's recipe.")] = "release",
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a network eight times the teacher's size on the same data, to be judged beside it."""
+    from aktes_xr.learn.recipe import load_recipe
+    from aktes_xr.learn.reference import train_reference
+
+    written = train_reference(load_recipe(recipe), out, bundle=bundle, progress=stderr().print)
+    answer({"bundle": str(written)}, as_json)
+
+
 @app.command()
 def distil(
     bundle: Annotated[str, typer.Option(help="Bundle whose teacher is distilled.")] = "default",
@@ -397,6 +414,13 @@ def bench(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
     ] = None,
+    bundle: Annotated[
+        str | None, typer.Option(help="Of accuracy: score the teacher of this bundle.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Of accuracy: compare with this bundle of 'aktes train reference'."),
+    ] = None,
 ) -> None:
     """Measure one set of claims; the exit code is 1 where a check does not hold."""
     from aktes_xr.bench import available, print_result, run_benchmark, write_json
@@ -404,7 +428,9 @@ def bench(
     if name == "list":
         print("\n".join(available()))
         return
-    result = run_benchmark(name, quick=quick)
+    chosen = {"bundle": bundle, "reference": reference}
+    options = {key: value for key, value in chosen.items() if value is not None}
+    result = run_benchmark(name, quick=quick, **options)
     print_result(result, stdout())
     if json_file is not None:
         write_json(result, json_file)

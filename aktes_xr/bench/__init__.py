@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import json
 import math
 import os
@@ -109,7 +110,7 @@ class BenchResult:
 
 
 class _Benchmark(Protocol):
-    def run(self, *, quick: bool) -> BenchResult: ...
+    def run(self, *, quick: bool, **options: str) -> BenchResult: ...
 
 
 def available() -> tuple[str, ...]:
@@ -117,7 +118,7 @@ def available() -> tuple[str, ...]:
     return tuple(name for name in NAMES if importlib.util.find_spec(f"{__name__}.{name}"))
 
 
-def run_benchmark(name: str, *, quick: bool = False) -> BenchResult:
+def run_benchmark(name: str, *, quick: bool = False, **options: str) -> BenchResult:
     """Run one benchmark.
 
     Parameters
@@ -126,6 +127,8 @@ def run_benchmark(name: str, *, quick: bool = False) -> BenchResult:
         One of `available()`.
     quick : bool
         The short form, which finishes within two minutes on two cores.
+    **options : str
+        What this benchmark's ``run`` takes besides.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def run_benchmark(name: str, *, quick: bool = False) -> BenchResult:
     Raises
     ------
     InputError
-        If there is no such benchmark.
+        If there is no such benchmark, or it takes no such option.
     """
     names = available()
     if name not in names:
@@ -143,7 +146,10 @@ def run_benchmark(name: str, *, quick: bool = False) -> BenchResult:
             f"There is no benchmark {name!r}. Choose one of: {', '.join(names) or '(none)'}."
         )
     module = cast("_Benchmark", importlib.import_module(f"{__name__}.{name}"))
-    return module.run(quick=quick)
+    surplus = sorted(set(options) - set(inspect.signature(module.run).parameters))
+    if surplus:
+        raise InputError(f"The benchmark {name} takes no {', '.join(surplus)}; leave it out.")
+    return module.run(quick=quick, **options)
 
 
 def machine() -> dict[str, Any]:

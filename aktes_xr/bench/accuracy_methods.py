@@ -18,7 +18,13 @@ import numpy as np
 from aktes_xr.baselines import split_window, tes
 from aktes_xr.baselines.tes import MMD_ECOSTRESS
 from aktes_xr.learn.ancillaries import keep_only
-from aktes_xr.learn.evaluation import ANCILLARY_SETS, OVERALL, score_strata, strata
+from aktes_xr.learn.evaluation import (
+    ANCILLARY_SETS,
+    OVERALL,
+    common_prior_error,
+    score_strata,
+    strata,
+)
 from aktes_xr.learn.metrics import Ratio, Scores, ratio_of_means
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.radiative import surface_leaving_radiance
@@ -45,6 +51,7 @@ SPLIT_WINDOW: Final = "split window"
 ALL: Final = "all"
 NO_PRIOR: Final = "all but emissivity prior"
 WATER_AND_PRIOR: Final = "water vapour, emissivity prior"
+HALF_COMMON: Final = "all, prior's error half common"
 NOTHING: Final = "nothing"
 PRESSURE: Final = "pressure only"
 SETS: Final = {
@@ -98,7 +105,7 @@ class Comparison:
         """Divide one method's mean absolute error by another's over the pixels both retrieve."""
         chosen = self.masks[stratum]
         above, below = (self.error(key, emissivity=emissivity)[chosen] for key in (first, second))
-        return ratio_of_means(above, below, groups=self.pixels.atmospheres[chosen])
+        return ratio_of_means(above, below, groups=self.pixels.groups[chosen])
 
 
 def compare(
@@ -108,6 +115,7 @@ def compare(
     estimates = network_estimates(TEACHER, teacher, pixels, SETS)
     if reference is not None:
         estimates |= network_estimates(REFERENCE, reference, pixels, _REFERENCE_SETS)
+    estimates[TEACHER, HALF_COMMON] = teacher.predict(common_prior_error(pixels, 0.5))
     estimates |= physical_estimates(pixels)
     return Comparison(pixels, estimates)
 

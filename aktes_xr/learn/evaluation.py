@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
 
 Protocol = Literal["G", "P"]
+Wrong = Literal["exactly", "drawn"]
 
 NEDT_K: Final = 0.15
 WATER_ERROR: Final = 0.10
@@ -37,6 +38,9 @@ EMISSIVITY_ERROR: Final = 0.015
 """Standard deviations of noise and ancillaries: K at 300 K, relative, K, and 1."""
 
 SEED: Final = 77
+_PRIOR: Final = slice(
+    QUANTITIES.index("emissivity_prior_B10"), QUANTITIES.index("emissivity_prior_B14") + 1
+)
 WRONG_BY: Final = 3.0
 """How many stated standard deviations a wrong ancillary is off, in `wrong_ancillary`."""
 WATER_EDGES: Final = (0.0, 10.0, 25.0, 40.0, float("inf"))
@@ -85,9 +89,15 @@ class UnseenPixels:
     simulated: xr.Dataset
 
     @property
-    def atmospheres(self) -> NDArray[np.int32]:
-        """Number of each sample's profile: samples of one err alike."""
-        return np.asarray(self.simulated["profile"].to_numpy(), np.int32)
+    def groups(self) -> NDArray[np.int64]:
+        """Which samples count as one observation in a confidence interval.
+
+        Protocol G: those of one profile, for its atmospheres stand for others unseen. Protocol P
+        has only the six; each sample is its own.
+        """
+        if self.protocol == "P":
+            return np.arange(len(self.truth))
+        return np.asarray(self.simulated["profile"].to_numpy(), np.int64)
 
 
 def unseen_pixels(size: int, protocol: Protocol, *, seed: int = SEED) -> UnseenPixels:
@@ -139,7 +149,7 @@ def strata(simulated: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def wrong_ancillary(pixels: UnseenPixels, name: str) -> Float32Array:
+def wrong_ancillary(pixels: UnseenPixels, name: str, *, how: Wrong) -> Float32Array:
     """Return the quantities with one ancillary wrong by `WRONG_BY` times its stated error.
 
     Parameters
@@ -147,44 +157,73 @@ def wrong_ancillary(pixels: UnseenPixels, name: str) -> Float32Array:
     pixels : UnseenPixels
     name : str
         ``water_vapor``, ``air_temperature`` or ``emissivity_prior``.
+    how : "exactly" or "drawn"
+        Exactly: every pixel is off by just so much, up or down by chance, a prior emissivity in
+        each band by itself. Drawn: from a distribution so many times as wide as stated. The stated
+        error is the one that goes with the wrong value (for water, a tenth of what is told), and
+        no prior emissivity exceeds 1.
 
     Returns
     -------
     ndarray (sample, quantity), float32
-        Every pixel is off by just so much, up or down by chance: not drawn from a distribution
-        three times as wide, half of which would still be right within two stated errors. The
-        stated error is the one that goes with the wrong value: for water, a tenth of what is told.
-        The spectrum of an emissivity prior has the errors' usual shape (half common to the bands,
-        half each band's own) with a root mean square over the bands of three stated errors, and
-        no emissivity above 1.
 
     Raises
     ------
     InputError
-        No error is stated for that ancillary.
+        No error is stated for that ancillary, or there is no such way to be wrong.
     """
+    if how not in ("exactly", "drawn"):
+        raise InputError(f"found how = {how!r}, expected 'exactly' or 'drawn'")
     rng = np.random.default_rng([SEED, 3])
     simulated, count = pixels.simulated, len(pixels.truth)
-    sign = rng.choice(np.array([-1.0, 1.0]), count)
+
+    def deviations(*size: int) -> NDArray[np.float64]:
+        shape = (count, *size)
+        drawn = rng.standard_normal(shape)
+        return WRONG_BY * (drawn if how == "drawn" else np.sign(drawn))
+
     changed = pixels.quantities.copy()
     if name == "water_vapor":
-        column = QUANTITIES.index("water_vapor")
-        told = simulated["precipitable_water"].to_numpy() / (1.0 - WRONG_BY * WATER_ERROR * sign)
+        column, off = QUANTITIES.index("water_vapor"), WATER_ERROR * deviations()
+        true = simulated["precipitable_water"].to_numpy()
+        told = true * np.exp(off - 0.5 * off.var()) if how == "drawn" else true / (1.0 - off)
         changed[:, column], changed[:, column + 1] = told, WATER_ERROR * told
     elif name == "air_temperature":
         column = QUANTITIES.index("air_temperature")
         true = simulated["true_air_temperature"].to_numpy()
-        changed[:, column] = true + WRONG_BY * AIR_ERROR_K * sign
+        changed[:, column] = true + AIR_ERROR_K * deviations()
     elif name == "emissivity_prior":
-        column = QUANTITIES.index("emissivity_prior_B10")
-        shape = rng.standard_normal((count, 1)) + rng.standard_normal((count, 5))
-        shape *= WRONG_BY * EMISSIVITY_ERROR / np.sqrt((shape**2).mean(axis=1, keepdims=True))
-        changed[:, column : column + 5] = np.clip(pixels.truth[:, 1:] + shape, 0.3, 1.0)
+        prior = pixels.truth[:, 1:] + EMISSIVITY_ERROR * deviations(5)
+        changed[:, _PRIOR] = np.clip(prior, 0.3, 1.0)
     else:
         raise InputError(
             f"found ancillary {name!r}, expected one with a stated error: water_vapor, "
             "air_temperature or emissivity_prior"
         )
+    return changed
+
+
+def common_prior_error(pixels: UnseenPixels, share: float) -> Float32Array:
+    """Return the quantities with a prior whose error is partly common to the bands.
+
+    Parameters
+    ----------
+    pixels : UnseenPixels
+    share : float
+        Of the error's variance; the stated error remains true of each band.
+
+    Returns
+    -------
+    ndarray (sample, quantity), float32
+        What is common to the bands looks like another temperature: a harder case than the usual
+        one, where each band's error is its own.
+    """
+    rng = np.random.default_rng([SEED, 5])
+    count = len(pixels.truth)
+    error = np.sqrt(share) * rng.standard_normal((count, 1))
+    error = error + np.sqrt(1.0 - share) * rng.standard_normal((count, 5))
+    changed = pixels.quantities.copy()
+    changed[:, _PRIOR] = np.clip(pixels.truth[:, 1:] + EMISSIVITY_ERROR * error, 0.3, 1.0)
     return changed
 
 
@@ -209,7 +248,7 @@ def score_strata(
         Of temperature and of emissivity, with intervals that count atmospheres.
     """
     mean, sigma = estimate
-    groups = pixels.atmospheres
+    groups = pixels.groups
     found = {}
     for stratum, chosen in masks.items():
         if chosen.sum() < SMALLEST_STRATUM:

@@ -74,6 +74,8 @@ def recipe() -> Recipe:
         search_samples=4_000,
         trials=3,
         search_epochs=1,
+        finalists=2,
+        final_epochs=1,
         epochs=5,
         batch_size=256,
         learning_rate=4e-3,

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn.architecture import Architecture, hidden_layers, multiplications
-from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES
+from aktes_xr.learn.architecture import Architecture, hidden_layers
+from aktes_xr.models.features import N_OUTPUTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,48 +130,6 @@ def search(
         raise TrainingError("the search finished without a completed trial; see its directory")
     leaderboard.write_text(json.dumps([trial.to_json() for trial in trials], indent=1) + "\n")
     return trials
-
-
-_ACTIVATION_COST: Final = {"relu": 1, "silu": 60, "tanh": 60}
-"""Of one unit, in multiplications: an exponential takes about so long as that many."""
-
-
-def cost(architecture: Architecture) -> int:
-    """Estimate the work of one pixel at retrieval, in multiplications."""
-    products = multiplications(architecture, len(TEACHER_FEATURES))
-    return products + _ACTIVATION_COST[architecture.activation] * sum(architecture.units)
-
-
-def choose(trials: Sequence[Trial], recipe: TeacherRecipe) -> Trial:
-    """Return the cheapest of the trials that are nearly as good as the best one allowed.
-
-    Parameters
-    ----------
-    trials : sequence of Trial
-        The leaderboard.
-    recipe : TeacherRecipe
-        Its ``max_multiplications`` and ``tolerance``.
-
-    Returns
-    -------
-    Trial
-
-    Raises
-    ------
-    TrainingError
-        All are larger than allowed.
-    """
-    allowed = [trial for trial in trials if cost(trial.architecture) <= recipe.max_multiplications]
-    if not allowed:
-        raise TrainingError(
-            f"no trial costs at most {recipe.max_multiplications} multiplications per pixel; "
-            "raise max_multiplications or narrow the search space"
-        )
-    limit = (1.0 + recipe.tolerance) * min(trial.score for trial in allowed)
-    return min(
-        (trial for trial in allowed if trial.score <= limit),
-        key=lambda trial: (cost(trial.architecture), trial.score),
-    )
 
 
 def _block(space: SearchSpace) -> Any:

@@ -13,10 +13,13 @@ import numpy as np
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.card import Evidence, model_card
+from aktes_xr.learn.finals import FILE as FINALS
+from aktes_xr.learn.finals import final_round, finalists
 from aktes_xr.learn.recipe import Recipe
-from aktes_xr.learn.search import Trial, choose, search
+from aktes_xr.learn.search import Trial, search
 from aktes_xr.learn.simulated import draw
 from aktes_xr.learn.training import (
+    Draw,
     Progress,
     Sample,
     Schedule,
@@ -75,7 +78,14 @@ def train_teacher(
     samples = draw_samples(recipe)
     scaling = scaling_of(samples[0], np.random.default_rng(recipe.seed), terrain=False)
     trials = _search(recipe, samples, scaling, work, say)
-    architecture = choose(trials, recipe.teacher).architecture
+    architecture = final_round(
+        recipe,
+        finalists(trials, recipe.teacher),
+        (_stream(recipe, samples[0]), samples[1]),
+        scaling,
+        directory=work,
+        progress=say,
+    )
     say(f"training {architecture}")
     teacher, model = fit(recipe, architecture, samples, scaling, directory=work, progress=progress)
     evidence = Evidence.of_teacher(teacher, recipe)
@@ -85,6 +95,8 @@ def train_teacher(
         "leaderboard.json": (work / "leaderboard.json").read_bytes(),
         "recipe.json": (json.dumps(recipe.to_json(), indent=1) + "\n").encode(),
     }
+    if (work / FINALS).exists():
+        extras[FINALS] = (work / FINALS).read_bytes()
     contents = BundleContents(
         name, (teacher,), model_card(recipe, [teacher], evidence, None), None, extras
     )
@@ -101,6 +113,11 @@ def draw_samples(recipe: Recipe) -> tuple[Sample, Sample]:
     """Draw a recipe's first training sample and its validation sample on flat ground."""
     count = recipe.teacher.validation_samples
     return draw_epoch(recipe, 0), _drawn(recipe, count, split="validation", seed=recipe.seed)
+
+
+def _stream(recipe: Recipe, first: Sample) -> Draw:
+    """Give each epoch a sample of its own; that of the first is at hand."""
+    return lambda epoch: draw_epoch(recipe, epoch) if epoch else first
 
 
 def _drawn(
@@ -159,7 +176,7 @@ def fit(
     )
     model = train(
         keras_model(architecture, len(TEACHER_FEATURES), "teacher"),
-        (lambda epoch: draw_epoch(recipe, epoch) if epoch else first, validation),
+        (_stream(recipe, first), validation),
         scaling,
         schedule,
         directory=directory,

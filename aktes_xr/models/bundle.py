@@ -1,9 +1,10 @@
 """A model bundle: a directory (or zip, local or at any fsspec URL) whose files are all hashed.
 
 ``bundle.json`` is the manifest: the networks with their layers, scalings, training domain and
-variance calibration, the fusion, and the SHA-256 and size of every other file. The hash of a bundle
-is that of its manifest, hence of everything in it. Loading reads the listed files only, verifies
-each, and builds networks from plain float32 arrays: nothing in a bundle can run code.
+variance calibration, the fusion, and the SHA-256 and size of every other file, among them
+``mlm.json``, which describes the networks as a STAC item. The hash of a bundle is that of its
+manifest, hence of everything in it. Loading reads the listed files only, verifies each, and builds
+networks from plain float32 arrays: nothing in a bundle can run code.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from aktes_xr.errors import BundleIntegrityError, InputError
 from aktes_xr.models.files import read_files
 from aktes_xr.models.fusion import Fusion
+from aktes_xr.models.mlm import MLM, mlm_item
 from aktes_xr.models.network import Network
 from aktes_xr.models.pixel_model import PixelModel
 from aktes_xr.models.safety import check_keras, check_manifest, check_npz
@@ -115,7 +117,21 @@ class Bundle:
                 for model in self.models.values()
             ],
             "fusion": None if self.fusion is None else self.fusion.to_json(),
+            "stac_mlm": self._described(),
         }
+
+    def _described(self) -> str | None:
+        """Name the bundle's STAC item, and how much it says the bundle holds."""
+        if MLM not in self.extras:
+            return None
+        item = json.loads(self.extras[MLM])
+        properties, models = item["properties"], item["assets"].values()
+        count = sum("mlm:model" in asset["roles"] for asset in models)
+        return (
+            f"{item['id']} ({MLM}): {properties['mlm:total_parameters']} parameters in {count} "
+            f"model files, {properties['mlm:framework']} "
+            f"{properties.get('mlm:framework_version', '')}".rstrip()
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,10 +237,12 @@ def write_bundle(path: str | Path, contents: BundleContents, *, overwrite: bool 
     target = Path(path)
     if target.exists() and not overwrite:
         raise InputError(f"{target.name} exists: choose another directory or pass overwrite=True")
-    files = dict(contents.extras or {})
+    files = {name: data for name, data in (contents.extras or {}).items() if name != MLM}
     files[MODEL_CARD] = contents.model_card.encode()
     for model in contents.models:
         files[f"{model.name}.npz"] = _npz(model.network.arrays())
+    item = mlm_item(contents.name, contents.models, files)
+    files[MLM] = (json.dumps(item, indent=1, sort_keys=True) + "\n").encode()
     manifest = {
         "schema": SCHEMA,
         "name": contents.name,

@@ -133,6 +133,12 @@ class CatalogError(StacError):
     code = "stac.catalog"
 
 
+class SearchError(StacError, OSError):
+    """A search service or catalogue does not answer, or answers with a failure: try again."""
+
+    code = "stac.search"
+
+
 class ReadError(AktesError, OSError):
     """A raster could not be read."""
 

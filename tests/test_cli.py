@@ -23,7 +23,7 @@ from aktes_xr import bench, sensor
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.cli import app
 from aktes_xr.console import EXIT_CODES
-from aktes_xr.errors import BundleNotFoundError, ReadError
+from aktes_xr.errors import BundleNotFoundError, ReadError, SearchError
 from aktes_xr.terrain import terrain_indices
 
 # rioxarray multiplies affine transforms in the way affine 3 means to drop.
@@ -101,6 +101,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     ("error", "code", "text"),
     [
         (ReadError("no [luck] with a.tif"), 4, "error [stac.read]: no [luck] with a.tif"),
+        (SearchError("could not search"), 4, "error [stac.search]: could not search"),
         (BundleNotFoundError("none there"), 2, "error [bundle.not_found]: none there"),
         (PermissionError(13, "Permission denied"), 4, "error [io]: [Errno 13] Permission denied"),
         (KeyboardInterrupt(), 130, "interrupted"),

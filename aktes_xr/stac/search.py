@@ -14,7 +14,7 @@ import pystac
 import pystac_client
 from pystac_client.exceptions import APIError
 
-from aktes_xr.errors import InputError, StacError
+from aktes_xr.errors import InputError, SearchError, StacError
 from aktes_xr.stac.signing import Modifier, redact
 from aktes_xr.stac.sources import sources
 
@@ -51,8 +51,10 @@ def search(
 
     Raises
     ------
-    StacError
+    SearchError
         The service or the catalogue cannot be read.
+    StacError
+        The source cannot be searched, or is none.
     CatalogError, InputError
         The source is not known; an argument cannot be understood.
     """
@@ -86,13 +88,15 @@ def search(
                 .items()
             )
         items = [_modified(item, modifier) for item in islice(found, max_items)]
+    except FileNotFoundError:
+        raise StacError(f"found no file {redact(href)}; expected a catalogue or an item") from None
     except (APIError, OSError, pystac.STACError) as error:
         failure = redact(str(error)) or type(error).__name__
     else:
         logger.info("found %d item(s)", len(items))
         items.sort(key=_time)
         return pystac.ItemCollection(items, clone_items=False)
-    raise StacError(
+    raise SearchError(
         f"could not search {redact(href)}: {failure}; check the address and the network"
     )
 

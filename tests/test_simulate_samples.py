@@ -147,6 +147,45 @@ def test_told_ancillaries_have_the_stated_errors():
     assert float(drawn["emissivity_prior_uncertainty"].max()) <= 0.03
 
 
+def prior_errors(**settings):
+    drawn = simulate_samples(
+        SampleRecipe(size=20_000, emissivity_error=(0.01, 0.01), protocol="P", **settings)
+    )
+    error = (drawn["emissivity_prior"] - drawn["emissivity"]) / 0.01
+    # No prior is above 1: only surfaces that are far from it keep their whole error.
+    dark = (drawn["emissivity"] < 0.94).all("band")
+    return error.where(dark, drop=True).transpose("sample", "band").to_numpy()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_prior_error_is_common_to_the_bands(share):
+    correlation = np.corrcoef(prior_errors(emissivity_error_common=(share, share)).T)
+    between = correlation[np.triu_indices(5, 1)]
+    np.testing.assert_allclose(between, share, atol=0.1)
+
+
+def test_wrong_ancillaries_are_three_times_as_wrong():
+    assert prior_errors(wrong_ancillaries=1.0).std() == pytest.approx(3.0, rel=0.05)
+    half = prior_errors(wrong_ancillaries=0.5).std()
+    assert half == pytest.approx(np.sqrt((1.0 + 9.0) / 2), rel=0.05)
+
+
+def test_evened_draw_brings_more_water():
+    plain, even = (
+        simulate_samples(SampleRecipe(size=20_000, even_water=even))["precipitable_water"]
+        for even in (False, True)
+    )
+    assert float((even > 40.0).mean()) > 1.4 * float((plain > 40.0).mean())
+    assert float((even < 10.0).mean()) > 0.2
+
+
+def test_protocol_p_scales_nothing_but_water():
+    drawn = simulate_samples(SampleRecipe(size=20_000, protocol="P"))
+    # The sea-level air temperatures of the six model atmospheres.
+    sea = drawn["true_air_temperature"].where(drawn["surface_pressure"] > 1012.5, drop=True)
+    assert len(np.unique(sea.round(1))) <= 12
+
+
 def test_columns_are_believable(samples):
     assert float(samples["precipitable_water"].max()) <= MAX_PRECIPITABLE_WATER
     assert float(samples["view_zenith"].max()) <= 15.0

@@ -95,7 +95,7 @@ def test_places_that_cannot_be_searched(tmp_path: Path) -> None:
         search("mars")
     with pytest.raises(errors.StacError, match="'aws' cannot be searched: There is no search"):
         search("aws")
-    with pytest.raises(errors.StacError, match="found no file .*none.json; expected a catalogue"):
+    with pytest.raises(errors.StacError, match=r"found no file .*none.json; expected a catalogue"):
         search(tmp_path / "none.json")
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aktes_xr.errors import BundleIntegrityError, InputError
+from aktes_xr.errors import BundleError, BundleIntegrityError, InputError
 from aktes_xr.models.files import read_files
 from aktes_xr.models.fusion import Fusion
 from aktes_xr.models.mlm import MLM, mlm_item
@@ -196,7 +196,9 @@ def load_bundle(location: str | Path = "default") -> Bundle:
         }
         fusion = None if manifest["fusion"] is None else Fusion.from_json(manifest["fusion"])
         card = contents[MODEL_CARD].decode()
-    except (KeyError, TypeError, UnicodeDecodeError) as error:
+    except BundleError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BundleIntegrityError(
             f"the manifest of the bundle is incomplete ({error}); write it again with write_bundle"
         ) from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,11 +23,15 @@ from aktes_xr.errors import (
 
 LIMIT_BYTES: Final = 256 * 2**20
 """Larger than any bundle should be: what keeps a forged archive from filling the memory."""
+MANIFEST_LIMIT_BYTES: Final = 8 * 2**20
+
+_UNREADABLE: Final = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zlib.error)
+"""What the zip module raises on damaged, encrypted or unknown members (`BadZipFile` aside)."""
 
 
 @dataclass(frozen=True)
 class BundleFiles:
-    """A bundle's manifest and a way to read the files it lists."""
+    """A bundle's manifest and a way to read the files it lists, up to so many bytes of each."""
 
     manifest: bytes
     fetch: Callable[[str, int], bytes]
@@ -36,8 +42,14 @@ class BundleFiles:
         Raises
         ------
         BundleIntegrityError
+        UnsafeBundleError
+            It is larger than any bundle's file should be.
         """
         size, digest = int(entry["bytes"]), str(entry["sha256"])
+        if size > LIMIT_BYTES:
+            raise UnsafeBundleError(
+                f"{name} has {size} bytes; a bundle's file has at most {LIMIT_BYTES}"
+            )
         data = self.fetch(name, size + 1)
         if len(data) != size:
             found = f"more than {size}" if len(data) > size else str(len(data))
@@ -67,6 +79,8 @@ def read_files(location: str, manifest: str) -> BundleFiles:
     ------
     BundleNotFoundError
         Nothing is there, or it has no manifest.
+    BundleIntegrityError, UnsafeBundleError
+        A zip that is not whole, or not what a bundle should be.
     BundleError
         The place could not be read.
     """
@@ -74,48 +88,45 @@ def read_files(location: str, manifest: str) -> BundleFiles:
     try:
         filesystem, root = fsspec.core.url_to_fs(location)
         if urlsplit(location).path.endswith(".zip"):
-            return _from_zip(filesystem.cat_file(root), manifest, shown)
-        root = root.rstrip("/")
-
-        def fetch(name: str, limit: int) -> bytes:
-            try:
-                with filesystem.open(f"{root}/{name}", "rb") as file:
-                    return bytes(file.read(limit))
-            except FileNotFoundError as error:
-                raise BundleIntegrityError(
-                    f"{name} is listed in the manifest but is not in the bundle"
-                ) from error
-
-        return BundleFiles(filesystem.cat_file(f"{root}/{manifest}"), fetch)
-    except (FileNotFoundError, NotADirectoryError) as error:
+            with filesystem.open(root, "rb") as file:
+                data = bytes(file.read(LIMIT_BYTES + 1))
+            return _from_zip(data, manifest, shown)
+        with filesystem.open(_inside(root, manifest), "rb") as file:
+            raw = bytes(file.read(MANIFEST_LIMIT_BYTES + 1))
+    except (FileNotFoundError, NotADirectoryError):
+        # fsspec says so of refused downloads too, and quotes the URL with its signature.
         raise BundleNotFoundError(
-            f"no bundle at {shown}: expected a directory or zip with {manifest}"
-        ) from error
-    except (OSError, ValueError, ImportError) as error:
-        if isinstance(error, BundleError):
-            raise
-        # A message of fsspec's may quote the whole URL, with its signature.
-        raise BundleError(
-            f"the bundle at {shown} could not be read ({type(error).__name__}); check the address "
-            "and the access to it"
+            f"no bundle at {shown}, or no access to it: expected a directory or zip with {manifest}"
         ) from None
+    except BundleError:
+        raise
+    except _access_errors() as error:
+        raise _not_read(f"the bundle at {shown}", error) from None
+
+    def fetch(name: str, limit: int) -> bytes:
+        try:
+            with filesystem.open(_inside(root, name), "rb") as file:
+                return bytes(file.read(limit))
+        except FileNotFoundError:
+            raise BundleIntegrityError(
+                f"{name} is listed in the manifest but is not in the bundle"
+            ) from None
+        except _access_errors() as error:
+            raise _not_read(f"{name} of the bundle at {shown}", error) from None
+
+    return BundleFiles(_small(raw, MANIFEST_LIMIT_BYTES, manifest), fetch)
 
 
 def _from_zip(data: bytes, manifest: str, shown: str) -> BundleFiles:
     try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(io.BytesIO(_small(data, LIMIT_BYTES, shown)))
+    except (zipfile.BadZipFile, *_UNREADABLE) as error:
+        if isinstance(error, BundleError):
+            raise
         raise BundleIntegrityError(
             f"{shown} is not a complete zip file ({error}); fetch it again"
         ) from error
-    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    for name, info in members.items():
-        if "/" in name or "\\" in name:
-            raise UnsafeBundleError(
-                f"the zip holds {name!r}; a bundle's files lie side by side at its top"
-            )
-        if info.file_size > LIMIT_BYTES:
-            raise UnsafeBundleError(f"{name} declares {info.file_size} bytes: too large to load")
+    members = check_members(archive, shown)
     if manifest not in members:
         raise BundleNotFoundError(f"no bundle at {shown}: the zip has no {manifest}")
 
@@ -125,10 +136,62 @@ def _from_zip(data: bytes, manifest: str, shown: str) -> BundleFiles:
         try:
             with archive.open(members[name]) as file:
                 return file.read(limit)
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, *_UNREADABLE) as error:
             raise BundleIntegrityError(f"{name} in the zip is damaged ({error})") from error
 
-    return BundleFiles(fetch(manifest, LIMIT_BYTES), fetch)
+    raw = fetch(manifest, MANIFEST_LIMIT_BYTES + 1)
+    return BundleFiles(_small(raw, MANIFEST_LIMIT_BYTES, manifest), fetch)
+
+
+def check_members(archive: zipfile.ZipFile, shown: str) -> dict[str, zipfile.ZipInfo]:
+    """List a zip's files by name; their declared sizes are what reading them stops at.
+
+    Raises
+    ------
+    UnsafeBundleError
+        A file in a folder, or more than a bundle should hold: a zip of a few kilobytes can declare
+        gigabytes.
+    """
+    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    for name in members:
+        if "/" in name or "\\" in name:
+            raise UnsafeBundleError(
+                f"{shown} holds {name!r}; a bundle's files lie side by side at its top"
+            )
+    total = sum(info.file_size for info in members.values())
+    if total > LIMIT_BYTES:
+        raise UnsafeBundleError(
+            f"{shown} would unpack to {total} bytes, expected at most {LIMIT_BYTES}: too large to "
+            "load"
+        )
+    return members
+
+
+def _small(data: bytes, limit: int, shown: str) -> bytes:
+    if len(data) > limit:
+        raise UnsafeBundleError(f"{shown} has more than {limit} bytes: too large to load")
+    return data
+
+
+def _access_errors() -> tuple[type[Exception], ...]:
+    """List what opening a place raises; fsspec hands on the HTTP client's own errors."""
+    http = getattr(sys.modules.get("aiohttp"), "ClientError", OSError)
+    return (OSError, ValueError, ImportError, http)
+
+
+def _not_read(what: str, error: Exception) -> BundleError:
+    # A message of fsspec's may quote the whole URL, with its signature.
+    return BundleError(
+        f"{what} could not be read ({type(error).__name__}); check the address and the access to it"
+    )
+
+
+def _inside(root: str, name: str) -> str:
+    """Name a file of a directory; the signature of a URL stays behind its path."""
+    if urlsplit(root).scheme in ("http", "https"):
+        path, mark, query = root.partition("?")
+        return f"{path.rstrip('/')}/{name}{mark}{query}"
+    return f"{root.rstrip('/')}/{name}"
 
 
 def _shown(location: str) -> str:

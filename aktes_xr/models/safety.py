@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aktes_xr.errors import BundleIntegrityError, BundleVersionError, UnsafeBundleError
+from aktes_xr.errors import (
+    BundleError,
+    BundleIntegrityError,
+    BundleVersionError,
+    UnsafeBundleError,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +44,31 @@ KERAS_CLASSES: Final = frozenset(
         "Ones",
     }
 )
-_REQUIRED: Final = ("schema", "name", "package_version", "networks", "fusion", "files")
+KERAS_NOTATION: Final = frozenset({"__keras_tensor__", "__tuple__"})
+"""What Keras writes in the place of a class for values of its own."""
+LIMIT_BYTES: Final = 256 * 2**20
+"""What an archive inside a bundle may unpack to."""
+_REQUIRED: Final[dict[str, type | tuple[type, ...]]] = {
+    "schema": int,
+    "name": str,
+    "package_version": str,
+    "networks": list,
+    "fusion": (dict, type(None)),
+    "files": dict,
+}
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+)
 
 
 def check_manifest(raw: bytes, *, schema: int) -> dict[str, Any]:
@@ -65,11 +96,11 @@ def check_manifest(raw: bytes, *, schema: int) -> dict[str, Any]:
     """
     try:
         manifest = json.loads(raw)
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleIntegrityError(
             f"the bundle's manifest is not JSON ({error}): truncated or damaged; fetch it again"
         ) from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+    if not isinstance(manifest, dict) or type(manifest.get("schema")) is not int:
         raise BundleIntegrityError("the bundle's manifest has no schema number")
     if manifest["schema"] > schema:
         raise BundleVersionError(
@@ -79,8 +110,23 @@ def check_manifest(raw: bytes, *, schema: int) -> dict[str, Any]:
     missing = [key for key in _REQUIRED if key not in manifest]
     if missing:
         raise BundleIntegrityError(f"the bundle's manifest lacks {', '.join(missing)}")
-    for name in manifest["files"]:
+    wrong = [key for key, kind in _REQUIRED.items() if not isinstance(manifest[key], kind)]
+    if wrong or manifest["schema"] < 1:
+        raise BundleIntegrityError(
+            f"the bundle's manifest has another kind of {', '.join(wrong) or 'schema'} than "
+            "write_bundle writes; write it again"
+        )
+    for name, entry in manifest["files"].items():
         check_name(name)
+        if not (
+            isinstance(entry, dict)
+            and isinstance(entry.get("sha256"), str)
+            and type(entry.get("bytes")) is int
+            and entry["bytes"] >= 0
+        ):
+            raise BundleIntegrityError(
+                f"the bundle's manifest gives {name} no size and SHA-256; write it again"
+            )
     return manifest
 
 
@@ -91,8 +137,11 @@ def check_name(name: str) -> None:
     ------
     UnsafeBundleError
     """
-    if PurePosixPath(name).name != name or "\\" in name or name.startswith("."):
-        raise UnsafeBundleError(f"the bundle lists {name!r}; its files lie side by side")
+    if not _NAME.fullmatch(name):
+        raise UnsafeBundleError(
+            f"the bundle lists {name!r}; its files lie side by side, named in letters, digits, "
+            "dots and dashes"
+        )
     if PurePosixPath(name).suffix not in SUFFIXES:
         raise UnsafeBundleError(
             f"the bundle lists {name!r}, which may hold code; a bundle holds only "
@@ -111,8 +160,11 @@ def check_npz(name: str, data: bytes) -> dict[str, NDArray[np.float32]]:
         Not an archive of finite floating-point arrays.
     """
     try:
+        _check_size(name, data)
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
+    except BundleError:
+        raise
     except ValueError as error:
         if "pickle" in str(error).lower():
             raise UnsafeBundleError(
@@ -120,10 +172,14 @@ def check_npz(name: str, data: bytes) -> dict[str, NDArray[np.float32]]:
                 "float32 arrays"
             ) from error
         raise BundleIntegrityError(f"{name} cannot be read ({error})") from error
-    except (OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except _DAMAGED as error:
         raise BundleIntegrityError(f"{name} cannot be read ({error})") from error
     for key, array in arrays.items():
-        if array.dtype.kind != "f" or not np.isfinite(array).all():
+        if (
+            not isinstance(array, np.ndarray)
+            or array.dtype.kind != "f"
+            or not np.isfinite(array).all()
+        ):
             raise BundleIntegrityError(f"{name}: {key} is not an array of finite numbers")
     return arrays
 
@@ -139,14 +195,29 @@ def check_keras(name: str, data: bytes) -> None:
         Not a complete Keras archive.
     """
     try:
+        _check_size(name, data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             surplus = sorted(set(archive.namelist()) - KERAS_MEMBERS)
             config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        _check_classes(name, config)
+    except BundleError:
+        raise
+    except (ValueError, RecursionError, *_DAMAGED) as error:
         raise BundleIntegrityError(f"{name} is not a complete Keras model ({error})") from error
     if surplus:
         raise UnsafeBundleError(f"{name} holds {', '.join(surplus)} besides a Keras model's files")
-    _check_classes(name, config)
+
+
+def _check_size(name: str, data: bytes) -> None:
+    """Refuse an archive that would unpack to more than any network needs."""
+    if data[:4] != b"PK\x03\x04":
+        raise BundleIntegrityError(f"{name} is not an archive: damaged, or another kind of file")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        total = sum(info.file_size for info in archive.infolist())
+    if total > LIMIT_BYTES:
+        raise UnsafeBundleError(
+            f"{name} would unpack to {total} bytes, expected at most {LIMIT_BYTES}"
+        )
 
 
 def _check_classes(name: str, node: Any) -> None:
@@ -158,14 +229,10 @@ def _check_classes(name: str, node: Any) -> None:
         if isinstance(kind, str):
             module = str(node.get("module") or "keras")
             known = kind in KERAS_CLASSES and module.split(".")[0] == "keras"
-            # `__keras_tensor__`, `__tuple__` and the like are Keras' notation, not classes.
-            if not known and not (kind.startswith("__") and kind not in _CODE):
+            if not known and kind not in KERAS_NOTATION:
                 raise UnsafeBundleError(
                     f"{name} holds a {module}.{kind}, which is not a plain layer: it could run "
                     "code when loaded"
                 )
         for child in node.values():
             _check_classes(name, child)
-
-
-_CODE: Final = frozenset({"__lambda__", "function", "__function__"})

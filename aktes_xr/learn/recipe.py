@@ -116,7 +116,7 @@ class StudentRecipe:
     samples, validation_samples : int
         Simulated pixels in terrain.
     units : tuple of int
-        Hidden layers; empty: two, as wide as 5 % of the teacher's multiplications allow.
+        Hidden layers; 0: as wide as 5 % of the teacher's multiplications allow.
     alpha : float
         Weight of the teacher's predictions beside the truth's 1 - alpha.
     epochs, batch_size : int
@@ -126,7 +126,7 @@ class StudentRecipe:
 
     samples: int = 300_000
     validation_samples: int = 40_000
-    units: tuple[int, ...] = ()
+    units: tuple[int, ...] = (0, 0)
     alpha: float = 0.1
     epochs: int = 20
     batch_size: int = 1024
@@ -181,10 +181,11 @@ RECIPES: Final[dict[str, Recipe]] = {
             samples=500_000,
             validation_samples=100_000,
             search_samples=400_000,
-            trials=16,
+            trials=14,
             search_epochs=4,
             finalists=4,
-            epochs=120,
+            final_epochs=4,
+            epochs=90,
             batch_size=2048,
             learning_rate=2e-3,
             space=SearchSpace(width=(128, 192, 256, 320, 384, 512)),

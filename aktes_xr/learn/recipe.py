@@ -185,7 +185,7 @@ RECIPES: Final[dict[str, Recipe]] = {
             search_epochs=4,
             finalists=4,
             final_epochs=4,
-            epochs=90,
+            epochs=50,
             batch_size=2048,
             learning_rate=2e-3,
             space=SearchSpace(width=(128, 192, 256, 320, 384, 512)),

@@ -3,20 +3,24 @@
 The search space is a block of our own in an `autokeras.AutoModel`: width, depth, activation,
 normalisation, skip connections; optimiser and learning rate are AutoKeras's own hyperparameters,
 restricted. Candidates predict the six means with the squared error; the winner is then built as a
-plain Keras model (`aktes_xr.learn.architecture`), so nothing trained needs AutoKeras to load. The
-trials lie in a project directory: after a kill, the same call goes on where it stopped.
+plain Keras model (`aktes_xr.learn.architecture`), so nothing trained needs AutoKeras to load.
+
+After a kill the same call goes on: finished trials are remembered, the one that was killed is
+trained again, and the outcome is that of a search nobody killed (`aktes_xr.learn.trial_memory`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, hidden_layers
+from aktes_xr.learn.trial_memory import PROJECT, remembering_tuner, replace_json
 from aktes_xr.models.features import N_OUTPUTS
 
 if TYPE_CHECKING:
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
-_BLOCK = "layers"
+_BLOCK: Final = "layers"
+LEADERBOARD: Final = "leaderboard.json"
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,15 @@ class Trial:
     architecture : Architecture
     optimizer : str
     learning_rate : float
+    epochs : int
+        That it was trained; 0 where a leaderboard does not say.
     """
 
     score: float
     architecture: Architecture
     optimizer: str
     learning_rate: float
+    epochs: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as plain values."""
@@ -56,6 +64,7 @@ class Trial:
             "architecture": self.architecture.to_json(),
             "optimizer": self.optimizer,
             "learning_rate": self.learning_rate,
+            "epochs": self.epochs,
         }
 
 
@@ -93,7 +102,7 @@ def search(
     import keras
     import keras_tuner
 
-    leaderboard = directory / "leaderboard.json"
+    leaderboard = directory / LEADERBOARD
     if leaderboard.exists():
         return [_trial_from_json(entry) for entry in json.loads(leaderboard.read_text())]
     keras.utils.set_random_seed(seed)
@@ -103,17 +112,20 @@ def search(
     node = autokeras.Input(name="features")
     hidden = _block(recipe.space)(node)
     head = autokeras.RegressionHead(output_dim=N_OUTPUTS, dropout=0.0)(hidden)
+    # Hyperband's brackets depend on the most epochs a trial may have, by default a thousand.
+    options = {"max_epochs": recipe.search_epochs} if recipe.tuner == "hyperband" else {}
     model = autokeras.AutoModel(
         node,
         head,
-        project_name="search",
+        project_name=PROJECT,
         directory=str(directory),
-        tuner=recipe.tuner,
+        tuner=remembering_tuner(recipe.tuner, directory, seed),
         max_trials=recipe.trials,
         seed=seed,
         overwrite=False,
         objective="val_loss",
         hyperparameters=hyperparameters,
+        **options,
     )
     try:
         model.fit(
@@ -121,15 +133,49 @@ def search(
             validation_data=validation,
             epochs=recipe.search_epochs,
             batch_size=recipe.batch_size,
+            # Where it is given, AutoKeras does not train the best trial once more for us.
+            callbacks=[keras.callbacks.EarlyStopping(patience=10, min_delta=1e-4)],
             verbose=0,
         )
     except RuntimeError as error:
         raise TrainingError(f"the search failed: {error}") from error
-    trials = _finished(model.tuner.oracle.trials.values())
+    trials = _finished(model.tuner.oracle.trials.values(), recipe.search_epochs)
     if not trials:
         raise TrainingError("the search finished without a completed trial; see its directory")
-    leaderboard.write_text(json.dumps([trial.to_json() for trial in trials], indent=1) + "\n")
+    (directory / "leaderboard.md").write_text(leaderboard_table(trials))
+    replace_json(leaderboard, [trial.to_json() for trial in trials])
     return trials
+
+
+def leaderboard_table(trials: Sequence[Trial]) -> str:
+    """Return a leaderboard as a Markdown table, best first."""
+    head = (
+        "",
+        "score",
+        "layers",
+        "activation",
+        "normalised",
+        "skip",
+        "optimiser",
+        "rate",
+        "epochs",
+    )
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for place, trial in enumerate(trials, 1):
+        chosen = trial.architecture
+        cells = (
+            str(place),
+            f"{trial.score:.5f}",
+            f"{len(chosen.units)} x {chosen.units[0]}",
+            chosen.activation,
+            "yes" if chosen.normalisation else "no",
+            "yes" if chosen.skip else "no",
+            trial.optimizer,
+            f"{trial.learning_rate:g}",
+            str(trial.epochs),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _block(space: SearchSpace) -> Any:
@@ -159,7 +205,7 @@ def _architecture(hp: Any, space: SearchSpace) -> Architecture:
     )
 
 
-def _finished(trials: Any) -> list[Trial]:
+def _finished(trials: Any, epochs: int) -> list[Trial]:
     found = []
     for trial in trials:
         if trial.status != "COMPLETED" or trial.score is None:
@@ -178,6 +224,7 @@ def _finished(trials: Any) -> list[Trial]:
                 ),
                 str(chosen["optimizer"]),
                 float(chosen["learning_rate"]),
+                int(chosen.get("tuner/epochs", epochs)),
             )
         )
     return sorted(found, key=lambda trial: trial.score)
@@ -186,4 +233,10 @@ def _finished(trials: Any) -> list[Trial]:
 def _trial_from_json(entry: dict[str, Any]) -> Trial:
     settings = entry["architecture"]
     architecture = Architecture(**{**settings, "units": tuple(settings["units"])})
-    return Trial(entry["score"], architecture, entry["optimizer"], entry["learning_rate"])
+    return Trial(
+        entry["score"],
+        architecture,
+        entry["optimizer"],
+        entry["learning_rate"],
+        entry.get("epochs", 0),
+    )

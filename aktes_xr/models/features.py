@@ -1,12 +1,13 @@
 """The networks' input, assembled in one place for training and for retrieval.
 
 A pixel is described by *quantities* in physical units (`QUANTITIES`; a missing one is NaN). They
-become *features* by the few fixed rules of `feature_vector`: brightness-temperature differences
+become *features* by the few fixed rules of `feature_rows`: brightness-temperature differences
 instead of five correlated temperatures, air temperature relative to the scene, and for each
 optional ancillary its value, its stated error and an availability mask. Features are standardised
 with the centre and scale of the training sample; a missing value takes the centre (zero), and its
-mask says so. The retrieval's kernels and the training code call the same compiled function, so they
-cannot disagree.
+mask says so. The retrieval and the training code call the same compiled functions, so they cannot
+disagree. Pixels lie along the last axis: each rule is a loop over a row, which the compiler turns
+into vector instructions.
 """
 
 from __future__ import annotations
@@ -18,35 +19,39 @@ import numpy as np
 from numba import njit
 
 from aktes_xr.errors import ShapeError
+from aktes_xr.models.quantities import (
+    ADJACENT,
+    AIR_TEMPERATURE,
+    BRIGHTNESS,
+    N_QUANTITIES,
+    PRIOR,
+    QUANTITIES,
+    REFERENCE,
+    SLOPE,
+    SURFACE_PRESSURE,
+    VIEW_ZENITH,
+    WATER_VAPOR,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Float32Array = NDArray[np.float32]
 
+__all__ = [
+    "N_OUTPUTS",
+    "N_QUANTITIES",
+    "OUTPUTS",
+    "QUANTITIES",
+    "STUDENT_FEATURES",
+    "TEACHER_FEATURES",
+    "feature_rows",
+    "raw_features",
+    "standardise_rows",
+    "standardised_features",
+]
+
 _BANDS: Final = ("B10", "B11", "B12", "B13", "B14")
-
-QUANTITIES: Final = (
-    *(f"brightness_temperature_{band}" for band in _BANDS),  # K, at the sensor
-    "view_zenith",  # degrees
-    "surface_pressure",  # hPa
-    "water_vapor",  # kg m-2
-    "water_vapor_error",  # kg m-2, 1 sigma
-    "air_temperature",  # K
-    "air_temperature_error",  # K, 1 sigma
-    *(f"emissivity_prior_{band}" for band in _BANDS),
-    "emissivity_prior_uncertainty",  # 1 sigma, root mean square over the bands
-    "sky_view_factor",
-    "slope",  # degrees
-    "solar_incidence",  # cosine of the local angle; 0 at night
-    "relief",  # m
-    *(f"adjacent_brightness_temperature_{band}" for band in _BANDS),  # K, of the mean radiance
-    "elevation_difference",  # m, above the height the water vapour and air temperature hold for
-)
-"""Names of the quantities, in the order of the arrays below."""
-
-N_QUANTITIES: Final = len(QUANTITIES)
-
 TEACHER_FEATURES: Final = (
     "brightness_temperature_B13",
     "difference_B10_B13",
@@ -76,6 +81,29 @@ STUDENT_FEATURES: Final = (
     "elevation_difference",
 )
 
+_PLACE: Final = {name: place for place, name in enumerate(STUDENT_FEATURES)}
+_DIFFERENCES: Final = tuple(
+    (_PLACE[f"difference_{band}_B13"], QUANTITIES.index(f"brightness_temperature_{band}"))
+    for band in ("B10", "B11", "B12", "B14")
+)
+_AIR_MASS: Final = _PLACE["air_mass_excess"]
+_PRESSURE: Final = _PLACE["surface_pressure"]
+_WATER: Final = _PLACE["water_vapor"]
+_AIR: Final = _PLACE["air_temperature_excess"]
+_PRIOR_FEATURE: Final = _PLACE["emissivity_prior_B10"]
+_PRIOR_MASK: Final = _PLACE["emissivity_prior_mask"]
+_N_PRIORS: Final = _PRIOR_MASK - _PRIOR_FEATURE
+_N_TEACHER: Final = len(TEACHER_FEATURES)
+_TERRAIN: Final = tuple(
+    (_PLACE[name], QUANTITIES.index(name))
+    for name in ("sky_view_factor", "solar_incidence", "relief", "elevation_difference")
+)
+_SINE_OF_SLOPE: Final = _PLACE["sine_of_slope"]
+_EXCESS: Final = _PLACE["adjacent_excess_B10"]
+_ONE: Final = np.float32(1.0)
+_ZERO: Final = np.float32(0.0)
+_NAN: Final = np.float32(np.nan)
+
 OUTPUTS: Final = ("temperature_excess", *(f"emissivity_{band}" for band in _BANDS))
 """What a network predicts: temperature minus the B13 brightness temperature (K), emissivities."""
 
@@ -83,80 +111,110 @@ N_OUTPUTS: Final = len(OUTPUTS)
 
 
 @njit(nogil=True)
-def feature_vector(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
-    """Write one pixel's raw features; NaN where the quantity is missing.
+def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+    """Write raw features; NaN where the quantity is missing.
 
     Parameters
     ----------
-    quantities : ndarray (27,), float32
+    quantities : ndarray (27, pixel), float32
         In the order and units of `QUANTITIES`.
-    features : ndarray (21,) or (31,), float32
+    features : ndarray (21, pixel) or (31, pixel), float32
         Filled in the order of `TEACHER_FEATURES` or `STUDENT_FEATURES`.
     """
-    reference = quantities[3]
-    features[0] = reference
-    features[1] = quantities[0] - reference
-    features[2] = quantities[1] - reference
-    features[3] = quantities[2] - reference
-    features[4] = quantities[4] - reference
-    features[5] = np.float32(1.0 / math.cos(math.radians(quantities[5])) - 1.0)
-    features[6] = quantities[6]
-    features[7] = np.float32(0.0) if math.isnan(quantities[6]) else np.float32(1.0)
-    water = quantities[7]
-    has_water = not (math.isnan(water) or math.isnan(quantities[8]))
+    reference = quantities[REFERENCE]
+    features[0, :] = reference
+    for feature, quantity in _DIFFERENCES:
+        _subtract(quantities[quantity], reference, features[feature])
+    _air_mass_excess(quantities[VIEW_ZENITH], features[_AIR_MASS])
+    pressure = quantities[SURFACE_PRESSURE]
+    features[_PRESSURE, :] = pressure
+    _mask(pressure, pressure, features[_PRESSURE + 1])
+    _ancillary(quantities[WATER_VAPOR : WATER_VAPOR + 2], features[_WATER : _WATER + 3])
     # The square root makes the logarithm-like response to a few kg m-2 and to sixty alike.
-    features[8] = math.sqrt(max(water, np.float32(0.0))) if has_water else np.float32(np.nan)
-    features[9] = quantities[8] if has_water else np.float32(np.nan)
-    features[10] = np.float32(1.0) if has_water else np.float32(0.0)
-    has_air = not (math.isnan(quantities[9]) or math.isnan(quantities[10]))
-    features[11] = quantities[9] - reference if has_air else np.float32(np.nan)
-    features[12] = quantities[10] if has_air else np.float32(np.nan)
-    features[13] = np.float32(1.0) if has_air else np.float32(0.0)
-    has_prior = not math.isnan(quantities[16])
-    for band in range(5):
-        has_prior = has_prior and not math.isnan(quantities[11 + band])
-    for band in range(5):
-        features[14 + band] = quantities[11 + band] if has_prior else np.float32(np.nan)
-    features[19] = quantities[16] if has_prior else np.float32(np.nan)
-    features[20] = np.float32(1.0) if has_prior else np.float32(0.0)
-    if features.shape[0] > 21:
-        features[21] = quantities[17]
-        features[22] = math.sin(math.radians(quantities[18]))
-        features[23] = quantities[19]
-        features[24] = quantities[20]
+    water = features[_WATER]
+    for pixel in range(water.size):
+        water[pixel] = np.sqrt(_ZERO if water[pixel] < _ZERO else water[pixel])
+    _ancillary(quantities[AIR_TEMPERATURE : AIR_TEMPERATURE + 2], features[_AIR : _AIR + 3])
+    _subtract(features[_AIR], reference, features[_AIR])
+    _priors(quantities[PRIOR : PRIOR + _N_PRIORS], features[_PRIOR_FEATURE : _PRIOR_MASK + 1])
+    if features.shape[0] > _N_TEACHER:
+        for feature, quantity in _TERRAIN:
+            features[feature, :] = quantities[quantity]
+        slope, sine = quantities[SLOPE], features[_SINE_OF_SLOPE]
+        for pixel in range(slope.size):
+            sine[pixel] = math.sin(np.float32(math.radians(slope[pixel])))
         for band in range(5):
-            features[25 + band] = quantities[21 + band] - quantities[band]
-        features[30] = quantities[26]
+            near, own = quantities[ADJACENT + band], quantities[BRIGHTNESS + band]
+            _subtract(near, own, features[_EXCESS + band])
 
 
 @njit(nogil=True)
-def standardise_column(
+def _subtract(
+    left: Float32Array, right: Float32Array, out: Float32Array
+) -> None:  # pragma: no cover
+    for pixel in range(out.size):
+        out[pixel] = left[pixel] - right[pixel]
+
+
+@njit(nogil=True)
+def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:  # pragma: no cover
+    """Write 1 where both are numbers, else 0."""
+    for pixel in range(mask.size):
+        known = (value[pixel] == value[pixel]) & (error[pixel] == error[pixel])
+        mask[pixel] = _ONE if known else _ZERO
+
+
+@njit(nogil=True)
+def _ancillary(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+    """Write value, error and mask of one ancillary: a value without its error is not there."""
+    _mask(quantities[0], quantities[1], features[2])
+    mask = features[2]
+    for part in range(2):
+        source, target = quantities[part], features[part]
+        for pixel in range(mask.size):
+            target[pixel] = source[pixel] if mask[pixel] > _ZERO else _NAN
+
+
+@njit(nogil=True)
+def _priors(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+    """Write the prior's rows and, last, their mask: it counts where all of them are known."""
+    mask = features[quantities.shape[0]]
+    mask[:] = _ONE
+    for part in range(quantities.shape[0]):
+        source = quantities[part]
+        for pixel in range(mask.size):
+            mask[pixel] = mask[pixel] if source[pixel] == source[pixel] else _ZERO
+    for part in range(quantities.shape[0]):
+        source, target = quantities[part], features[part]
+        for pixel in range(mask.size):
+            target[pixel] = source[pixel] if mask[pixel] > _ZERO else _NAN
+
+
+@njit(nogil=True)
+def _air_mass_excess(view_zenith: Float32Array, out: Float32Array) -> None:  # pragma: no cover
+    # One angle serves a whole granule: its cosine is taken where the angle changes.
+    angle, excess = _NAN, _NAN
+    for pixel in range(out.size):
+        if view_zenith[pixel] != angle:
+            angle = view_zenith[pixel]
+            excess = np.float32(1.0 / math.cos(math.radians(np.float64(angle))) - 1.0)
+        out[pixel] = excess
+
+
+@njit(nogil=True)
+def standardise_rows(
     features: Float32Array,
     center: Float32Array,
     inverse_scale: Float32Array,
-    tile: Float32Array,
-    column: int,
+    standard: Float32Array,
 ) -> None:  # pragma: no cover
-    """Write standardised features into one column of a feature-major tile; missing becomes 0."""
-    for row in range(features.shape[0]):
-        value = (features[row] - center[row]) * inverse_scale[row]
-        tile[row, column] = np.float32(0.0) if math.isnan(value) else value
-
-
-@njit(nogil=True)
-def _raw_features(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
-    for sample in range(quantities.shape[0]):
-        feature_vector(quantities[sample], features[sample])
-
-
-@njit(nogil=True)
-def _standardised(
-    quantities: Float32Array, center: Float32Array, inverse_scale: Float32Array, tile: Float32Array
-) -> None:  # pragma: no cover
-    features = np.empty(center.shape[0], np.float32)
-    for sample in range(quantities.shape[0]):
-        feature_vector(quantities[sample], features)
-        standardise_column(features, center, inverse_scale, tile, sample)
+    """Standardise the first rows of raw features, as many as there are centres; missing is 0."""
+    for feature in range(center.size):
+        source, target = features[feature], standard[feature]
+        middle, factor = center[feature], inverse_scale[feature]
+        for pixel in range(source.size):
+            value = (source[pixel] - middle) * factor
+            target[pixel] = value if value == value else _ZERO
 
 
 def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
@@ -176,9 +234,9 @@ def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
     """
     _check(quantities)
     count = len(STUDENT_FEATURES) if terrain else len(TEACHER_FEATURES)
-    features = np.empty((quantities.shape[0], count), np.float32)
-    _raw_features(np.ascontiguousarray(quantities, np.float32), features)
-    return features
+    features = np.empty((count, quantities.shape[0]), np.float32)
+    feature_rows(np.ascontiguousarray(quantities.T, np.float32), features)
+    return np.ascontiguousarray(features.T)
 
 
 def standardised_features(
@@ -197,14 +255,11 @@ def standardised_features(
         Zero where missing.
     """
     _check(quantities)
-    tile = np.empty((center.shape[0], quantities.shape[0]), np.float32)
-    _standardised(
-        np.ascontiguousarray(quantities, np.float32),
-        np.asarray(center, np.float32),
-        (1.0 / np.asarray(scale, np.float32)).astype(np.float32),
-        tile,
-    )
-    return tile
+    features = np.empty((center.shape[0], quantities.shape[0]), np.float32)
+    feature_rows(np.ascontiguousarray(quantities.T, np.float32), features)
+    inverse = (1.0 / np.asarray(scale, np.float32)).astype(np.float32)
+    standardise_rows(features, np.asarray(center, np.float32), inverse, features)
+    return features
 
 
 def _check(quantities: Float32Array) -> None:

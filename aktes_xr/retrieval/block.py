@@ -7,36 +7,38 @@ It takes plain arrays and a small frozen value, and returns the stacked output p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from aktes_xr.models.blas import single_blas_thread
-from aktes_xr.models.network import TILE
-from aktes_xr.models.pixel_model import PixelModel
+from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
+from aktes_xr.models.quantities import REFERENCE
 from aktes_xr.models.runtime import BundleReference, resolve
+from aktes_xr.quality import QualityFlag
+from aktes_xr.retrieval.classification import Limits, classify
+from aktes_xr.retrieval.description import BOTH, STUDENT_ALONE, TEACHER_ALONE, collect, describe
+from aktes_xr.retrieval.estimation import Estimator, fuse, write
 from aktes_xr.retrieval.neighbourhood import calibration, neighbourhood
 from aktes_xr.retrieval.physical import retrieve_physically
-from aktes_xr.retrieval.tiles import (
-    N_PLANES,
-    Chunk,
-    Reading,
-    Standard,
-    Tile,
-    classify,
-    gather,
-    scatter_student,
-    scatter_teacher,
-)
+from aktes_xr.retrieval.tiles import N_PLANES, WEIGHT, Chunk, Layout, new_chunk, new_tile, take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from aktes_xr.models.fusion import Fusion
 
     Float32Array = NDArray[np.float32]
 
 Method = Literal["fusion", "teacher", "student", "tes", "split_window"]
 METHODS: Final[tuple[Method, ...]] = ("fusion", "teacher", "student", "tes", "split_window")
 PHYSICAL: Final = frozenset({"tes", "split_window"})
+_BITS: Final = {
+    TEACHER_ALONE: int(QualityFlag.RETRIEVED_BY_TEACHER),
+    STUDENT_ALONE: int(QualityFlag.RETRIEVED_BY_STUDENT),
+    BOTH: int(QualityFlag.RETRIEVED_BY_FUSION),
+}
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,22 @@ def retrieve_block(
     masks: NDArray[np.bool_],
     *,
     settings: BlockSettings,
+    layout: Layout,
 ) -> Float32Array:
     """Retrieve one chunk.
 
     Parameters
     ----------
     tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 DN or float32 W m-2 sr-1 um-1
-    scalars : ndarray (time, 4), float32
+    scalars : ndarray (time, 8), float32
         See `aktes_xr.retrieval.tiles.SCALARS`.
-    dated : ndarray (time, 4, y or 1, x or 1), float32
-        See `aktes_xr.retrieval.tiles.DATED`.
-    static : ndarray (13, y or 1, x or 1), float32
-        See `aktes_xr.retrieval.tiles.STATIC`.
-    masks : ndarray (time, 2, y or 1, x or 1), bool
-        Cloud and water.
+    dated : ndarray (time, plane, y, x), float32
+    static : ndarray (plane, y, x), float32
+    masks : ndarray (time, plane, y, x), bool
+        Any shape where they have no plane.
     settings : BlockSettings
+    layout : Layout
+        Which planes these three have.
 
     Returns
     -------
@@ -97,90 +100,65 @@ def retrieve_block(
     out = np.empty((tir.shape[0], N_PLANES, max(rows, 0), max(columns, 0)), np.float32)
     if out.size == 0:
         return out
-    digital = tir.dtype == np.uint16
-    chunk = Chunk(
-        _frozen(tir, np.uint16 if digital else np.float32),
-        _frozen(scalars, np.float32),
-        _frozen(dated, np.float32),
-        _frozen(static, np.float32),
-        _frozen(masks, np.bool_),
+    chunk = new_chunk(
+        tir, scalars, dated=dated, static=static, masks=masks, layout=layout, halo=halo
     )
+    images = out.reshape(*out.shape[:2], rows * columns)
     if settings.method in PHYSICAL:
-        _classify(chunk, settings, np.zeros(6, np.float32), out)
-        retrieve_physically(chunk, settings.method, halo, out)
+        _classify(chunk, _limits(settings, None), images)
+        retrieve_physically(chunk, settings.method, out)
     else:
-        _retrieve_by_networks(chunk, settings, out)
+        _retrieve_by_networks(chunk, settings, images)
     return out
 
 
-def _classify(
-    chunk: Chunk, settings: BlockSettings, limits: Float32Array, out: Float32Array
-) -> None:
-    limits[2] = settings.steep_k
-    classify(chunk, calibration(digital=chunk.tir.dtype == np.uint16), settings.halo, limits, out)
+def _limits(settings: BlockSettings, fusion: Fusion | None) -> Limits:
+    student = 0 if settings.student is None else 2 if settings.method == "student" else 1
+    start, full, floor = 0.0, 1.0, 0.0
+    if fusion is not None:
+        start, full, floor = fusion.start_k, fusion.full_k, fusion.floor
+    return Limits(
+        np.float32(start),
+        np.float32(full),
+        np.float32(floor),
+        np.float32(settings.steep_k),
+        student,
+    )
+
+
+def _classify(chunk: Chunk, limits: Limits, out: Float32Array) -> None:
+    classify(chunk, calibration(digital=chunk.tir.dtype == np.uint16), limits, out)
 
 
 def _retrieve_by_networks(chunk: Chunk, settings: BlockSettings, out: Float32Array) -> None:
     bundle = resolve(settings.bundle)
-    student = None if settings.student is None else bundle.models[settings.student]
-    limits = np.zeros(6, np.float32)
-    sharpness = np.float32(1.0)
-    if student is not None:
-        limits[1] = limits[3] = 1.0
-        if settings.method == "student":
-            limits[4] = 1.0
-        elif bundle.fusion is not None:
-            limits[0], limits[1] = bundle.fusion.start_k, bundle.fusion.full_k
-            limits[5] = bundle.fusion.floor
-            sharpness = np.float32(bundle.fusion.sharpness)
-    _classify(chunk, settings, limits, out)
-    with single_blas_thread():
-        _run(bundle.teacher, chunk, settings.halo, sharpness, out)
-        if student is not None:
-            _run(student, chunk, settings.halo, sharpness, out)
-
-
-def _run(
-    model: PixelModel, chunk: Chunk, halo: int, sharpness: np.float32, out: Float32Array
-) -> None:
-    """Pass all pixels that need a model through it, tile by tile."""
-    scaling, network = model.scaling, model.network
-    standard = Standard(
-        scaling.center,
-        (np.float32(1.0) / scaling.scale).astype(np.float32),
-        scaling.low,
-        scaling.high,
-    )
-    reading = Reading(
-        scaling.output_center,
-        scaling.output_scale,
-        scaling.log_sigma_offset,
-        scaling.log_sigma_slope,
-    )
-    tile = Tile(
-        np.zeros((network.n_features, TILE), np.float32),
-        np.zeros(TILE, np.int64),
-        np.zeros(TILE, np.float32),
-        np.zeros(TILE, np.bool_),
-    )
-    buffers = network.buffers()
+    _classify(chunk, _limits(settings, bundle.fusion), out)
+    sharpness = np.float32(1.0 if bundle.fusion is None else bundle.fusion.sharpness)
     tables = calibration(digital=chunk.tir.dtype == np.uint16)
-    around = neighbourhood(out.shape[3], halo)
-    cursor = 0
-    while True:
-        count, cursor = gather(chunk, tables, halo, standard, around, out, cursor, tile)
-        if count == 0:
-            return
-        raw = network.forward(tile.features, buffers)
-        if model.role == "teacher":
-            scatter_teacher(raw, count, tile, reading, out)
-        else:
-            scatter_student(raw, count, tile, reading, sharpness, out)
-
-
-def _frozen(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    """Give kernels one kind of array to compile for, without a copy where it is that already."""
-    contiguous = np.ascontiguousarray(array, dtype)
-    view = contiguous.view()
-    view.flags.writeable = False
-    return view
+    around = neighbourhood(chunk.columns, chunk.halo)
+    teacher = Estimator(bundle.teacher)
+    student = None if settings.student is None else Estimator(bundle.models[settings.student])
+    # Both come last: the weights they leave would tell the others another share.
+    kinds = (TEACHER_ALONE,) if student is None else (TEACHER_ALONE, STUDENT_ALONE, BOTH)
+    tile = new_tile()
+    with single_blas_thread():
+        for date, networks in product(range(out.shape[0]), kinds):
+            image, cursor = out[date], 0
+            terrain = networks != TEACHER_ALONE
+            features = tile.features if terrain else tile.features[: len(TEACHER_FEATURES)]
+            reference = tile.quantities[REFERENCE]
+            while True:
+                count, cursor = collect(image[WEIGHT], networks, cursor, tile.pixels)
+                if count == 0:
+                    break
+                describe(chunk, tables, date, count, around, terrain, tile)
+                feature_rows(tile.quantities, features)
+                take(image[WEIGHT], tile.pixels[:count], 0, tile.share)
+                if student is None or networks == TEACHER_ALONE:
+                    estimate = teacher.estimate(features, reference, tile.excess)
+                else:
+                    estimate = student.estimate(features, reference, tile.excess)
+                    if networks == BOTH:
+                        other = teacher.estimate(features, reference, tile.excess)
+                        fuse(other, estimate, sharpness, tile.share)
+                write(estimate, _BITS[networks], tile, count, image)

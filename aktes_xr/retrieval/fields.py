@@ -1,6 +1,6 @@
 """The cube as the block function takes it: five arrays whose chunks correspond.
 
-Whatever a cube lacks becomes one NaN per chunk instead of an array of NaN: the graph and the
+Whatever a cube lacks has no plane, and what is one number per date is a number: the graph and the
 memory do not pay for what is not there.
 """
 
@@ -20,10 +20,12 @@ from aktes_xr import sensor
 from aktes_xr.cube import check_grid
 from aktes_xr.errors import MissingVariableError
 from aktes_xr.radiative import surface_pressure_from_elevation
-from aktes_xr.retrieval.tiles import DATED
+from aktes_xr.retrieval.tiles import DATED, MASKS, SCALARS, Layout
 from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 RELATIVE_WATER_VAPOR_ERROR: Final = 0.10
@@ -51,10 +53,11 @@ class Fields:
     Attributes
     ----------
     tir : (time, band, y, x)
-    scalars : (time, 4)
-    dated : (time, 4, y or 1, x or 1)
-    static : (13, y or 1, x or 1)
-    masks : (time, 2, y or 1, x or 1)
+    scalars : (time, 8)
+    dated : (time, plane, y, x); (time, 0, 1, 1) without a plane, as the next two
+    static : (plane, y, x)
+    masks : (time, plane, y, x)
+    layout : which planes these three have
     chunks : chunk sizes along time, y, x
     """
 
@@ -63,12 +66,14 @@ class Fields:
     dated: da.Array | NDArray[np.float32]
     static: da.Array
     masks: da.Array | NDArray[np.bool_]
+    layout: Layout
     chunks: tuple[Chunks, Chunks, Chunks]
 
     @property
     def token(self) -> str:
         """What identifies the inputs."""
-        return str(tokenize(self.tir, self.scalars, self.dated, self.static, self.masks))
+        arrays = (self.tir, self.scalars, self.dated, self.static, self.masks)
+        return str(tokenize(*arrays, self.layout))
 
 
 def terrain_of(ds: xr.Dataset) -> xr.Dataset:
@@ -100,12 +105,17 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
     """
     tir = _measurement(ds, halo)
     time, _, y, x = tir.chunks
+    dated = _dated(ds)
+    spatial = {name: field for name, field in dated.items() if "y" in field.dims}
+    static = _static(ds, terrain)
+    masks = {name: ds[name] for name in MASKS if name in ds}
     return Fields(
         tir=tir,
-        scalars=_scalars(ds, time),
-        dated=_dated(ds, (time, y, x)),
-        static=_static(ds, terrain, (y, x)),
-        masks=_masks(ds, (time, y, x)),
+        scalars=_scalars(ds, dated, time),
+        dated=_by_date(spatial, (time, y, x), np.float32),
+        static=_by_place(static, (y, x)),
+        masks=_by_date(masks, (time, y, x), np.bool_),
+        layout=Layout(tuple(spatial), tuple(static), tuple(masks)),
         chunks=(time, y, x),
     )
 
@@ -136,21 +146,29 @@ def _measurement(ds: xr.Dataset, halo: int) -> da.Array:
     return array.rechunk(tuple(chunks))
 
 
-def _scalars(ds: xr.Dataset, time: Chunks) -> da.Array | NDArray[np.float32]:
+def _scalars(
+    ds: xr.Dataset, dated: dict[str, xr.DataArray], time: Chunks
+) -> da.Array | NDArray[np.float32]:
     count = ds.sizes["time"]
     missing = np.full(count, np.nan, np.float32)
-    columns = []
+    columns: dict[str, Any] = dict.fromkeys(SCALARS, missing)
     for name in ("view_zenith", "sun_zenith", "sun_azimuth"):
         column = ds[name].data if name in ds.coords else missing
         if name == "sun_azimuth" and "elevation" in ds and ds["elevation"].size:
-            # The aspect is counted from the grid's north.
+            # North is the grid's, from which the aspect is counted.
             column = column - grid_convergence(ds["elevation"])
-        columns.append(column)
-    columns.append(_drift_uncorrected(ds))
-    if any(isinstance(column, da.Array) for column in columns):
-        stacked = da.stack([da.asarray(column, np.float32) for column in columns], axis=1)
+        columns[name] = column
+    columns["drift_uncorrected"] = _drift_uncorrected(ds)
+    for name, field in dated.items():
+        if "y" not in field.dims:
+            columns[name] = field.data
+    if any(isinstance(column, da.Array) for column in columns.values()):
+        stacked = da.stack(
+            [da.broadcast_to(da.asarray(x, np.float32), (count,)) for x in columns.values()], axis=1
+        )
         return stacked.rechunk((time, -1))
-    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
+    values = [np.broadcast_to(np.asarray(x, np.float32), (count,)) for x in columns.values()]
+    return np.stack(values, axis=1)
 
 
 def _drift_uncorrected(ds: xr.Dataset) -> Any:
@@ -169,48 +187,39 @@ def _spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ..
     return da.broadcast_to(lazy, shape).rechunk(chunks)
 
 
-def _dated(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array | NDArray[np.float32]:
+def _by_date(
+    fields: dict[str, xr.DataArray],
+    chunks: tuple[Chunks, Chunks, Chunks],
+    dtype: type[np.generic],
+) -> da.Array | NDArray[Any]:
+    """Stack fields that vary from date to date and pixel to pixel."""
+    if not fields:
+        return np.empty((sum(chunks[0]), 0, 1, 1), dtype)
+    planes = [_spread(field, ("time", "y", "x"), chunks) for field in fields.values()]
+    return da.stack([plane.astype(dtype) for plane in planes], axis=1).rechunk({1: -1})
+
+
+def _by_place(fields: dict[str, xr.DataArray], chunks: tuple[Chunks, Chunks]) -> da.Array:
+    """Stack fields that are the same on all dates."""
+    if not fields:
+        return da.empty((0, 1, 1), dtype=np.float32, chunks=-1)
+    planes = [_spread(field, ("y", "x"), chunks).astype(np.float32) for field in fields.values()]
+    return da.stack(planes, axis=0).rechunk({0: -1})
+
+
+def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Water vapour and air temperature as far as there are any, each with an error."""
     fields = {name: ds[name] for name in DATED if name in ds}
     for name, scale in (("water_vapor", RELATIVE_WATER_VAPOR_ERROR), ("air_temperature", None)):
         if name in fields and f"{name}_error" not in fields:
             value = fields[name]
             fields[f"{name}_error"] = (
-                xr.full_like(value, AIR_TEMPERATURE_ERROR_K) if scale is None else value * scale
+                xr.DataArray(AIR_TEMPERATURE_ERROR_K) if scale is None else value * scale
             )
-    if not any("y" in field.dims or field.chunks is not None for field in fields.values()):
-        values = np.full((ds.sizes["time"], len(DATED), 1, 1), np.nan, np.float32)
-        for plane, name in enumerate(DATED):
-            if name in fields:
-                values[:, plane, 0, 0] = fields[name].to_numpy()
-        return values
-    target = (
-        chunks if any("y" in field.dims for field in fields.values()) else (chunks[0], (1,), (1,))
-    )
-    shape = tuple(sum(sizes) for sizes in target)
-    planes = [
-        _spread(fields[name], ("time", "y", "x"), target).astype(np.float32)
-        if name in fields
-        else da.full(shape, np.nan, dtype=np.float32, chunks=target)
-        for name in DATED
-    ]
-    return da.stack(planes, axis=1).rechunk({1: -1})
+    return fields
 
 
-def _masks(ds: xr.Dataset, chunks: tuple[Chunks, Chunks, Chunks]) -> da.Array | NDArray[np.bool_]:
-    names = [name for name in ("cloud", "water") if name in ds]
-    if not names:
-        return np.zeros((sum(chunks[0]), 2, 1, 1), np.bool_)
-    shape = tuple(sum(sizes) for sizes in chunks)
-    planes = [
-        _spread(ds[name], ("time", "y", "x"), chunks)
-        if name in names
-        else da.zeros(shape, dtype=np.bool_, chunks=chunks)
-        for name in ("cloud", "water")
-    ]
-    return da.stack(planes, axis=1).rechunk({1: -1})
-
-
-def _static(ds: xr.Dataset, terrain: xr.Dataset | None, chunks: tuple[Chunks, Chunks]) -> da.Array:
+def _static(ds: xr.Dataset, terrain: xr.Dataset | None) -> dict[str, xr.DataArray]:
     fields: dict[str, xr.DataArray] = {}
     if terrain is not None:
         missing = [name for name in TERRAIN_VARIABLES if name not in terrain]
@@ -220,26 +229,29 @@ def _static(ds: xr.Dataset, terrain: xr.Dataset | None, chunks: tuple[Chunks, Ch
                 "aktes_xr.terrain.terrain_indices and terrain_complexity"
             )
         check_grid(terrain["slope"], ds, name="the terrain")
-        fields |= {name: terrain[name] for name in TERRAIN_VARIABLES}
+        fields["terrain_complexity"] = terrain["terrain_complexity_k"]
+        fields |= {name: terrain[name] for name in ("sky_view_factor", "slope", "relief")}
+        # Two parts of the unit normal instead of the aspect: no angle functions date by date.
+        for name, part in (("normal_north", np.cos), ("normal_east", np.sin)):
+            fields[name] = xr.apply_ufunc(
+                _normal, terrain["slope"], terrain["aspect"], kwargs={"part": part}, dask="allowed"
+            )
     if "elevation" in ds:
         fields["surface_pressure"] = surface_pressure_from_elevation(ds["elevation"])
+        if "ancillary_elevation" in ds:
+            fields["elevation_difference"] = ds["elevation"] - ds["ancillary_elevation"]
     if "emissivity_prior" in ds:
         prior = ds["emissivity_prior"]
-        fields |= {f"prior_{band}": prior.sel(band=band, drop=True) for band in sensor.BANDS}
-        fields["prior_uncertainty"] = _prior_uncertainty(ds)
-    if "elevation" in ds and "ancillary_elevation" in ds:
-        fields["elevation_difference"] = ds["elevation"] - ds["ancillary_elevation"]
-    priors = (*(f"prior_{band}" for band in sensor.BANDS), "prior_uncertainty")
-    names = (*TERRAIN_VARIABLES, "surface_pressure", *priors, "elevation_difference")
-    target = chunks if fields else ((1,), (1,))
-    shape = tuple(sum(sizes) for sizes in target)
-    planes = [
-        _spread(fields[name], ("y", "x"), target).astype(np.float32)
-        if name in fields
-        else da.full(shape, np.nan, dtype=np.float32, chunks=target)
-        for name in names
-    ]
-    return da.stack(planes, axis=0).rechunk({0: -1})
+        for band in sensor.BANDS:
+            fields[f"emissivity_prior_{band}"] = prior.sel(band=band, drop=True)
+        fields["emissivity_prior_uncertainty"] = _prior_uncertainty(ds)
+    return fields
+
+
+def _normal(slope: Any, aspect: Any, part: Callable[[Any], Any]) -> Any:
+    """Part of the unit normal in one direction; 0 on level ground, which faces nowhere."""
+    tilted = np.sin(np.deg2rad(slope)) * part(np.deg2rad(aspect))
+    return np.where(slope == 0.0, np.float32(0.0), tilted)
 
 
 def _prior_uncertainty(ds: xr.Dataset) -> xr.DataArray:

@@ -19,7 +19,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from aktes_xr.retrieval.block import BlockSettings, retrieve_block
 from aktes_xr.retrieval.fields import Fields
-from aktes_xr.retrieval.tiles import N_PLANES
+from aktes_xr.retrieval.tiles import N_PLANES, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
         _by_date(field, fields.chunks[0]) for field in (fields.scalars, fields.dated, fields.masks)
     ]
     edges = _packed_edges(fields.tir, settings.halo)
-    run = partial(_retrieve, settings=settings)
+    run = partial(_retrieve, settings=settings, layout=fields.layout)
     # A chunk and its neighbours: what `blockwise` cannot say, written as tasks of Dask's public
     # graph format.
     layer = {}
@@ -170,6 +170,7 @@ def _map_chunks_alone(fields: Fields, settings: BlockSettings, name: str) -> da.
         masks,
         "tmyx",
         settings=settings,
+        layout=fields.layout,
         name=name,
         new_axes={"o": N_PLANES},
         adjust_chunks={"t": time, "y": y, "x": x},
@@ -206,10 +207,11 @@ def _retrieve(
     tir: NDArray[Any],
     *fields: NDArray[Any],
     settings: BlockSettings,
+    layout: Layout,
 ) -> NDArray[np.float32]:
     static, scalars, dated, masks = fields
     padded = surround(tir, around, halo=settings.halo)
-    return retrieve_block(padded, scalars, dated, static, masks, settings=settings)
+    return retrieve_block(padded, scalars, dated, static, masks, settings=settings, layout=layout)
 
 
 def _inside(place: tuple[int, int], shape: tuple[int, ...]) -> bool:

@@ -22,7 +22,7 @@ from aktes_xr.errors import InputError
 from aktes_xr.quality import QualityFlag
 from aktes_xr.radiative import surface_leaving_radiance
 from aktes_xr.radiative.emulator import band_atmosphere
-from aktes_xr.retrieval.tiles import QUALITY, WEIGHT, Chunk
+from aktes_xr.retrieval.tiles import DATED, QUALITY, SCALARS, WEIGHT, Chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,15 +57,14 @@ class _Strip:
 Estimate = tuple["Float32Array", "NDArray[np.bool_]"]
 
 
-def retrieve_physically(chunk: Chunk, method: str, halo: int, out: Float32Array) -> None:
+def retrieve_physically(chunk: Chunk, method: str, out: Float32Array) -> None:
     """Fill the output planes of a classified chunk.
 
     Parameters
     ----------
     chunk : Chunk
     method : "tes" or "split_window"
-    halo : int
-        Pixels around the chunk in ``chunk.tir``.
+        Without a halo.
     out : ndarray (time, 14, y, x), float32
         Classified; filled in place. NaN where an ancillary or the measurement is missing.
 
@@ -85,7 +84,7 @@ def retrieve_physically(chunk: Chunk, method: str, halo: int, out: Float32Array)
     for date in range(out.shape[0]):
         for top in range(0, rows, step):
             window = slice(top, min(top + step, rows))
-            estimate, sigma, doubtful = retrieve(_strip(chunk, date, window, halo))
+            estimate, sigma, doubtful = retrieve(_strip(chunk, date, window))
             target = out[date, :, window].reshape(out.shape[1], -1)
             _write(estimate, sigma, doubtful, int(flag), target)
             out[date, :, window] = target.reshape(out.shape[1], -1, columns)
@@ -108,19 +107,19 @@ def _write(
     target[QUALITY] = quality
 
 
-def _strip(chunk: Chunk, date: int, window: slice, halo: int) -> _Strip:
-    rows, columns = window.stop - window.start, chunk.tir.shape[3] - 2 * halo
-    lines = slice(window.start + halo, window.stop + halo)
-    tir = chunk.tir[date, :, lines, halo : halo + columns].reshape(5, -1).T
+def _strip(chunk: Chunk, date: int, window: slice) -> _Strip:
+    rows, columns = window.stop - window.start, chunk.columns
+    tir = chunk.tir[date, :, window.start * columns : window.stop * columns].T
     radiance = sensor.dn_to_radiance(tir) if tir.dtype == np.uint16 else np.array(tir)
 
     def spread(field: Float32Array) -> Float32Array:
         part = field[window] if field.shape[0] > 1 else field
         return np.array(np.broadcast_to(part, (rows, columns)), np.float32).reshape(-1)
 
-    water, water_error, air, air_error = (spread(chunk.dated[date, plane]) for plane in range(4))
-    pressure = spread(chunk.static[5])
-    error = spread(chunk.static[11])
+    water, water_error, air, air_error = (spread(chunk.dated_plane(name, date)) for name in DATED)
+    pressure = spread(chunk.static_plane("surface_pressure"))
+    error = spread(chunk.static_plane("emissivity_prior_uncertainty"))
+    priors = (chunk.static_plane(f"emissivity_prior_{band}") for band in sensor.BANDS)
     return _Strip(
         radiance,
         water,
@@ -128,9 +127,9 @@ def _strip(chunk: Chunk, date: int, window: slice, halo: int) -> _Strip:
         air,
         air_error,
         surface_pressure=np.where(np.isnan(pressure), SEA_LEVEL_HPA, pressure),
-        emissivity_prior=np.stack([spread(chunk.static[6 + band]) for band in range(5)], axis=-1),
+        emissivity_prior=np.stack([spread(prior) for prior in priors], axis=-1),
         emissivity_error=np.where(np.isnan(error), np.float32(MODEL_EMISSIVITY), error),
-        view_zenith=float(np.nan_to_num(chunk.scalars[date, 0])),
+        view_zenith=float(np.nan_to_num(chunk.scalars[date, SCALARS.index("view_zenith")])),
     )
 
 

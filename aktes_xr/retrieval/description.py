@@ -1,0 +1,157 @@
+"""From a chunk to a tile of quantities: pixels that need the same networks, described once.
+
+The rows of a tile are those of `aktes_xr.models.features.QUANTITIES`. Runs of pixels that lie side
+by side, which is nearly all of them, are copied run by run.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from aktes_xr.models.quantities import (
+    ADJACENT,
+    BRIGHTNESS,
+    ELEVATION_DIFFERENCE,
+    PRIOR,
+    RELIEF,
+    SKY_VIEW_FACTOR,
+    SLOPE,
+    SOLAR_INCIDENCE,
+    SURFACE_PRESSURE,
+    VIEW_ZENITH,
+    WATER_VAPOR,
+)
+from aktes_xr.retrieval.classification import solar_incidence
+from aktes_xr.retrieval.neighbourhood import read_kelvin, read_row
+from aktes_xr.retrieval.tiles import DATED, SCALARS, STATIC, take
+
+TEACHER_ALONE: Final = 0
+BOTH: Final = 1
+STUDENT_ALONE: Final = 2
+"""Which networks a pixel needs."""
+
+_FIRST_PRIOR: Final = STATIC.index("emissivity_prior_B10")
+_N_PRIORS: Final = STATIC.index("emissivity_prior_uncertainty") + 1 - _FIRST_PRIOR
+_STATIC_ROWS: Final = (
+    (SURFACE_PRESSURE, STATIC.index("surface_pressure")),
+    *((PRIOR + part, _FIRST_PRIOR + part) for part in range(_N_PRIORS)),
+)
+_TERRAIN_ROWS: Final = (
+    (SKY_VIEW_FACTOR, STATIC.index("sky_view_factor")),
+    (SLOPE, STATIC.index("slope")),
+    (RELIEF, STATIC.index("relief")),
+    (ELEVATION_DIFFERENCE, STATIC.index("elevation_difference")),
+)
+_NORTH: Final = STATIC.index("normal_north")
+_FIRST_DATED: Final = SCALARS.index(DATED[0])
+_VIEW: Final = SCALARS.index("view_zenith")
+_SUN_ZENITH: Final = SCALARS.index("sun_zenith")
+_HORIZON_DEG: Final = 90.0
+
+
+@njit(nogil=True)
+def collect(share, networks, cursor, pixels):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """List the next pixels of a date that need these networks; return their number and the place.
+
+    ``share`` (pixel,) is the student's by terrain: 0 leaves the teacher alone, 1 the student, NaN
+    is a pixel without measurement.
+    """
+    count = 0
+    while cursor < share.size and count < pixels.size:
+        value = share[cursor]
+        needed = BOTH
+        if value == 0.0:
+            needed = TEACHER_ALONE
+        elif value == 1.0:
+            needed = STUDENT_ALONE
+        pixels[count] = cursor
+        count += (needed == networks) & (value == value)
+        cursor += 1
+    return count, cursor
+
+
+@njit(nogil=True)
+def describe(chunk, tables, date, count, around, terrain, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write a tile's quantities for its first ``count`` pixels, with ``terrain`` all of them."""
+    pixels = tile.pixels[:count]
+    quantities = tile.quantities
+    tile.excess[:] = np.float32(0.0)
+    _brightness(chunk, tables, date, pixels, quantities)
+    quantities[VIEW_ZENITH, :] = chunk.scalars[date, _VIEW]
+    for name in range(chunk.dated_place.size):
+        place = chunk.dated_place[name]
+        row = quantities[WATER_VAPOR + name]
+        if place < 0:
+            row[:] = chunk.scalars[date, _FIRST_DATED + name]
+        else:
+            take(chunk.dated[date, place], pixels, 0, row)
+    for row, name in _STATIC_ROWS:
+        _static(chunk, name, pixels, quantities[row])
+    if terrain:
+        for row, name in _TERRAIN_ROWS:
+            _static(chunk, name, pixels, quantities[row])
+        _insolation(chunk, date, pixels, quantities[SOLAR_INCIDENCE])
+        _adjacent(chunk, tables, date, pixels, around, quantities)
+
+
+@njit(nogil=True)
+def _static(chunk, name, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    place = chunk.static_place[name]
+    if place < 0:
+        row[:] = np.float32(np.nan)
+    else:
+        take(chunk.static[place], pixels, 0, row)
+
+
+@njit(nogil=True)
+def _brightness(chunk, tables, date, pixels, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
+    start = 0
+    while start < pixels.size:
+        row, stop = _rest_of_row(chunk, pixels, start)
+        # From a number in the image to one in the image with its halo.
+        shift = (row + chunk.halo) * chunk.wide + chunk.halo - row * chunk.columns
+        for band in range(5):
+            target = quantities[BRIGHTNESS + band, start:stop]
+            read_kelvin(chunk.tir[date, band], band, tables, pixels[start:stop], shift, target)
+        start = stop
+
+
+@njit(nogil=True)
+def _insolation(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the cosine of the sun's local angle: 0 at night and in the hill's own shade."""
+    if chunk.scalars[date, _SUN_ZENITH] >= _HORIZON_DEG:
+        row[:] = np.float32(0.0)
+        return
+    if chunk.static_place[_NORTH] < 0:
+        row[:] = np.float32(np.nan)
+        return
+    first, last = pixels[0], pixels[-1]
+    incidence = np.empty(last + 1 - first, np.float32)
+    solar_incidence(chunk, date, slice(first, last + 1), incidence)
+    for place in range(incidence.size):
+        incidence[place] = np.float32(0.0) if incidence[place] < 0.0 else incidence[place]
+    take(incidence, pixels, first, row)
+
+
+@njit(nogil=True)
+def _adjacent(chunk, tables, date, pixels, around, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
+    start = 0
+    while start < pixels.size:
+        row, stop = _rest_of_row(chunk, pixels, start)
+        read_row(chunk.tir[date], date, row, chunk.halo, around, tables)
+        for band in range(5):
+            target = quantities[ADJACENT + band, start:stop]
+            take(around.kelvin[band], pixels[start:stop], row * chunk.columns, target)
+        start = stop
+
+
+@njit(nogil=True)
+def _rest_of_row(chunk, pixels, start):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the row of a listed pixel and where the list leaves it."""
+    row = pixels[start] // chunk.columns
+    end = (row + 1) * chunk.columns
+    stop = start + np.searchsorted(pixels[start:], end)
+    return row, stop

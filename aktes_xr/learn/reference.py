@@ -53,6 +53,7 @@ def train_reference(
     *,
     bundle: str | Path = "default",
     times: float = TIMES,
+    epochs: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train a wider network as the teacher was trained, and score it on unseen pixels.
@@ -67,6 +68,8 @@ def train_reference(
         With the teacher.
     times : float
         At least so many times the teacher's multiplications.
+    epochs : int, optional
+        Fewer than the recipe's, where the time does not suffice; `FILE` says how many.
     progress : callable, optional
         Called with a line of text now and then.
 
@@ -75,6 +78,8 @@ def train_reference(
     Path
         The bundle of the reference, ``directory/bundle``; its `FILE` holds the scores.
     """
+    if epochs is not None:
+        recipe = replace(recipe, teacher=replace(recipe.teacher, epochs=epochs))
     work = Path(directory)
     claim(work, recipe)
     say = progress or _LOGGER.info

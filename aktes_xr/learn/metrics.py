@@ -56,8 +56,11 @@ class Scores:
     coverage95: float | None = None
 
     def as_dict(self) -> dict[str, float | int | None]:
-        """Return the scores by name, for tables and JSON."""
-        return asdict(self)
+        """Return the scores by name, for tables and JSON: None where there is no number."""
+        return {
+            name: None if isinstance(value, float) and np.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -176,8 +176,8 @@ def reference_rows(model: PixelModel, protocol: Protocol) -> list[dict[str, Any]
                     "protocol": protocol,
                     "ancillaries": given,
                     "stratum": stratum,
-                    "temperature": asdict(temperature),
-                    "emissivity": asdict(emissivity),
+                    "temperature": temperature.as_dict(),
+                    "emissivity": emissivity.as_dict(),
                 }
             )
     return rows

@@ -13,7 +13,7 @@ import xarray as xr
 
 from aktes_xr import learn
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import card, simulated
+from aktes_xr.learn import card, evaluation, simulated
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import distil
 from aktes_xr.learn.teacher import train_teacher
@@ -53,6 +53,8 @@ def toy_world(recipe: Any) -> xr.Dataset:
         "surface_temperature": (pixel, temperature),
         "emissivity": (both, emissivity),
         "precipitable_water": (pixel, water),
+        "surface_class": (pixel, rng.integers(0, 2, count)),
+        "profile": (pixel, rng.integers(0, 20, count)),
         "sky_view_factor": (pixel, sky),
         "slope": (pixel, 40.0 * (1.0 - sky)),
         "solar_incidence": (pixel, rng.uniform(0.0, 1.0, count)),
@@ -60,7 +62,7 @@ def toy_world(recipe: Any) -> xr.Dataset:
         "elevation_difference": (pixel, rng.normal(0.0, 200.0, count)),
         "adjacent_brightness_temperature": (both, seen + rng.normal(0.0, 1.0, (count, 5))),
     }
-    return xr.Dataset(fields)
+    return xr.Dataset(fields, attrs={"classes": "soil rock"})
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,8 @@ def recipe() -> Recipe:
 def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulated, "simulate_samples", toy_world)
+        for module in (simulated, evaluation):
+            patch.setattr(module, "simulate_samples", toy_world)
         patch.setattr(card, "TEST_SAMPLES", 4_000)
         bundle = train_teacher(recipe, work / "teacher", name="toy")
         distil(recipe, work / "student", bundle=bundle)
@@ -110,8 +113,8 @@ def test_networks_learn(trained: Path) -> None:
         (row["sample"], row["method"], row["ancillaries"], row["stratum"]): row
         for row in json.loads(bundle.extras["metrics.json"])
     }
-    complete = rows["flat", "teacher", "all ancillaries", "all"]["temperature"]
-    bare = rows["flat", "teacher", "pressure only", "all"]["temperature"]
+    complete = rows["flat, G", "teacher", "all ancillaries", "all"]["temperature"]
+    bare = rows["flat, G", "teacher", "pressure only", "all"]["temperature"]
     assert complete["mae"] < 0.9
     assert complete["mae"] < bare["mae"]
     steep = [
@@ -128,7 +131,13 @@ def test_bundle_tells_its_story(trained: Path, recipe: Recipe) -> None:
     assert bundle.fusion is not None
     assert json.loads(bundle.extras["recipe.json"])["name"] == "toy"
     assert len(json.loads(bundle.extras["leaderboard.json"])) == 3
-    for words in ("`toy`", str(recipe.seed), "| terrain | fusion |", "## Limits"):
+    for words in (
+        *("`toy`", str(recipe.seed), "| terrain | fusion |", "## Limits", "mlm.json"),
+        *(
+            "| flat, P | teacher | all ancillaries | rock |",
+            "| flat, G | teacher | nothing | all |",
+        ),
+    ):
         assert words in bundle.model_card
     assert bundle.students[0].network.multiplications < 2000
 
@@ -154,7 +163,8 @@ def test_plain_keras_model_loads_safely_and_agrees(trained: Path) -> None:
 def test_same_call_goes_on_instead_of_starting_anew(
     trained: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simulated, "simulate_samples", toy_world)
+    for module in (simulated, evaluation):
+        monkeypatch.setattr(module, "simulate_samples", toy_world)
     monkeypatch.setattr(card, "TEST_SAMPLES", 4_000)
     before = load_bundle(trained / "teacher" / "bundle").sha256
     lines: list[str] = []

@@ -30,8 +30,8 @@ from aktes_xr.terrain import terrain_indices
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 
 COMMANDS = (
-    *("demo", "simulate", "retrieve", "terrain", "info", "train teacher", "distil"),
-    *("validate", "report", "bench"),
+    *("demo", "simulate", "retrieve", "terrain", "info", "train teacher", "train reference"),
+    *("distil", "validate", "report", "bench"),
 )
 
 
@@ -183,6 +183,25 @@ def test_bench_prints_and_writes_its_figures(
             }
         ],
     }
+
+
+def test_bench_hands_on_what_a_benchmark_takes_besides(monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark(monkeypatch, RESULT)
+    done = run("bench", "accuracy", "--bundle", "mine", "--reference", "larger")
+    assert done.exit_code == 2
+    assert "accuracy takes no bundle, reference" in done.stderr
+    taken: list[str] = []
+
+    def measured(*, quick: bool, bundle: str = "default") -> BenchResult:
+        taken.append(bundle)
+        return RESULT
+
+    module = SimpleNamespace(run=measured)
+    fake = SimpleNamespace(import_module=lambda _: module, util=importlib.util)
+    monkeypatch.setattr(bench, "importlib", fake)
+    assert run("bench", "accuracy", "--bundle", "mine").exit_code == 0
+    assert run("bench", "accuracy").exit_code == 0
+    assert taken == ["mine", "default"]
 
 
 @pytest.mark.parametrize("value", [0.75, float("nan")])

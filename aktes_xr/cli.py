@@ -336,13 +336,17 @@ def reference(
         Path, typer.Option(help="Directory of the run; the same directory resumes it.")
     ] = Path("runs/reference"),
     recipe: Annotated[str, typer.Option(help="The teacher's recipe.")] = "release",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Fewer than the recipe's, if time is short.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a network eight times the teacher's size on the same data, to be judged beside it."""
     from aktes_xr.learn.recipe import load_recipe
     from aktes_xr.learn.reference import train_reference
 
-    written = train_reference(load_recipe(recipe), out, bundle=bundle, progress=stderr().print)
+    say = stderr().print
+    written = train_reference(load_recipe(recipe), out, bundle=bundle, epochs=epochs, progress=say)
     answer({"bundle": str(written)}, as_json)
 
 
@@ -351,13 +355,49 @@ def distil(
     bundle: Annotated[str, typer.Option(help="Bundle whose teacher is distilled.")] = "default",
     out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("runs/student"),
     recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
+    region: Annotated[
+        Path | None, typer.Option(help="TOML file of a region: a student of its own there.")
+    ] = None,
+    dem: Annotated[
+        Path | None, typer.Option(exists=True, help="Elevation model of the region, 90 m.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Your own pixels: CSV, Parquet or Zarr (README).")
+    ] = None,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Compare ways to distil instead; in minutes.")
+    ] = False,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Instead, let both teach each other so many rounds.")
+    ] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Distil a student that sees the terrain, calibrate the fusion, and write the bundle."""
+    from aktes_xr.learn.ablation import ablate
+    from aktes_xr.learn.labels import read_labels
     from aktes_xr.learn.recipe import load_recipe
+    from aktes_xr.learn.region import load_region
+    from aktes_xr.learn.rounds import exchange
     from aktes_xr.learn.student import distil as distil_student
 
-    written = distil_student(load_recipe(recipe), out, bundle=bundle, progress=stderr().print)
+    if dem is not None and region is None:
+        raise InputError("found --dem without --region: a region file says where the student holds")
+    settings = load_recipe(recipe)
+    place = None if region is None else load_region(region, dem=dem)
+    say = stderr().print
+    if ablation or rounds:
+        study = (
+            ablate(settings, out, bundle=bundle, region=place, progress=say)
+            if ablation
+            else exchange(settings, out, bundle=bundle, rounds=rounds, progress=say)
+        )
+        stdout().print(study.text(), markup=False, highlight=False)
+        answer({"table": str(study.path)}, as_json)
+        return
+    pixels = None if labels is None else read_labels(labels)
+    written = distil_student(
+        settings, out, bundle=bundle, region=place, labels=pixels, progress=say
+    )
     answer({"bundle": str(written)}, as_json)
 
 

@@ -36,22 +36,48 @@ def test_calibrated_sigma_covers_heavy_tailed_errors() -> None:
         assert found.coverage95 == pytest.approx(0.95, abs=0.02)
 
 
-def test_fusion_is_fitted_to_where_the_student_is_better() -> None:
+def _networks(
+    teacher_noise: float, student_noise: float, terrain_error: float
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Make a teacher that errs with the terrain, a student that does not, and the truth."""
     rng = np.random.default_rng(1)
-    count = 60_000
+    count = 40_000
     complexity = rng.uniform(0.0, 1.5, count).astype(np.float32)
-    truth = rng.normal(300.0, 10.0, count).astype(np.float32)
-    sigma = np.full(count, 0.3, np.float32), np.full(count, 0.45, np.float32)
-    teacher = truth + rng.normal(0.0, 0.3, count) + complexity
-    student = truth + rng.normal(0.0, 0.45, count)
-    fusion = calibrate_fusion(complexity, (teacher, sigma[0]), (student, sigma[1]), truth)
-    weight = fusion.weight(complexity, *sigma)
-    fused = np.abs(teacher + weight * (student - teacher) - truth)
-    for low, high in ((0.0, 0.1), (0.1, 0.4), (0.4, 1.5)):
+    truth = rng.normal(300.0, 10.0, (count, 6)).astype(np.float32)
+    teacher = truth + rng.normal(0.0, teacher_noise, truth.shape).astype(np.float32)
+    teacher += terrain_error * complexity[:, np.newaxis]
+    student = truth + rng.normal(0.0, student_noise, truth.shape).astype(np.float32)
+    sigmas = [np.full(truth.shape, noise, np.float32) for noise in (teacher_noise, student_noise)]
+    return complexity, (teacher, sigmas[0]), (student, sigmas[1]), truth
+
+
+@pytest.mark.parametrize(("noise", "terrain_error"), [((0.3, 0.45), 1.0), ((0.3, 0.31), 0.4)])
+def test_fusion_is_fitted_to_where_the_student_is_better(noise, terrain_error) -> None:
+    complexity, teacher, student, truth = _networks(*noise, terrain_error)
+    fusion = calibrate_fusion(complexity, teacher, student, truth)
+    weight = fusion.weight(complexity, teacher[1][:, 0], student[1][:, 0])[:, np.newaxis]
+    fused = np.abs(teacher[0] + weight * (student[0] - teacher[0]) - truth)
+    for low, high in ((0.0, 0.05), (0.05, 0.15), (0.15, 0.4), (0.4, 1.5)):
         members = (complexity >= low) & (complexity < high)
-        better = min(np.abs(estimate - truth)[members].mean() for estimate in (teacher, student))
+        better = min(np.abs(pair[0] - truth)[members].mean() for pair in (teacher, student))
         assert fused[members].mean() <= 1.02 * better
-    assert weight[complexity > 1.0].mean() > weight[complexity < 0.1].mean() + 0.3
+    if noise[1] > 0.4:
+        assert weight[complexity > 1.0].mean() > weight[complexity < 0.05].mean() + 0.3
+
+
+def test_fusion_does_not_run_what_it_does_not_need() -> None:
+    complexity, teacher, student, truth = _networks(0.3, 0.2, 1.0)
+    both = _cost(calibrate_fusion(complexity, teacher, student, truth, cost=(20.0, 1.0)), student)
+    assert both < 1.0  # the teacher, which is worse everywhere, does not run
+    complexity, teacher, student, truth = _networks(0.2, 0.4, 2.0)
+    fusion = calibrate_fusion(complexity, teacher, student, truth, cost=(20.0, 1.0))
+    assert fusion.weight(np.float32([0.0]), np.float32([0.2]), np.float32([0.4]))[0] < 0.5
+
+
+def _cost(fusion, student) -> float:
+    complexity = np.linspace(0.0, 1.5, 100, dtype=np.float32)
+    one = np.ones(100, np.float32)
+    return float((fusion.weight(complexity, one, one) < 1.0).mean())
 
 
 def test_drop_out_serves_every_combination() -> None:

@@ -1,19 +1,22 @@
-"""Distillation of a student that sees the terrain, and the fusion with its teacher."""
+"""Distillation of students that see the terrain, and the fusion with their teacher."""
 
 from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.calibrate import calibrate_fusion
 from aktes_xr.learn.card import Evidence, model_card
-from aktes_xr.learn.recipe import Recipe
-from aktes_xr.learn.simulated import complexity_k, draw
+from aktes_xr.learn.distillation import SoftSample, distiller, soft_model
+from aktes_xr.learn.recipe import Recipe, StudentRecipe
+from aktes_xr.learn.simulated import draw
 from aktes_xr.learn.training import (
     Progress,
     Sample,
@@ -23,18 +26,26 @@ from aktes_xr.learn.training import (
     train,
 )
 from aktes_xr.learn.uncertainty import calibrate_uncertainty
-from aktes_xr.models import BundleContents, PixelModel, Scaling, load_bundle, write_bundle
-from aktes_xr.models.features import N_OUTPUTS, QUANTITIES, STUDENT_FEATURES, TEACHER_FEATURES
+from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
+from aktes_xr.models.features import N_OUTPUTS, QUANTITIES, STUDENT_FEATURES
+from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from aktes_xr.models import Bundle, Fusion
+    from aktes_xr.learn.labels import LocalPixels
+    from aktes_xr.learn.region import Region
+    from aktes_xr.models import Bundle, Fusion, Scaling
 
     Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
-_SKY_VIEW = QUANTITIES.index("sky_view_factor")
+_SKY_VIEW: Final = QUANTITIES.index("sky_view_factor")
+STUDENT_SHARE: Final = 0.05
+"""Of the teacher's multiplications: a student's most."""
+LOCAL_SHARE: Final = 0.2
+"""Of the training pixels: a user's own, repeated if need be."""
+_WIDTH_STEP: Final = 4
 
 
 def distil(
@@ -42,6 +53,8 @@ def distil(
     directory: str | Path,
     *,
     bundle: str | Path,
+    region: Region | None = None,
+    labels: LocalPixels | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train a student beside a bundle's teacher and calibrate their fusion.
@@ -53,116 +66,178 @@ def distil(
         Working directory; finished epochs in it are kept.
     bundle : str or Path
         With the teacher; it is not changed.
+    region : Region, optional
+        For a student of its own there; the general student unless given.
+    labels : LocalPixels, optional
+        A user's pixels, labelled or not, besides the simulated ones.
     progress : callable, optional
         Called with a line of text now and then.
 
     Returns
     -------
     Path
-        The new bundle's directory, ``directory/bundle``: teacher, student and fusion.
+        The new bundle's directory, ``directory/bundle``: all that the bundle held, this student,
+        and for the general student the fusion, too.
     """
     from aktes_xr.learn.teacher import claim
 
     work = Path(directory)
     claim(work, recipe)
     source = load_bundle(bundle)
-    settings = recipe.student
     say = progress or _LOGGER.info
     say("simulating the student's sample in terrain")
-    seed, nedt_k = recipe.seed + 1, recipe.nedt_k
-    training, _ = draw(settings.samples, split="train", seed=seed, nedt_k=nedt_k, terrain=True)
-    validation, _ = draw(
-        settings.validation_samples, split="validation", seed=seed, nedt_k=nedt_k, terrain=True
-    )
-    scaling = scaling_of(training, np.random.default_rng(recipe.seed), terrain=True)
-    architecture = Architecture(settings.units)
-    schedule = Schedule(
-        settings.epochs, settings.batch_size, settings.learning_rate, seed=recipe.seed + 1
-    )
-    model = train(
-        keras_model(architecture, len(STUDENT_FEATURES), "student"),
+    training, validation = draw_students(recipe, source.teacher, region)
+    if labels is not None:
+        training = with_local(training, labels, source.teacher)
+        say(f"{labels.n_labelled} labelled and {labels.n_unlabelled} further pixels of the user's")
+    student, model = fit_student(
+        recipe.student,
         (training, validation),
-        scaling,
-        schedule,
+        source.teacher,
+        seed=recipe.seed + 1,
         directory=work,
-        wrap=lambda plain: distiller(plain, source.teacher, scaling, alpha=settings.alpha),
         progress=progress,
     )
-    network = fold(model, architecture)
-    held = validation.dropped(np.random.default_rng(recipe.seed + 2))
-    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
-    calibrated = calibrate_uncertainty(outputs, held.targets(scaling), scaling)
-    student = PixelModel("student", "student", network, calibrated)
-    fusion = _fusion(source.teacher, student, held)
+    if region is not None:
+        student = replace(student, name=region.name, footprint=region.footprint)
+    held = validation.dropped(np.random.default_rng(recipe.seed + 3))
+    fusion = source.fusion
+    if region is None or fusion is None:
+        fusion = fit_fusion(source.teacher, student, held)
     say(f"calibrated {fusion}")
-    return _bundle(recipe, work, source, (student, fusion), keras_bytes(model, work))
+    return _bundle(recipe, work, source, (student, fusion), keras_bytes(model, work), region=region)
 
 
-def distiller(student: Any, teacher: PixelModel, scaling: Scaling, *, alpha: float) -> Any:
-    """Wrap a student in `keras.distillation.Distiller`: truth, and the teacher's means.
+def draw_students(
+    recipe: Recipe, teacher: PixelModel, region: Region | None = None
+) -> tuple[SoftSample, Sample]:
+    """Draw a student's pixels in terrain: for training with the teacher, and for validation."""
+    settings = recipe.student
+    parts = []
+    for split, size in (
+        ("train", settings.samples),
+        ("validation", settings.validation_samples),
+    ):
+        sample, _ = draw(
+            size,
+            split=split,  # type: ignore[arg-type]
+            seed=recipe.seed + 1,
+            nedt_k=recipe.nedt_k,
+            terrain=True,
+            errors=recipe.errors,
+            locality=None if region is None else region.locality,
+        )
+        parts.append(sample)
+    training, validation = parts
+    return SoftSample(training.quantities, training.truth, teacher), validation
+
+
+def with_local(sample: SoftSample, labels: LocalPixels, teacher: PixelModel) -> SoftSample:
+    """Add a user's pixels, repeated so that they make up `LOCAL_SHARE` of the sample."""
+    count = len(labels.quantities)
+    wanted = LOCAL_SHARE / (1.0 - LOCAL_SHARE) * len(sample.truth)
+    times = max(1, round(wanted / count))
+    error = np.zeros_like(sample.truth) if sample.label_error is None else sample.label_error
+    return SoftSample(
+        np.concatenate([sample.quantities, *[labels.quantities] * times]),
+        np.concatenate([sample.truth, *[labels.truth] * times]),
+        teacher,
+        np.concatenate([error, *[labels.error] * times]),
+    )
+
+
+def student_units(settings: StudentRecipe, teacher: PixelModel) -> tuple[int, ...]:
+    """Return the hidden layers, where 0 stands for as many units as the teacher's size allows."""
+    allowed = STUDENT_SHARE * teacher.network.multiplications
+    width = _WIDTH_STEP
+    while _multiplications(_filled(settings.units, width + _WIDTH_STEP)) <= allowed:
+        width += _WIDTH_STEP
+        if 0 not in settings.units:
+            break
+    return _filled(settings.units, width)
+
+
+def _filled(units: tuple[int, ...], width: int) -> tuple[int, ...]:
+    return tuple(count or width for count in units)
+
+
+def _multiplications(units: tuple[int, ...]) -> int:
+    sizes = (len(STUDENT_FEATURES), *units, 2 * N_OUTPUTS)
+    return sum(before * after for before, after in pairwise(sizes))
+
+
+def fit_student(
+    settings: StudentRecipe,
+    samples: tuple[SoftSample, Sample],
+    teacher: PixelModel,
+    *,
+    seed: int,
+    directory: Path,
+    progress: Progress | None = None,
+) -> tuple[PixelModel, Any]:
+    """Train a student on labels and a teacher's answers, and calibrate its variances.
 
     Parameters
     ----------
-    student : keras.Model
-        On the student's standardised features.
+    settings : StudentRecipe
+    samples : tuple
+        Training and validation.
     teacher : PixelModel
-    scaling : Scaling
-        Of the student.
-    alpha : float
-        Weight of the teacher.
+        Whose size bounds the student's.
+    seed : int
+    directory : Path
+        Of the checkpoint.
+    progress : callable, optional
+        Called with one line per epoch.
+
+    Returns
+    -------
+    PixelModel, keras.Model
+        As retrieval runs it, and as it was trained.
     """
-    import keras
-    from keras import ops
-
-    def squared_difference(soft: Any, outputs: Any) -> Any:
-        return ops.mean((soft[:, :N_OUTPUTS] - outputs[:, :N_OUTPUTS]) ** 2, axis=-1)
-
-    return keras.distillation.Distiller(
-        teacher=_teacher_in_student_units(teacher, scaling),
-        student=student,
-        distillation_losses=keras.distillation.FeatureDistillation(loss=squared_difference),
-        distillation_loss_weights=1.0,
-        student_loss_weight=1.0 - alpha,
+    training, validation = samples
+    scaling = scaling_of(
+        Sample(training.quantities, training.known_truth()),
+        np.random.default_rng(seed),
+        terrain=True,
     )
+    architecture = Architecture(student_units(settings, teacher))
+    features = len(STUDENT_FEATURES)
+    model = train(
+        keras_model(architecture, features, "student"),
+        (training, validation),
+        scaling,
+        Schedule(settings.epochs, settings.batch_size, settings.learning_rate, seed=seed),
+        directory=directory,
+        wrap=lambda plain: distiller(
+            soft_model(plain),
+            alpha=settings.alpha,
+            features=features,
+            labelled=training.labelled_share,
+        ),
+        progress=progress,
+    )
+    network = fold(model, architecture)
+    held = validation.dropped(np.random.default_rng(seed + 1))
+    calibrated = calibrated_scaling(network, held, scaling)
+    return PixelModel("student", "student", network, calibrated), model
 
 
-def _teacher_in_student_units(teacher: PixelModel, scaling: Scaling) -> Any:
-    """Rebuild the teacher in Keras, on the student's standardised inputs and outputs."""
-    import keras
-
-    count = len(TEACHER_FEATURES)
-    mine = teacher.scaling
-    gain = np.zeros((len(STUDENT_FEATURES), count), np.float32)
-    gain[np.arange(count), np.arange(count)] = scaling.scale[:count] / mine.scale
-    offset = (scaling.center[:count] - mine.center) / mine.scale
-    inputs = keras.Input((len(STUDENT_FEATURES),))
-    node = keras.layers.Dense(count, name="rescale")(inputs)
-    weights = [(gain, offset)]
-    for layer in teacher.network.layers:
-        before = node
-        node = keras.layers.Dense(layer.weight.shape[0], activation=layer.activation)(node)
-        weights.append((layer.weight.T, layer.bias[:, 0]))
-        if layer.skip:
-            node = keras.layers.Add()([before, node])
-    size = 2 * N_OUTPUTS
-    rescale, shift = np.zeros((size, size), np.float32), np.zeros(size, np.float32)
-    means = np.arange(N_OUTPUTS)
-    rescale[means, means] = mine.output_scale / scaling.output_scale
-    shift[means] = (mine.output_center - scaling.output_center) / scaling.output_scale
-    outputs = keras.layers.Dense(size, name="soft")(node)
-    weights.append((rescale, shift))
-    model = keras.Model(inputs, outputs, name="soft_teacher")
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    for layer, pair in zip(dense, weights, strict=True):
-        layer.set_weights(list(pair))
-    return model
+def calibrated_scaling(network: Any, held: Sample, scaling: Scaling) -> Scaling:
+    """Calibrate a network's stated uncertainty on pixels it was not trained on."""
+    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
+    return calibrate_uncertainty(outputs, held.targets(scaling), scaling)
 
 
-def _fusion(teacher: PixelModel, student: PixelModel, held: Sample) -> Fusion:
-    estimates = [model.predict(held.quantities) for model in (teacher, student)]
-    first, second = ((mean[:, 0], sigma[:, 0]) for mean, sigma in estimates)
-    sky_view = held.quantities[:, _SKY_VIEW]
-    return calibrate_fusion(complexity_k(sky_view), first, second, held.truth[:, 0])
+def fit_fusion(teacher: PixelModel, student: PixelModel, held: Sample) -> Fusion:
+    """Calibrate the fusion of two networks on landscapes of the validation split."""
+    return calibrate_fusion(
+        complexity_k(held.quantities[:, _SKY_VIEW]),
+        teacher.predict(held.quantities),
+        student.predict(held.quantities),
+        held.truth,
+        cost=(teacher.network.multiplications, student.network.multiplications),
+    )
 
 
 def _bundle(
@@ -171,15 +246,24 @@ def _bundle(
     source: Bundle,
     trained: tuple[PixelModel, Fusion],
     exported: bytes,
+    *,
+    region: Region | None,
 ) -> Path:
     student, fusion = trained
     others = (model for model in source.models.values() if model.name != student.name)
     models = (*others, student)
-    evidence = Evidence.of_bundle(source.teacher, student, fusion, recipe)
+    evidence = Evidence.of_bundle(source.teacher, student, fusion, recipe, region=region)
+    extras = dict(source.extras)
+    if region is not None and "metrics.json" in extras:
+        kept = [
+            row
+            for row in json.loads(extras["metrics.json"])
+            if row["sample"] != f"terrain, {region.name}"
+        ]
+        evidence = Evidence((*kept, *evidence.rows))
     card = model_card(recipe, list(models), evidence, fusion)
-    extras = {name: data for name, data in source.extras.items() if name != "metrics.json"}
     extras |= {
-        "student.keras": exported,
+        f"{student.name}.keras": exported,
         "metrics.json": evidence.to_bytes(),
         "recipe.json": (json.dumps(recipe.to_json(), indent=1) + "\n").encode(),
     }

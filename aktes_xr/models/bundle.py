@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -79,12 +80,12 @@ class Bundle:
 
     @cached_property
     def students(self) -> tuple[PixelModel, ...]:
-        """Networks that see terrain, regional ones first."""
+        """Networks that see terrain: regional ones first, the smallest footprint leading."""
         students = [model for model in self.models.values() if model.role == "student"]
-        return tuple(sorted(students, key=lambda model: (model.footprint is None, model.name)))
+        return tuple(sorted(students, key=_precedence))
 
     def student_at(self, longitude: float, latitude: float) -> PixelModel | None:
-        """Choose the student whose footprint holds a place; the general one elsewhere.
+        """Choose the student with the smallest footprint that holds a place, or the general one.
 
         Parameters
         ----------
@@ -268,6 +269,15 @@ def write_bundle(path: str | Path, contents: BundleContents, *, overwrite: bool 
             shutil.move(str(target), Path(scratch) / "replaced")
         staged.rename(target)
     return load_bundle(target)
+
+
+def _precedence(model: PixelModel) -> tuple[bool, float, str]:
+    if model.footprint is None:
+        return True, 0.0, model.name
+    west, south, east, north = model.footprint
+    # Equal degrees of longitude are fewer kilometres towards the poles.
+    width = (east - west) * math.cos(math.radians(0.5 * (south + north)))
+    return False, width * (north - south), model.name
 
 
 def shipped_bundles() -> tuple[str, ...]:

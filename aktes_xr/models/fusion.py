@@ -41,7 +41,7 @@ class Fusion:
     sharpness : float
         The exponent k: 0 ignores the variances, 1 weighs by inverse variance.
     floor : float
-        The student's share on flat ground, at least 0 and less than 1.
+        The student's share on flat ground; at 1 the teacher runs where terrain is unknown only.
     """
 
     start_k: float
@@ -51,10 +51,10 @@ class Fusion:
 
     def __post_init__(self) -> None:
         ordered = 0.0 <= self.start_k < self.full_k
-        if not (ordered and 0.0 <= self.sharpness <= 2.0 and 0.0 <= self.floor < 1.0):
+        if not (ordered and 0.0 <= self.sharpness <= 2.0 and 0.0 <= self.floor <= 1.0):
             raise InputError(
                 f"found {self}; expected 0 <= start_k < full_k, a sharpness of 0 to 2 and a floor "
-                "of 0 to less than 1"
+                "of 0 to 1"
             )
 
     def share(self, complexity_k: Float32Array) -> Float32Array:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from aktes_xr import sensor
 from aktes_xr.cube import describe, new_cube
@@ -65,6 +66,9 @@ class SceneSettings:
         Of the column over the scene's median elevation.
     water_vapor_error, air_temperature_error_k : float
         Relative and absolute standard deviation of what is told.
+    emissivity_error : float, optional
+        Standard deviation, per band, of a climatological emissivity that is told; None: there is
+        none.
     clouds : bool
     swath : bool
         Whether pixels outside the tilted swath are fill, as in the archive.
@@ -81,6 +85,7 @@ class SceneSettings:
     water_vapor_range: tuple[float, float] = (3.0, 30.0)
     water_vapor_error: float = 0.10
     air_temperature_error_k: float = 2.0
+    emissivity_error: float | None = None
     clouds: bool = False
     swath: bool = True
 
@@ -286,6 +291,8 @@ def simulate_date(
     for name, values in told.items():
         ds[name] = (("time", "y", "x"), values[np.newaxis].astype(np.float32))
     ds["ancillary_elevation"] = (("y", "x"), ground.elevation)
+    for name, values in _climatology(ground, settings).items():
+        ds[name] = (("band", "y", "x"), np.moveaxis(values, -1, 0))
     for name, (values, units) in truth.items():
         ds[name] = (("time", "y", "x"), values[np.newaxis].astype(np.float32), {"units": units})
     for name, values, units in (
@@ -298,6 +305,20 @@ def simulate_date(
         ds[name] = (("time", "band", "y", "x"), planes, {"units": units})
     ds["cloud"] = (("time", "y", "x"), cloud[np.newaxis])
     return describe(ds)
+
+
+def _climatology(ground: Ground, settings: SceneSettings) -> dict[str, NDArray[np.float32]]:
+    """Tell an emissivity of the stated error, in patches of a few pixels; the same on all dates."""
+    if settings.emissivity_error is None:
+        return {}
+    rng = np.random.default_rng([settings.seed, SPLITS.index(settings.split), 3])
+    shape = ground.emissivity.shape
+    error = uniform_filter(rng.standard_normal(shape), size=(3, 3, 1), mode="wrap") * 3.0
+    told = ground.emissivity + settings.emissivity_error * error
+    return {
+        "emissivity_prior": np.clip(told, 0.3, 1.0).astype(np.float32),
+        "emissivity_prior_uncertainty": np.full(shape, settings.emissivity_error, np.float32),
+    }
 
 
 def _count(

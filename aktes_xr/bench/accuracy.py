@@ -22,6 +22,7 @@ from aktes_xr.bench.accuracy_checks import (
     coverage_checks,
     paper_checks,
     physics_checks,
+    physics_table,
     reference_checks,
 )
 from aktes_xr.bench.accuracy_methods import Comparison, compare
@@ -107,7 +108,13 @@ def run(*, quick: bool, bundle: str = "default", reference: str | None = None) -
         ("protocol", "quantity", "level", "ancillaries", "stratum", "share"),
         [row for _, rows in coverage for row in rows],
     )
-    tables = [accuracy_table(comparisons), helps_table, harms_table, worst]
+    tables = [
+        accuracy_table(comparisons),
+        physics_table(comparisons),
+        helps_table,
+        harms_table,
+        worst,
+    ]
     if larger is None:
         tables += stored_reference(loaded)
     return BenchResult(checks, [_settings(loaded, size), *tables])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from aktes_xr.bench import Check
+from aktes_xr.bench import Check, Table
 from aktes_xr.bench.accuracy_methods import (
     ALL,
     NO_PRIOR,
@@ -18,8 +18,6 @@ from aktes_xr.bench.accuracy_methods import (
 from aktes_xr.learn.evaluation import ANCILLARY_SETS, DRY, OVERALL
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from aktes_xr.learn.metrics import Scores
 
     Row = tuple[Any, ...]
@@ -55,6 +53,24 @@ def physics_checks(comparison: Comparison) -> list[Check]:
                 name = f"G, teacher over TES, {label}: {quantity} MAE, {stratum}"
                 checks.append(Check.at_most(name, ratio.value, target, "1"))
     return checks
+
+
+def physics_table(comparisons: dict[str, Comparison]) -> Table:
+    """Teacher over TES in every stratum: what the overall ratio makes of another mixture."""
+    rows = []
+    for protocol, comparison in comparisons.items():
+        for stratum in comparison.scores[TEACHER, ALL]:
+            cells: list[Any] = []
+            for given in (NO_PRIOR, ALL):
+                for emissivity in (False, True):
+                    ratio = comparison.ratio(
+                        (TEACHER, given), (TES, NO_PRIOR), stratum=stratum, emissivity=emissivity
+                    )
+                    cells += [ratio.value, f"{ratio.low:.2f}-{ratio.high:.2f}"]
+            rows.append((protocol, stratum, *cells))
+    columns = ("T, same ancillaries", "e, same ancillaries", "T, and prior", "e, and prior")
+    head = ("protocol", "stratum", *(cell for name in columns for cell in (name, "95 %")))
+    return Table("Teacher's mean absolute error over TES's", head, rows)
 
 
 def alone_checks(comparison: Comparison) -> list[Check]:

@@ -140,7 +140,7 @@ def test_checks_tell_a_good_teacher_from_a_bad_one(pixels: evaluation.UnseenPixe
     assert [check.value for check in reference_checks(comparison)] == [1.0] * 4
     covered, rows = coverage_checks("G", comparison)
     assert all(check.holds for check in covered)
-    assert len(rows) == 4
+    assert len(rows) == 8
     helps, table = worth({"G": comparison})
     assert all(check.holds for check in helps)
     assert {row[3] for row in table.rows} == set(comparison.scores[TEACHER, "all"])

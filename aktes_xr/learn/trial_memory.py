@@ -30,7 +30,7 @@ def remembering_tuner(tuner: str, directory: Path, seed: int) -> Any:
 
     Parameters
     ----------
-    tuner : {"random", "greedy", "hyperband", "bayesian"}
+    tuner : {"random", "greedy", "hyperband"}
     directory : Path
         Of the search; the tuner's own state in it is forgotten, the trials' weights are kept.
     seed : int
@@ -47,14 +47,9 @@ def remembering_tuner(tuner: str, directory: Path, seed: int) -> Any:
     """
     import keras
     import keras_tuner
-    from autokeras.tuners import BayesianOptimization, Greedy, Hyperband, RandomSearch
+    from autokeras.tuners import Greedy, Hyperband, RandomSearch
 
-    known: dict[str, Any] = {
-        "random": RandomSearch,
-        "greedy": Greedy,
-        "hyperband": Hyperband,
-        "bayesian": BayesianOptimization,
-    }
+    known: dict[str, Any] = {"random": RandomSearch, "greedy": Greedy, "hyperband": Hyperband}
     if tuner not in known:
         raise TrainingError(f"found tuner {tuner!r}, expected one of {', '.join(known)}")
     for name in _STATE:

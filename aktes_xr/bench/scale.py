@@ -13,7 +13,8 @@ from pathlib import Path
 
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import small_bundle
-from aktes_xr.bench.scale_graph import graph_checks, scheduler_checks
+from aktes_xr.bench.scale_graph import graph_checks
+from aktes_xr.bench.scale_scheduler import scheduler_checks
 from aktes_xr.bench.scale_time import granule_checks, retrieval_checks
 from aktes_xr.bench.scale_workers import identity_checks, memory_checks, worker_checks
 
@@ -29,7 +30,7 @@ class Sizes:
     granules, granule_shape : of the way from COG to Zarr
     memory_side : of a chunk of the memory runs, pixels
     worker_dates, worker_side : of the cube that workers share
-    simulated_chunks : of the scheduler's simulation, threads and distributed
+    simulated_chunks : of the scheduler's simulation, and of live schedulers
     """
 
     side: int
@@ -43,7 +44,7 @@ class Sizes:
     simulated_chunks: tuple[int, int]
 
 
-FULL = Sizes(2048, 3, 1024, 20, (700, 830), 512, 24, 512, (100_000, 10_000))
+FULL = Sizes(2048, 3, 1024, 20, (700, 830), 512, 24, 512, (100_000, 3_200))
 QUICK = Sizes(512, 2, 256, 4, (400, 400), 64, 12, 256, (3_200, 320))
 
 
@@ -67,7 +68,7 @@ def run(*, quick: bool, figure: Path | None = None) -> BenchResult:
         folder = Path(name)
         small = small_bundle(folder / "small")
         parts.append(graph_checks())
-        parts.append(scheduler_checks(small, sizes.simulated_chunks))
+        parts.append(scheduler_checks(small, *sizes.simulated_chunks))
         parts.append(retrieval_checks(sizes.side, sizes.obvious_side, sizes.repeats))
         parts.append(granule_checks(folder, sizes.granules, sizes.granule_shape, sizes.repeats))
         parts.append(memory_checks(folder / "small", sizes.memory_side))

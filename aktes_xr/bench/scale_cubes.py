@@ -68,14 +68,15 @@ def cube(dates: int, shape: tuple[int, int], chunk: int, *, memory: bool = False
     )
     if memory:
         ds = ds.chunk(time=1, band=-1, y=chunk, x=chunk)
-    ds["elevation"] = (("y", "x"), np.full(shape, 700.0, np.float32), {"units": "m"})
+    elevation = da.full(shape, 700.0, dtype=np.float32, chunks=chunk)
+    ds["elevation"] = (("y", "x"), elevation.compute() if memory else elevation, {"units": "m"})
     ds["water_vapor"] = ("time", np.full(dates, 15.0), {"units": "kg m-2"})
     ds["air_temperature"] = ("time", np.full(dates, 288.0), {"units": "K"})
     return describe(ds)
 
 
-def terrain(ds: xr.Dataset, complexity_k: float) -> xr.Dataset:
-    """Terrain in memory, of one complexity (K) everywhere."""
+def terrain(ds: xr.Dataset, complexity_k: float, *, lazy: bool = False) -> xr.Dataset:
+    """Terrain of one complexity (K) everywhere; in memory, or ``lazy`` as that of a region is."""
     values = {
         "terrain_complexity_k": complexity_k,
         "sky_view_factor": 0.93,
@@ -84,8 +85,17 @@ def terrain(ds: xr.Dataset, complexity_k: float) -> xr.Dataset:
         "relief": 240.0,
     }
     shape = (ds.sizes["y"], ds.sizes["x"])
-    fields = {name: (("y", "x"), np.full(shape, v, np.float32)) for name, v in values.items()}
-    return xr.Dataset(fields, coords={"y": ds.y, "x": ds.x, "spatial_ref": ds.spatial_ref})
+    chunks = (ds.chunksizes["y"], ds.chunksizes["x"]) if lazy else "auto"
+    fields: dict[str, Any] = {
+        name: da.full(shape, value, dtype=np.float32, chunks=chunks)
+        if lazy
+        else np.full(shape, value, np.float32)
+        for name, value in values.items()
+    }
+    return xr.Dataset(
+        {name: (("y", "x"), field) for name, field in fields.items()},
+        coords={"y": ds.y, "x": ds.x, "spatial_ref": ds.spatial_ref},
+    )
 
 
 def both_networks(bundle: Bundle) -> float:

@@ -1,8 +1,7 @@
-"""Graph of a ten-year regional cube, and what the schedulers cost with its compute taken out."""
+"""Graph of a ten-year regional cube: how fast it is built, how many tasks, how many bytes."""
 
 from __future__ import annotations
 
-import gc
 import time
 from typing import Any, Final
 
@@ -13,11 +12,9 @@ import xarray as xr
 
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
-from aktes_xr.bench.scale_cubes import cube, item
-from aktes_xr.bench.scale_process import two_workers
+from aktes_xr.bench.scale_cubes import item
 from aktes_xr.cube import describe
 from aktes_xr.jobs.graph_size import GraphSize, graph_size
-from aktes_xr.models import Bundle
 
 _DATES: Final = 400
 _SIDE: Final = 4000
@@ -57,27 +54,6 @@ def graph_checks() -> BenchResult:
     return BenchResult(checks, [Table(f"Graph of {size}", ("graph", "tasks", "MB"), rows)])
 
 
-def scheduler_checks(bundle: Bundle, chunks: tuple[int, int]) -> BenchResult:
-    """Run real graphs whose every task does nothing, on threads and on a distributed cluster."""
-    rows: list[tuple[Any, ...]] = []
-    checks: list[Check] = []
-    for scheduler, count in zip(("threads", "distributed"), chunks, strict=True):
-        stubs, keys = _stubs(bundle, count)
-        if scheduler == "threads":
-            seconds = _time(lambda s=stubs, k=keys: dask.threaded.get(s, k, num_workers=2))
-        else:
-            with two_workers() as client:
-                seconds = _time(lambda s=stubs, k=keys, c=client: c.get(s, k))
-        milliseconds = 1e3 * seconds / len(stubs)
-        rows.append((scheduler, count, len(stubs), seconds, milliseconds))
-        name = f"scheduler ({scheduler}) per task of {count} chunks, compute stubbed"
-        checks.append(Check.at_most(name, milliseconds, 1.0, "ms"))
-        del stubs
-        gc.collect()
-    columns = ("scheduler", "chunks", "tasks", "s", "ms per task")
-    return BenchResult(checks, [Table("Real graphs, stub compute", columns, rows)])
-
-
 def _build(dates: int) -> tuple[xr.Dataset, xr.Dataset]:
     items = [
         item(number, f"https://host.invalid/{number:05d}.TIR.tif", (_SIDE, _SIDE))
@@ -101,23 +77,3 @@ def _materialised(collection: Any) -> tuple[int, int]:
 
     found: GraphSize = graph_size(Bag())
     return len(graph), found.pickled_bytes
-
-
-def _stubs(bundle: Bundle, chunks: int) -> tuple[dict[Any, Any], list[Any]]:
-    """Graph of a retrieval with 16 chunks per date, each task replaced by one that does nothing."""
-    ds = cube(max(1, chunks // 16), (256, 256), 64)
-    (result,) = dask.optimize(aktes_xr.retrieve(ds, bundle=bundle))
-    graph = dict(result.__dask_graph__())
-    stubs = {key: (_nothing, sorted(task.dependencies, key=str)) for key, task in graph.items()}
-    keys = list(dask.core.flatten(result.__dask_keys__()))
-    return stubs, keys
-
-
-def _nothing(inputs: list[Any]) -> None:
-    """Stand for a task: its inputs must be there."""
-
-
-def _time(call: Any) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start

@@ -35,7 +35,7 @@ def lazy_result(bundle: str, dates: int, shape: tuple[int, int], chunk: int) -> 
     """Fusion of both networks at every pixel of a cube that tasks draw."""
     loaded = load_bundle(bundle)
     ds = cube(dates, shape, chunk)
-    ground = terrain(ds, both_networks(loaded))
+    ground = terrain(ds, both_networks(loaded), lazy=True)
     return aktes_xr.retrieve(ds, bundle=loaded, terrain=ground)
 
 

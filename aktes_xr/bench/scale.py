@@ -28,7 +28,7 @@ class Sizes:
     side, repeats : of the retrieval in memory, pixels; turns of each measurement
     obvious_side : of the cube the obvious pipeline gets, pixels
     granules, granule_shape : of the way from COG to Zarr
-    memory_side : of a chunk of the memory runs, pixels
+    memory_sides : of a chunk of the memory runs over many dates, and over few, pixels
     worker_dates, worker_side : of the cube that workers share
     simulated_chunks : of the scheduler's simulation, and of live schedulers
     """
@@ -38,14 +38,14 @@ class Sizes:
     obvious_side: int
     granules: int
     granule_shape: tuple[int, int]
-    memory_side: int
+    memory_sides: tuple[int, int]
     worker_dates: int
     worker_side: int
     simulated_chunks: tuple[int, int]
 
 
-FULL = Sizes(2048, 3, 1024, 20, (700, 830), 512, 24, 512, (100_000, 3_200))
-QUICK = Sizes(512, 2, 256, 4, (400, 400), 64, 12, 256, (3_200, 320))
+FULL = Sizes(2048, 3, 1024, 20, (700, 830), (256, 1024), 8, 768, (100_000, 3_200))
+QUICK = Sizes(512, 2, 256, 4, (400, 400), (48, 256), 8, 256, (1_600, 160))
 
 
 def run(*, quick: bool, figure: Path | None = None) -> BenchResult:
@@ -71,8 +71,8 @@ def run(*, quick: bool, figure: Path | None = None) -> BenchResult:
         parts.append(scheduler_checks(small, *sizes.simulated_chunks))
         parts.append(retrieval_checks(sizes.side, sizes.obvious_side, sizes.repeats))
         parts.append(granule_checks(folder, sizes.granules, sizes.granule_shape, sizes.repeats))
-        parts.append(memory_checks(folder / "small", sizes.memory_side))
-        parts.append(worker_checks(sizes.worker_dates, sizes.worker_side, sizes.repeats))
+        parts.append(memory_checks(folder / "small", *sizes.memory_sides))
+        parts.append(worker_checks("default", sizes.worker_dates, sizes.worker_side, 2))
         parts.append(identity_checks())
     checks: list[Check] = [check for part in parts for check in part.checks]
     tables: list[Table] = [table for part in parts for table in part.tables]

@@ -1,7 +1,7 @@
-"""A process of its own for the benchmark of scale: its peak memory, or its rate beside another.
+"""Processes of the benchmark of scale: a cluster's workers, and one that works by itself.
 
-``python -m aktes_xr.bench.scale_process memory BUNDLE DATES SIDE`` prints the peak in bytes;
-``... rate BUNDLE DATES SIDE`` says it is ready, and prints its seconds for each line it is sent.
+``python -m aktes_xr.bench.scale_process BUNDLE DATES SIDE`` says it is ready, and prints its
+seconds for each line it is sent.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def discard(result: xr.Dataset) -> list[Any]:
 
 
 @contextlib.contextmanager
-def two_workers() -> Iterator[Any]:
-    """Client of a cluster of two processes with one thread each, which logs warnings only."""
+def workers(count: int) -> Iterator[Any]:
+    """Client of a cluster of processes with one thread each, which logs warnings only."""
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
         yield client
@@ -67,13 +67,8 @@ def peak_bytes() -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one measurement and print its figure."""
-    task, bundle, dates, side = arguments[0], arguments[1], int(arguments[2]), int(arguments[3])
-    if task == "memory":
-        work = lazy_result(bundle, dates, (side, 2 * side), side)
-        dask.compute(discard(work), scheduler="threads", num_workers=1)
-        print(peak_bytes())
-        return
+    """Retrieve once for each line of the standard input."""
+    bundle, dates, side = arguments[0], int(arguments[1]), int(arguments[2])
     # Compiled and loaded before the clock runs.
     dask.compute(discard(lazy_result(bundle, 1, (64, 64), 64)), scheduler="synchronous")
     work = lazy_result(bundle, dates, (side, side), side)

@@ -25,7 +25,7 @@ import dask.threaded
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import cube
-from aktes_xr.bench.scale_process import two_workers
+from aktes_xr.bench.scale_process import workers
 from aktes_xr.models import Bundle
 
 _BLOCKS_PER_DATE: Final = 16
@@ -66,7 +66,7 @@ def scheduler_checks(bundle: Bundle, simulated: int, live: int) -> BenchResult:
     checks.append(Check.at_most(name, threads, 1.0, "ms"))
     alone: dict[Any, Any] = {f"alone-{number}": (_nothing, []) for number in range(len(few[0]))}
     floor: Stubs = (alone, list(alone))
-    with two_workers() as client:
+    with workers(2) as client:
         client.get({("first", n): (_nothing, []) for n in range(100)}, [("first", 0)])
         least = _per_task(floor, lambda: client.get(*floor))
         ours = _per_task(few, lambda: client.get(*few))
@@ -103,7 +103,7 @@ async def _simulate(stubs: Stubs) -> float:
     from distributed import Client, wait
 
     async with (
-        _scheduler(workers=2) as address,
+        _scheduler(count=2) as address,
         Client(address, asynchronous=True) as client,
     ):
         start = time.process_time()
@@ -113,7 +113,7 @@ async def _simulate(stubs: Stubs) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _scheduler(*, workers: int) -> AsyncIterator[str]:
+async def _scheduler(*, count: int) -> AsyncIterator[str]:
     from distributed import Scheduler
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
@@ -121,9 +121,9 @@ async def _scheduler(*, workers: int) -> AsyncIterator[str]:
         async with Scheduler(protocol="inproc", dashboard=False) as scheduler:
             standing = [
                 asyncio.create_task(_answer_at_once(scheduler.address, number))
-                for number in range(workers)
+                for number in range(count)
             ]
-            while len(scheduler.workers) < workers:
+            while len(scheduler.workers) < count:
                 for task in standing:
                     if task.done():
                         task.result()

@@ -20,61 +20,74 @@ import xarray as xr
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import both_networks, cube, terrain
-from aktes_xr.bench.scale_process import discard, lazy_result, two_workers
+from aktes_xr.bench.scale_process import discard, lazy_result, peak_bytes, workers
+from aktes_xr.jobs.plan import plan
 from aktes_xr.models import load_bundle
 
 _FEW: Final = 20
 _MANY: Final = 400
+_LARGE_DATES: Final = 4
+_PROCESS: Final = 400_000_000
 _MODULE: Final = "aktes_xr.bench.scale_process"
 _ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def memory_checks(bundle: Path, side: int) -> BenchResult:
-    """Peak memory of a process with one thread, for 20 and for 400 dates of two chunks."""
-    peaks = {dates: _peak(bundle, dates, side) for dates in (_FEW, _MANY)}
-    limit = 6 * 2 * 5 * side**2 + 400_000_000
-    checks = [
-        Check.at_most(
-            f"worker's peak, {dates} dates, chunks of {side} x {side}, of 6 inputs + 400 MB",
-            peak / limit,
-            1.0,
-            "1",
-        )
-        for dates, peak in peaks.items()
-    ]
-    ratio = peaks[_MANY] / peaks[_FEW]
+def memory_checks(bundle: Path, side: int, large: int) -> BenchResult:
+    """Peak memory of a worker with one thread, for 20 and for 400 dates of two chunks.
+
+    And for a few dates of two ``large`` chunks: over time the peak must not grow, and a large chunk
+    shows what a pixel takes.
+    """
+    runs = ((_FEW, side), (_MANY, side), (_LARGE_DATES, large))
+    peaks = {run: _peak(bundle, *run) for run in runs}
+    rows: list[tuple[Any, ...]] = []
+    checks: list[Check] = []
+    for (dates, chunk), (before, peak) in peaks.items():
+        limit = 6 * 2 * 5 * chunk**2 + _PROCESS
+        name = f"worker's peak, {dates} dates, chunks of {chunk} x {chunk}, of 6 inputs + 400 MB"
+        checks.append(Check.at_most(name, peak / limit, 1.0, "1"))
+        planned = _planned_peak(bundle, dates, chunk)
+        rows.append((dates, chunk, before / 1e6, peak / 1e6, limit / 1e6, planned / 1e6))
+    ratio = peaks[runs[1]][1] / peaks[runs[0]][1]
     checks.append(Check.at_most(f"worker's peak, {_MANY} over {_FEW} dates", ratio, 1.05, "1"))
-    rows = [(dates, peak / 1e6, limit / 1e6) for dates, peak in peaks.items()]
-    return BenchResult(checks, [Table("Peak memory", ("dates", "MB", "6 inputs + 400 MB"), rows)])
+    columns = ("dates", "chunk", "idle, MB", "peak, MB", "6 inputs + 400 MB", "plan() says, MB")
+    return BenchResult(checks, [Table("Peak memory of a worker", columns, rows)])
 
 
-def worker_checks(dates: int, side: int, repeats: int) -> BenchResult:
+def worker_checks(bundle: str, dates: int, side: int, repeats: int) -> BenchResult:
     """Compare two distributed workers with two processes that know nothing of each other."""
     best = dict.fromkeys(("independent", "half", "alone", "together"), math.inf)
-    with _independent(dates // 2, side) as go, two_workers() as client:
-        client.run(_warm)
+    with _independent(bundle, dates // 2, side) as go, workers(2) as client:
+        client.run(_warm, bundle)
         first = list(client.scheduler_info()["workers"])[:1]
         for _ in range(repeats):
             for name, call in (
                 ("independent", go),
-                ("half", partial(_distributed, client, dates // 2, side, first)),
-                ("alone", partial(_distributed, client, dates, side, first)),
-                ("together", partial(_distributed, client, dates, side, None)),
+                ("together", partial(_distributed, client, bundle, dates, side, None)),
+                ("half", partial(_distributed, client, bundle, dates // 2, side, first)),
+                ("alone", partial(_distributed, client, bundle, dates, side, first)),
             ):
                 best[name] = min(best[name], call())
     independent, half, alone, together = best.values()
     pixels = dates * side**2 / 1e6
     name = f"two workers over two independent processes, {dates} retrievals of {side} x {side}"
     check = Check.at_least(name, independent / together, 0.95, "1")
+    both = Table(
+        "Two workers beside two independent processes",
+        ("what", "dates", "s", "Mpixel/s"),
+        [
+            ("two independent processes", dates, independent, pixels / independent),
+            ("two workers", dates, together, pixels / together),
+        ],
+    )
     rows = [
-        ("two independent processes", dates, independent, pixels / independent, None),
-        ("1 worker", dates // 2, half, pixels / 2 / half, None),
-        ("1 worker", dates, alone, pixels / alone, 1.0),
-        ("2 workers, strong scaling", dates, together, pixels / together, alone / together),
-        ("2 workers, weak scaling", dates, together, pixels / together, 2 * half / together),
+        ("strong", 1, dates, alone, pixels / alone, 1.0),
+        ("strong", 2, dates, together, pixels / together, alone / together / 2),
+        ("weak", 1, dates // 2, half, pixels / 2 / half, 1.0),
+        ("weak", 2, dates, together, pixels / together, half / together),
     ]
-    columns = ("what", "dates", "s", "Mpixel/s", "speed-up")
-    return BenchResult([check], [Table("Scaling over workers", columns, rows)])
+    columns = ("scaling", "workers", "dates", "s", "Mpixel/s", "efficiency")
+    return BenchResult([check], [both, Table("Scaling over workers", columns, rows)])
 
 
 def identity_checks() -> BenchResult:
@@ -93,7 +106,7 @@ def identity_checks() -> BenchResult:
     found: dict[str, xr.Dataset] = {}
     for scheduler in ("threads", "processes"):
         found[scheduler] = result(ds).compute(scheduler=scheduler, num_workers=2)
-    with two_workers():
+    with workers(2):
         found["distributed"] = result(ds).compute()
     for time_, y, x in ((1, 64, 64), (2, 33, 300), (2, 260, 7)):
         name = f"chunks of {time_} x {y} x {x}"
@@ -105,18 +118,27 @@ def identity_checks() -> BenchResult:
     return BenchResult([check], [Table("Bitwise identity", ("with", "identical"), rows)])
 
 
-def _peak(bundle: Path, dates: int, side: int) -> int:
-    command = [sys.executable, "-m", _MODULE, "memory", str(bundle), str(dates), str(side)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, **_ENVIRONMENT}
-    )
-    return int(done.stdout.split()[-1])
+def _peak(bundle: Path, dates: int, side: int) -> tuple[int, int]:
+    """Resident memory of a new worker, and its peak over a retrieval, bytes."""
+    with workers(1) as client:
+        (before,) = client.run(peak_bytes).values()
+        work = lazy_result(str(bundle), dates, (side, 2 * side), side)
+        client.gather(client.compute(discard(work)))
+        (peak,) = client.run(peak_bytes).values()
+    return int(before), int(peak)
+
+
+def _planned_peak(bundle: Path, dates: int, side: int) -> int:
+    loaded = load_bundle(str(bundle))
+    ds = cube(dates, (side, 2 * side), side)
+    ground = terrain(ds, both_networks(loaded), lazy=True)
+    return plan(ds, bundle=loaded, terrain=ground, workers=1, memory="64 GB").peak_bytes
 
 
 @contextlib.contextmanager
-def _independent(dates: int, side: int) -> Iterator[Callable[[], float]]:
+def _independent(bundle: str, dates: int, side: int) -> Iterator[Callable[[], float]]:
     """Two processes; what is yielded lets both retrieve, and returns the slower one's seconds."""
-    command = [sys.executable, "-m", _MODULE, "rate", "default", str(dates), str(side)]
+    command = [sys.executable, "-m", _MODULE, bundle, str(dates), str(side)]
     processes = [
         subprocess.Popen(
             command,
@@ -144,14 +166,15 @@ def _independent(dates: int, side: int) -> Iterator[Callable[[], float]]:
             process.communicate()
 
 
-def _distributed(client: Any, dates: int, side: int, workers: list[str] | None) -> float:
+def _distributed(
+    client: Any, bundle: str, dates: int, side: int, addresses: list[str] | None
+) -> float:
     """Seconds of retrievals on a cluster's workers, or on some of them."""
-    work = discard(lazy_result("default", dates, (side, side), side))
+    work = discard(lazy_result(bundle, dates, (side, side), side))
     start = time.perf_counter()
-    futures = client.compute(work, workers=workers)
-    client.gather(futures)
+    client.gather(client.compute(work, workers=addresses))
     return time.perf_counter() - start
 
 
-def _warm() -> None:
-    dask.compute(discard(lazy_result("default", 1, (64, 64), 64)), scheduler="synchronous")
+def _warm(bundle: str) -> None:
+    dask.compute(discard(lazy_result(bundle, 1, (64, 64), 64)), scheduler="synchronous")

@@ -533,6 +533,11 @@ def _report_gaps(outcome: Outcome) -> None:
         for date in outcome.dates
         if date.valid_share == 0.0
     ]
+    lines += [
+        f"could not be read in {date.unreadable_share:.2%} of the pixels: {date.item_id}"
+        for date in outcome.dates
+        if date.unreadable_share > 0.0
+    ]
     for line in lines:
         stderr().print(line, style="yellow", markup=False, highlight=False)
 

@@ -38,6 +38,7 @@ class QualityFlag(IntFlag):
     ANCILLARY_MISSING = 1 << 11
     NOT_CONVERGED = 1 << 12
     DRIFT_UNCORRECTED = 1 << 13
+    UNREADABLE = 1 << 14
 
 
 _METHODS: Final = (
@@ -64,6 +65,7 @@ MEANINGS: Final[dict[QualityFlag, str]] = {
     QualityFlag.ANCILLARY_MISSING: "water vapour or air temperature not given",
     QualityFlag.NOT_CONVERGED: "the physical retrieval did not converge or left its valid range",
     QualityFlag.DRIFT_UNCORRECTED: "processed without the radiometric drift correction of 2006",
+    QualityFlag.UNREADABLE: "fill because a file could not be read",
 }
 
 

@@ -35,6 +35,8 @@ BANDS: Final = ("B10", "B11", "B12", "B13", "B14")
 FILL_DN: Final = 0
 ZERO_RADIANCE_DN: Final = 1
 SATURATION_DN: Final = 4095
+UNREADABLE_DN: Final = 65535
+"""What a loader that goes on without a file writes where it would have been read."""
 NEDT_SPECIFICATION_K: Final = 0.3
 """Noise-equivalent temperature difference at 300 K that the instrument was built to."""
 TEMPERATURE_RANGE_K: Final = (120.0, 400.0)
@@ -224,7 +226,8 @@ def _float_dtype(dtype: np.dtype[Any], integers: type[np.generic]) -> type[np.ge
 def _radiance_kernel(dn: NDArray[Any], number: int) -> NDArray[Any]:
     values = _as_float(dn, integers=np.float32)
     scale = values.dtype.type(UNIT_CONVERSION[number])
-    out: NDArray[Any] = np.where(dn == FILL_DN, values.dtype.type(np.nan), (values - 1) * scale)
+    missing = (dn == FILL_DN) | (dn == UNREADABLE_DN)
+    out: NDArray[Any] = np.where(missing, values.dtype.type(np.nan), (values - 1) * scale)
     return out
 
 
@@ -522,11 +525,10 @@ def is_saturated(dn: Any) -> Any:
     Returns
     -------
     ndarray or DataArray, bool
-        True where ``dn`` is 4095 or more.
+        True where ``dn`` is 4095 or more, but not where a file was unreadable.
     """
-    if isinstance(dn, xr.DataArray):
-        return dn >= SATURATION_DN
-    return np.asarray(dn) >= SATURATION_DN
+    numbers = dn if isinstance(dn, xr.DataArray) else np.asarray(dn)
+    return (numbers >= SATURATION_DN) & (numbers != UNREADABLE_DN)
 
 
 def check_radiance_gain(gain: Mapping[str, float]) -> None:

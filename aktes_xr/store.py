@@ -157,6 +157,30 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
     return ds
 
 
+def add_attributes(path: str | os.PathLike[str], attributes: dict[str, Any]) -> None:
+    """Add to the attributes of a store that `write_result` wrote.
+
+    Parameters
+    ----------
+    path : local path of the store
+    attributes : of JSON types
+
+    Raises
+    ------
+    StoreError
+        The store cannot be written.
+    """
+    target = _local(path)
+    try:
+        zarr.open_group(str(target), mode="r+", use_consolidated=False).attrs.update(attributes)
+        _consolidate(target)
+    except OSError as error:
+        raise StoreError(
+            f"could not write the attributes of {target.name}: {error.strerror or error}; check "
+            "the place's rights and free space"
+        ) from error
+
+
 def _local(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
     if "://" in text:

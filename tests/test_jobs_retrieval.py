@@ -19,6 +19,7 @@ import aktes_xr
 from aktes_xr import jobs
 from aktes_xr.cli import app
 from aktes_xr.errors import DependencyError, GridError, InputError, MissingVariableError, ReadError
+from aktes_xr.quality import decode
 
 FIRST, SECOND = "AST_L1T_00301062001031139_1", "AST_L1T_00301222001031139_2"
 
@@ -115,6 +116,12 @@ def test_an_unreadable_file_stops_or_is_left_out_as_told(tmp_path: Path, bundle:
     partial = run(*arguments, "--skip-unreadable")
     assert partial.exit_code == 3, partial.output
     assert f"no temperature anywhere: {SECOND} (2001-01-22T03:11:39)" in partial.stderr
+    assert f"could not be read in 100.00% of the pixels: {SECOND}" in partial.stderr
+    written = aktes_xr.open_result(store)
+    assert written.attrs["unreadable_items"] == 1
+    assert written.attrs["unreadable_share"] == {SECOND: 1.0}
+    flagged = decode(written["quality"])["unreadable"].mean(("y", "x"))
+    assert flagged.values.tolist() == [0.0, 1.0]
 
 
 def test_search_names_the_period_and_the_area(tmp_path: Path) -> None:

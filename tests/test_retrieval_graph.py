@@ -8,10 +8,13 @@ import xarray as xr
 from random_bundle import random_bundle
 
 import aktes_xr
+from aktes_xr.calibration import radiance
 from aktes_xr.cube import new_cube
 from aktes_xr.jobs.graph_size import graph_size
 from aktes_xr.models import Bundle
+from aktes_xr.quality import QualityFlag
 from aktes_xr.retrieval.graph import NEIGHBOURS, pack_edges, surround
+from aktes_xr.sensor import UNREADABLE_DN
 
 HALO = 3
 
@@ -74,3 +77,23 @@ def test_two_tasks_and_one_per_variable_for_each_date_and_chunk(bundle: Bundle) 
     assert many - few == 4 * 9 * (2 + variables)
     (optimised,) = dask.optimize(aktes_xr.retrieve(cube(6), bundle=bundle))
     assert graph_size(optimised).largest_array_bytes <= 1000
+
+
+@pytest.mark.parametrize("method", ["fusion", "teacher"])
+def test_unreadable_pixels_are_fill_for_themselves_and_their_neighbours(
+    bundle: Bundle, method: str
+) -> None:
+    ds = cube(1).drop_vars("water_vapor").compute()
+    ds["tir"] = ds["tir"].chunk(time=1, y=100, x=100)
+    hole = np.zeros((1, 5, 300, 300), bool)
+    hole[:, :, 95:120, 40:110] = True
+    filled = ds.assign(tir=ds["tir"].copy(data=da.where(hole, np.uint16(0), ds["tir"].data)))
+    unread = ds.assign(
+        tir=ds["tir"].copy(data=da.where(hole, np.uint16(UNREADABLE_DN), ds["tir"].data))
+    )
+    expected = aktes_xr.retrieve(filled, bundle=bundle, method=method).compute()
+    found = aktes_xr.retrieve(unread, bundle=bundle, method=method).compute()
+    xr.testing.assert_identical(found.drop_vars("quality"), expected.drop_vars("quality"))
+    flags = (found["quality"] - expected["quality"]).to_numpy()
+    np.testing.assert_array_equal(flags, hole[:, 0] * np.uint16(QualityFlag.UNREADABLE))
+    assert np.isnan(radiance(unread)).to_numpy()[hole].all()

@@ -16,9 +16,10 @@ import xarray as xr
 
 from aktes_xr.cube import ANCILLARIES, check_grid, describe
 from aktes_xr.errors import DependencyError, InputError, MissingVariableError
+from aktes_xr.quality import QualityFlag
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
-from aktes_xr.store import open_result, write_result
+from aktes_xr.store import add_attributes, open_result, write_result
 
 if TYPE_CHECKING:
     from aktes_xr.retrieval.block import Method
@@ -67,11 +68,19 @@ class Request:
 
 @dataclass(frozen=True)
 class DateOutcome:
-    """One date of the result: when, which item, and the share of pixels with a temperature."""
+    """One date of the result.
+
+    Attributes
+    ----------
+    time, item_id : when, and of which item or items
+    valid_share : of pixels with a temperature
+    unreadable_share : of pixels that are fill because a file could not be read
+    """
 
     time: str
     item_id: str
     valid_share: float
+    unreadable_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,10 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether every item was used and gave at least one temperature."""
-        return not self.skipped and all(date.valid_share > 0.0 for date in self.dates)
+        """Whether every item was used, was readable and gave at least one temperature."""
+        return not self.skipped and all(
+            date.valid_share > 0.0 and date.unreadable_share == 0.0 for date in self.dates
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types for JSON."""
@@ -167,9 +178,13 @@ def retrieve_to_store(
     result = retrieve(ds, method=request.method, bundle=request.bundle)
     with watch if watch is not None else nullcontext():
         write_result(result, store, overwrite=overwrite)
+    dates = _dates(open_result(store))
+    unreadable = {date.item_id: date.unreadable_share for date in dates if date.unreadable_share}
+    if unreadable:
+        add_attributes(store, {"unreadable_items": len(unreadable), "unreadable_share": unreadable})
     return Outcome(
         store=str(store),
-        dates=_dates(open_result(store)),
+        dates=dates,
         skipped=tuple(json.loads(ds.attrs.get("skipped_items", "[]"))),
     )
 
@@ -248,8 +263,19 @@ def _elevation(request: Request, modifier: Modifier | None) -> Any:
 
 def _dates(result: xr.Dataset) -> tuple[DateOutcome, ...]:
     valid = result["surface_temperature"].notnull().mean(("y", "x")).values
+    flagged = (result["quality"] & np.uint16(QualityFlag.UNREADABLE)) != 0
+    unreadable = flagged.mean(("y", "x")).values
     identifiers = result["item_id"].values
     return tuple(
-        DateOutcome(str(np.datetime_as_string(time, unit="s")), str(item), round(float(share), 4))
-        for time, item, share in zip(result["time"].values, identifiers, valid, strict=True)
+        DateOutcome(
+            str(np.datetime_as_string(time, unit="s")), str(item), _share(good), _share(bad)
+        )
+        for time, item, good, bad in zip(
+            result["time"].values, identifiers, valid, unreadable, strict=True
+        )
     )
+
+
+def _share(share: float) -> float:
+    """Round to four places, but never what is there to nothing."""
+    return max(round(float(share), 4), 0.0001) if share > 0.0 else 0.0

@@ -17,9 +17,11 @@ import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
+from aktes_xr import sensor
+from aktes_xr.quality import QualityFlag
 from aktes_xr.retrieval.block import BlockSettings, retrieve_block
 from aktes_xr.retrieval.fields import Fields
-from aktes_xr.retrieval.tiles import N_PLANES, Layout
+from aktes_xr.retrieval.tiles import N_PLANES, QUALITY, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,7 +159,7 @@ def _map_chunks_alone(fields: Fields, settings: BlockSettings, name: str) -> da.
         for field in (fields.scalars, fields.dated, fields.masks)
     )
     stacked: da.Array = da.blockwise(
-        retrieve_block,
+        _retrieve_readable,
         "toyx",
         fields.tir,
         "tbyx",
@@ -211,7 +213,26 @@ def _retrieve(
 ) -> NDArray[np.float32]:
     static, scalars, dated, masks = fields
     padded = surround(tir, around, halo=settings.halo)
-    return retrieve_block(padded, scalars, dated, static, masks, settings=settings, layout=layout)
+    return _retrieve_readable(
+        padded, scalars, dated, static, masks, settings=settings, layout=layout
+    )
+
+
+def _retrieve_readable(
+    tir: NDArray[Any],
+    *fields: NDArray[Any],
+    settings: BlockSettings,
+    layout: Layout,
+) -> NDArray[np.float32]:
+    """Retrieve a chunk; what a file that could not be read left is fill, and flagged as such."""
+    if tir.dtype != np.uint16 or not tir.size or tir.max() != sensor.UNREADABLE_DN:
+        return retrieve_block(tir, *fields, settings=settings, layout=layout)
+    unreadable = tir == sensor.UNREADABLE_DN
+    filled = np.where(unreadable, np.uint16(sensor.FILL_DN), tir)
+    out = retrieve_block(filled, *fields, settings=settings, layout=layout)
+    inner = slice(settings.halo, -settings.halo or None)
+    out[:, QUALITY][unreadable[:, :, inner, inner].any(axis=1)] += QualityFlag.UNREADABLE
+    return out
 
 
 def _inside(place: tuple[int, int], shape: tuple[int, ...]) -> bool:

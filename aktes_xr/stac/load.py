@@ -88,7 +88,8 @@ def open_stac(
     modifier : function that signs items and links, such as ``planetary_computer.sign``; called in
         the task that reads, so that no signature is in the graph and none expires there. It must
         fetch its token rather than carry it.
-    errors : what an unreadable file is: ``"raise"`` a ReadError, or ``"nodata"``, logged
+    errors : what an unreadable file is: ``"raise"`` a ReadError, or ``"nodata"``, logged and marked
+        with `sensor.UNREADABLE_DN`: a retrieval has no value there and flags it ``unreadable``
     groupby : ``"item"``, or ``"orbit"`` to join the granules of one day's pass into one date,
         earlier ones on top
 

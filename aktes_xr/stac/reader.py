@@ -35,6 +35,7 @@ Bands = dict[int, npt.NDArray[np.uint16]]
 
 _WARP_NODATA = 65535
 _SEPARATOR = "\n"
+_NUMBERS = range(1, len(sensor.BANDS) + 1)
 
 
 class _Held(threading.local):
@@ -43,7 +44,6 @@ class _Held(threading.local):
     key: tuple[Any, ...] | None = None
     bands: Bands
     served: set[int]
-    failed: bool = False
 
 
 _held = _Held()
@@ -68,7 +68,7 @@ class BandReader:
     url : as `band_href` makes it
     spec : stackstac.RasterSpec, the grid to land on
     modifier : signs a bare link; called in the task that reads
-    errors : ``"raise"`` a `ReadError`, or log it and give fill (``"nodata"``)
+    errors : ``"raise"`` a `ReadError`, or log it and give `sensor.UNREADABLE_DN` (``"nodata"``)
     """
 
     def __init__(
@@ -97,28 +97,32 @@ class BandReader:
         place = (int(window.row_off), int(window.col_off), height, width)
         key = (self.hrefs, self.spec.epsg, self.spec.bounds, self.spec.resolutions_xy, place)
         known = _held.key == key and self.band not in _held.served
-        if not (known and (_held.failed or self.band in _held.bands)):
+        if not (known and self.band in _held.bands):
             _held.key, _held.bands, _held.served = None, {}, set()
             _held.bands = self._read_all(place)
-            _held.failed = not _held.bands
             _held.key = key
-        band = _held.bands.pop(self.band, None)
+        band = _held.bands.pop(self.band)
         _held.served.add(self.band)
-        if band is None:
-            return np.full((height, width), self.fill_value, self.dtype)
         return band.astype(self.dtype, copy=False)
 
     def close(self) -> None:
         """Do nothing: no file stays open between reads."""
 
     def _read_all(self, place: tuple[int, int, int, int]) -> Bands:
+        """Read all files; pixels that an unreadable one may have held are marked as that."""
         merged: Bands = {}
-        for href in self.hrefs:
-            for band, values in self._read_file(href, place).items():
+        read = [self._read_file(href, place) for href in self.hrefs]
+        for bands in read:
+            for band, values in bands.items():
                 if band in merged:
                     np.copyto(merged[band], values, where=merged[band] == sensor.FILL_DN)
                 else:
                     merged[band] = values
+        if not all(read):
+            unreadable = np.uint16(sensor.UNREADABLE_DN)
+            for band in tuple(merged) or (self.band, *_NUMBERS):
+                found = merged.get(band, np.zeros(place[2:], np.uint16))
+                merged[band] = np.where(found == sensor.FILL_DN, unreadable, found)
         return merged
 
     def _read_file(self, href: str, place: tuple[int, int, int, int]) -> Bands:
@@ -136,7 +140,7 @@ class BandReader:
         except ReadError as error:
             if self.errors == "raise":
                 raise
-            logger.warning("%s; its pixels are fill", error)
+            logger.warning("%s; its pixels are marked unreadable", error)
             return {}
 
 

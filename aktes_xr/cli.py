@@ -356,7 +356,8 @@ def distil(
     out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("runs/student"),
     recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
     region: Annotated[
-        Path | None, typer.Option(help="TOML file of a region: a student of its own there.")
+        Path | None,
+        typer.Option(help="TOML file of a region (or alpine_range, arid_range): its own student."),
     ] = None,
     dem: Annotated[
         Path | None, typer.Option(exists=True, help="Elevation model of the region, 90 m.")

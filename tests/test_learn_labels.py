@@ -129,6 +129,13 @@ def test_region_file_describes_a_locality(tmp_path: Path) -> None:
     assert region.locality.landforms == (("alpine", 3400.0), ("canyon", 1200.0))
 
 
+@pytest.mark.parametrize("name", ["alpine_range", "arid_range"])
+def test_shipped_regions_load_by_name(name: str) -> None:
+    region = load_region(name)
+    assert region.name == name
+    assert region.locality.landforms
+
+
 def test_a_regions_own_elevation_is_cut_into_pieces(tmp_path: Path) -> None:
     elevation = demo_elevation("alpine", (120, 400), seed=4)
     elevation.rio.to_raster(tmp_path / "dem.tif")

@@ -6,8 +6,8 @@ with the teacher's answers on all local pixels besides. Variants: response-based
 feature-based (the teacher's last hidden layer on its principal axes as hints), and residual (the
 student corrects the teacher's answer, which it needs as an input). Upper anchors: a network of the
 teacher's size that sees the terrain, trained on every pixel's exact truth, and the teacher itself.
-Training, validation and test pixels have atmospheres, surfaces and terrain of their own; the
-variant is chosen on validation, the scores are those of the test pixels.
+All pixels have all ancillaries. Training, validation and test pixels have atmospheres, surfaces and
+terrain of their own; the variant is chosen on validation, the scores are those of the test pixels.
 """
 
 from __future__ import annotations
@@ -211,17 +211,10 @@ def _world(
             errors=recipe.errors,
             locality=None if region is None else region.locality,
         )
-        # One local user has one set of ancillaries: without a climatology of emissivity.
-        parts[split] = _without_prior(sample)
+        parts[split] = sample
     answers = {split: Answers(*teacher.predict(part.quantities)) for split, part in parts.items()}
     hints = Hints.fitted(teacher, parts["train"].quantities[:10_000], _HINTS)
     return _World(parts["train"], parts["validation"], parts["test"], teacher, answers, hints)
-
-
-def _without_prior(sample: Sample) -> Sample:
-    from aktes_xr.learn.ancillaries import ALL, keep_only
-
-    return Sample(keep_only(sample.quantities, ALL - {"emissivity_prior"}), sample.truth)
 
 
 def _labelled(world: _World, budget: int, seed: int) -> SoftSample:

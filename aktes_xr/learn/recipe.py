@@ -190,7 +190,7 @@ RECIPES: Final[dict[str, Recipe]] = {
             learning_rate=2e-3,
             space=SearchSpace(width=(128, 192, 256, 320, 384, 512)),
         ),
-        student=StudentRecipe(samples=800_000, validation_samples=100_000, epochs=25),
+        student=StudentRecipe(samples=500_000, validation_samples=60_000, epochs=12),
     ),
 }
 """``quick``: minutes, to try the chain. ``release``: what trained the shipped bundle."""

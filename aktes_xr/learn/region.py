@@ -42,6 +42,7 @@ _KEYS: Final = {
 }
 _CELL_M: Final = (60.0, 130.0)
 MAX_DOMAINS: Final = 9
+_SHIPPED: Final = Path(__file__).parent.parent / "data" / "regions"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def load_region(path: str | Path, *, dem: str | Path | None = None) -> Region:
     Parameters
     ----------
     path : str or Path
-        TOML (see the module).
+        TOML (see the module), or the name of a shipped region.
     dem : str or Path, optional
         Elevation model instead of the file's: metres, projected, about 90 m, without gaps.
 
@@ -96,8 +97,14 @@ def load_region(path: str | Path, *, dem: str | Path | None = None) -> Region:
         The file is missing, is not TOML, or says something a region has not.
     """
     source = Path(path)
+    shipped = _SHIPPED / f"{path}.toml"
+    if not source.is_file() and str(path).isidentifier() and shipped.is_file():
+        source = shipped
     if not source.is_file():
-        raise ConfigError(f"found no region file {source.name!r}: expected a TOML file")
+        names = ", ".join(sorted(file.stem for file in _SHIPPED.glob("*.toml")))
+        raise ConfigError(
+            f"found no region file {source.name!r}: expected a TOML file, or one of {names}"
+        )
     try:
         settings = tomllib.loads(source.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

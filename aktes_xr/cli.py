@@ -462,6 +462,10 @@ def bench(
         str | None,
         typer.Option(help="Of accuracy: compare with this bundle of 'aktes train reference'."),
     ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Of scale: draw the checks and the scaling (PNG, SVG)."),
+    ] = None,
 ) -> None:
     """Measure one set of claims; the exit code is 1 where a check does not hold."""
     from aktes_xr.bench import available, print_result, run_benchmark, write_json
@@ -469,7 +473,7 @@ def bench(
     if name == "list":
         print("\n".join(available()))
         return
-    chosen = {"bundle": bundle, "reference": reference}
+    chosen = {"bundle": bundle, "reference": reference, "figure": figure}
     options = {key: value for key, value in chosen.items() if value is not None}
     result = run_benchmark(name, quick=quick, **options)
     print_result(result, stdout())

@@ -8,11 +8,12 @@ import pytest
 import xarray as xr
 
 import aktes_xr
-from aktes_xr.bench import BenchResult, Check
+from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale import FULL, QUICK, draw
 from aktes_xr.bench.scale_cubes import cube, small_bundle, write_granules
 from aktes_xr.bench.scale_graph import graph_checks
 from aktes_xr.bench.scale_process import Nowhere, discard, peak_bytes
+from aktes_xr.bench.scale_workers import SCALING
 
 
 def test_the_graph_claims_hold() -> None:
@@ -45,8 +46,16 @@ def test_a_result_written_nowhere_is_computed_all_the_same(tmp_path: Path) -> No
 
 def test_the_figure_shows_each_check(tmp_path: Path) -> None:
     checks = [Check.at_most("first", 1.0, 2.0, "s"), Check.at_least("second", 3.0, 6.0, "1")]
-    draw(BenchResult(checks), tmp_path / "scale.png")
-    assert (tmp_path / "scale.png").stat().st_size > 5_000
+    columns = ("scaling", "workers", "dates", "s", "Mpixel/s", "efficiency")
+    rows = [
+        (kind, workers, 8, 1.0, rate, 1.0)
+        for kind in ("strong", "weak")
+        for workers, rate in ((1, 1.0), (2, 1.5))
+    ]
+    without, both = tmp_path / "checks.png", tmp_path / "scale.png"
+    draw(BenchResult(checks), without)
+    draw(BenchResult(checks, [Table(SCALING, columns, rows)]), both)
+    assert 5_000 < without.stat().st_size < both.stat().st_size
 
 
 def test_quick_is_smaller() -> None:

@@ -79,6 +79,17 @@ def test_two_tasks_and_one_per_variable_for_each_date_and_chunk(bundle: Bundle) 
     assert graph_size(optimised).largest_array_bytes <= 1000
 
 
+def test_a_scene_of_one_chunk_has_no_edges_to_pack(bundle: Bundle) -> None:
+    ds = cube(3)
+    chunked = ds.assign(tir=ds["tir"].chunk(y=-1, x=-1))
+    result = aktes_xr.retrieve(chunked, bundle=bundle)
+    names = {str(key[0]).rsplit("-", 1)[0] for key in dict(result.__dask_graph__())}
+    assert "aktes-retrieve-fusion" in names
+    assert "aktes-edges" not in names
+    expected = aktes_xr.retrieve(ds, bundle=bundle).compute()
+    xr.testing.assert_identical(result.compute(), expected)
+
+
 @pytest.mark.parametrize("method", ["fusion", "teacher"])
 def test_unreadable_pixels_are_fill_for_themselves_and_their_neighbours(
     bundle: Bundle, method: str

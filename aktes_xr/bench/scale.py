@@ -10,13 +10,19 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import small_bundle
 from aktes_xr.bench.scale_graph import graph_checks
 from aktes_xr.bench.scale_scheduler import scheduler_checks
 from aktes_xr.bench.scale_time import granule_checks, retrieval_checks
-from aktes_xr.bench.scale_workers import identity_checks, memory_checks, worker_checks
+from aktes_xr.bench.scale_workers import (
+    SCALING,
+    identity_checks,
+    memory_checks,
+    worker_checks,
+)
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,15 @@ FULL = Sizes(2048, 3, 1024, 20, (700, 830), (256, 1024), 8, 768, (100_000, 3_200
 QUICK = Sizes(512, 2, 256, 4, (400, 400), (48, 256), 8, 256, (1_600, 160))
 
 
-def run(*, quick: bool, figure: Path | None = None) -> BenchResult:
+def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
     """Measure everything.
 
     Parameters
     ----------
     quick : bool
         Smaller cubes.
-    figure : Path, optional
-        Where to draw the checks, each as a share of its target.
+    figure : str or Path, optional
+        Where to draw the checks, each as a share of its target, and the scaling.
 
     Returns
     -------
@@ -82,17 +88,46 @@ def run(*, quick: bool, figure: Path | None = None) -> BenchResult:
     return result
 
 
-def draw(result: BenchResult, path: Path) -> None:
-    """Draw each check's value as a share of its target, on a logarithmic axis."""
+def draw(result: BenchResult, path: str | Path) -> None:
+    """Draw each check as a share of its target (logarithmic), and the scaling over workers.
+
+    A check's bar is red where it does not hold; whether to be above or below the line is the
+    check's business.
+    """
     from matplotlib.figure import Figure
 
     shown = [check for check in result.checks if check.value > 0.0 and check.target > 0.0]
-    drawn = Figure(figsize=(9.0, 0.5 * len(shown) + 1.2), layout="constrained")
-    axes = drawn.subplots()
+    scaling = [table for table in result.tables if table.title == SCALING]
+    height = 0.34 * len(shown) + 1.2
+    drawn = Figure(figsize=(11.0, height + 3.0 * bool(scaling)), layout="constrained")
+    heights = [height, 2.6] if scaling else [height]
+    grid = drawn.add_gridspec(len(heights), 1, height_ratios=heights)
+    axes = drawn.add_subplot(grid[0])
     colours = ["tab:blue" if check.holds else "tab:red" for check in shown]
-    axes.barh([check.name for check in shown], [c.value / c.target for c in shown], color=colours)
+    bars = axes.barh(
+        [check.name for check in shown], [c.value / c.target for c in shown], color=colours
+    )
+    axes.bar_label(bars, [f"{c.value:.3g} / {c.target:g}" for c in shown], padding=3, fontsize=7)
     axes.axvline(1.0, color="black", linewidth=1.0)
     axes.set_xscale("log")
+    axes.margins(x=0.15)
+    axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("value / target (blue holds, red does not)")
+    for table in scaling:
+        _draw_scaling(drawn.add_subplot(grid[1]), table)
     drawn.savefig(path, dpi=120)
+
+
+def _draw_scaling(axes: Any, table: Table) -> None:
+    columns = list(table.columns)
+    kind, workers, rate = (columns.index(name) for name in ("scaling", "workers", "Mpixel/s"))
+    for name, style in (("strong", "o-"), ("weak", "s--")):
+        points = [(row[workers], row[rate]) for row in table.rows if row[kind] == name]
+        axes.plot(*zip(*points, strict=True), style, label=f"{name} scaling")
+    counts = sorted({row[workers] for row in table.rows})
+    axes.set_xticks(counts)
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("workers of one thread")
+    axes.set_ylabel("Mpixel/s")
+    axes.legend()

@@ -24,6 +24,7 @@ from aktes_xr.bench.scale_process import discard, lazy_result, peak_bytes, worke
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import load_bundle
 
+SCALING: Final = "Scaling over workers"
 _FEW: Final = 20
 _MANY: Final = 400
 _LARGE_DATES: Final = 4
@@ -87,7 +88,7 @@ def worker_checks(bundle: str, dates: int, side: int, repeats: int) -> BenchResu
         ("weak", 2, dates, together, pixels / together, half / together),
     ]
     columns = ("scaling", "workers", "dates", "s", "Mpixel/s", "efficiency")
-    return BenchResult([check], [both, Table("Scaling over workers", columns, rows)])
+    return BenchResult([check], [both, Table(SCALING, columns, rows)])
 
 
 def identity_checks() -> BenchResult:

@@ -51,15 +51,19 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
     dated = [
         _by_date(field, fields.chunks[0]) for field in (fields.scalars, fields.dated, fields.masks)
     ]
-    edges = _packed_edges(fields.tir, settings.halo)
+    several = fields.tir.numblocks[2] * fields.tir.numblocks[3] > 1
+    edges = _packed_edges(fields.tir, settings.halo) if several else None
     run = partial(_retrieve, settings=settings, layout=fields.layout)
     # A chunk and its neighbours: what `blockwise` cannot say, written as tasks of Dask's public
     # graph format.
     layer = {}
-    for time, row, column in np.ndindex(edges.numblocks[0], *edges.numblocks[2:]):
+    blocks = fields.tir.numblocks
+    for time, row, column in np.ndindex(blocks[0], *blocks[2:]):
         places = [(row + down, column + right) for down, right in NEIGHBOURS]
         around = [
-            (edges.name, time, 0, *place) if _inside(place, edges.numblocks[2:]) else None
+            (edges.name, time, 0, *place)
+            if edges is not None and _inside(place, blocks[2:])
+            else None
             for place in places
         ]
         layer[(name, time, 0, row, column)] = (
@@ -69,7 +73,8 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
             _key(fields.static, (0, row, column)),
             *(_part(field, (time, 0, row, column)) for field in dated),
         )
-    inputs = [fields.tir, edges, fields.static, *(f for f in dated if isinstance(f, da.Array))]
+    arrays = (fields.tir, edges, fields.static, *dated)
+    inputs = [array for array in arrays if isinstance(array, da.Array)]
     graph = HighLevelGraph.from_collections(name, layer, dependencies=inputs)
     chunks = (fields.chunks[0], (N_PLANES,), *fields.chunks[1:])
     return da.Array(graph, name, chunks, dtype=np.float32, meta=np.empty((0, 0, 0, 0), np.float32))

@@ -138,6 +138,11 @@ def open_stac(
 
 
 def _check_arguments(*, engine: str, errors: str, groupby: str) -> None:
+    if engine == "odc":
+        raise InputError(
+            "engine='odc' is not offered: with GDAL 3.11 and later odc-stac returns fill (DN 0) as "
+            "DN 1, which is zero radiance; use engine='stackstac'"
+        )
     for name, value, allowed in (
         ("engine", engine, ("stackstac",)),
         ("errors", errors, ("raise", "nodata")),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from random_bundle import random_model
 
-from aktes_xr.errors import InputError
+from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn import reference
 from aktes_xr.learn.architecture import Architecture, multiplications
 from aktes_xr.learn.recipe import load_recipe
@@ -49,6 +49,12 @@ def test_it_is_trained_scored_and_written(tmp_path: Path, monkeypatch: pytest.Mo
     written = train_reference(
         replace(quick, teacher=settings), tmp_path / "run", bundle=tmp_path / "toy", epochs=1
     )
+    contents = BundleContents("wider", (random_model("teacher", (24, 24)),), "# Wider\n")
+    write_bundle(tmp_path / "wider", contents)
+    with pytest.raises(TrainingError, match="another size"):
+        train_reference(
+            replace(quick, teacher=settings), tmp_path / "run", bundle=tmp_path / "wider", epochs=1
+        )
     bundle = load_bundle(written)
     found = json.loads(bundle.extras[reference.FILE])
     assert found["teacher_sha256"] == teacher.sha256

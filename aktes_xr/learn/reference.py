@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aktes_xr.errors import InputError
+from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.ancillaries import keep_only
 from aktes_xr.learn.architecture import Architecture, multiplications
 from aktes_xr.learn.evaluation import (
@@ -77,6 +77,11 @@ def train_reference(
     -------
     Path
         The bundle of the reference, ``directory/bundle``; its `FILE` holds the scores.
+
+    Raises
+    ------
+    TrainingError
+        The directory belongs to another recipe or to another teacher's reference.
     """
     if epochs is not None:
         recipe = replace(recipe, teacher=replace(recipe.teacher, epochs=epochs))
@@ -85,6 +90,7 @@ def train_reference(
     say = progress or _LOGGER.info
     source = load_bundle(bundle)
     architecture = wider(architecture_of(source), times)
+    _claim_architecture(work / "architecture.json", architecture)
     say(f"training {architecture} on the data of recipe {recipe.name}")
     samples = draw_samples(recipe)
     scaling = scaling_of(samples[0], np.random.default_rng(recipe.seed), terrain=False)
@@ -103,6 +109,16 @@ def train_reference(
     )
     write_bundle(work / "bundle", contents, overwrite=True)
     return work / "bundle"
+
+
+def _claim_architecture(file: Path, architecture: Architecture) -> None:
+    mine = json.loads(json.dumps(architecture.to_json()))
+    if file.exists() and json.loads(file.read_text()) != mine:
+        raise TrainingError(
+            f"{file.parent.name} holds the reference of a teacher of another size: choose another "
+            "directory, or remove it to start anew"
+        )
+    write_json(file, mine)
 
 
 def architecture_of(bundle: Bundle) -> Architecture:

@@ -116,15 +116,15 @@ class AblationSettings:
         Of the network of the teacher's size.
     """
 
-    pool: int = 40_000
+    pool: int = 20_000
     validation: int = 10_000
     test: int = 20_000
     budgets: tuple[int, ...] = (300, 1_000, 10_000, 0)
     seeds: int = 3
     variants: tuple[Variant, ...] = VARIANTS
-    steps: int = 2_000
+    steps: int = 1_000
     batch_size: int = 512
-    anchor_steps: int = 3_000
+    anchor_steps: int = 2_000
 
 
 @dataclass(frozen=True, eq=False)

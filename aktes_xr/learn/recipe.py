@@ -61,6 +61,10 @@ class AncillaryErrors:
     emissivity_common: tuple[float, float] = (0.0, 0.3)
     wrong: float = 0.06
 
+    def as_stated(self) -> AncillaryErrors:
+        """Return the same errors without any that is worse than it says or shared by the bands."""
+        return replace(self, wrong=0.0, emissivity_common=(0.0, 0.0))
+
 
 @dataclass(frozen=True)
 class TeacherRecipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -183,7 +184,11 @@ def fit(
         progress=progress,
     )
     network = fold(model, architecture)
-    held = validation.dropped(np.random.default_rng(recipe.seed + 1))
+    # What is stated is calibrated for ancillaries that err as they say they do.
+    as_stated = replace(recipe, errors=recipe.errors.as_stated())
+    count = settings.validation_samples
+    told = _drawn(as_stated, count, split="validation", seed=recipe.seed + 1)
+    held = told.dropped(np.random.default_rng(recipe.seed + 1))
     outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
     calibrated = calibrate_uncertainty(outputs, held.targets(scaling), scaling)
     return PixelModel("teacher", "teacher", network, calibrated), model

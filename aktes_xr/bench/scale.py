@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.scale_choices import choice_tables
 from aktes_xr.bench.scale_cubes import small_bundle
 from aktes_xr.bench.scale_graph import graph_checks
 from aktes_xr.bench.scale_scheduler import scheduler_checks
@@ -37,6 +38,7 @@ class Sizes:
     memory_sides : of a chunk of the memory runs over many dates, and over few, pixels
     worker_dates, worker_side : of the cube that workers share
     simulated_chunks : of the scheduler's simulation, and of live schedulers
+    choice_dates : of the graphs by which choices are weighed
     """
 
     side: int
@@ -48,10 +50,11 @@ class Sizes:
     worker_dates: int
     worker_side: int
     simulated_chunks: tuple[int, int]
+    choice_dates: int
 
 
-FULL = Sizes(2048, 3, 1024, 20, (700, 830), (256, 1024), 8, 768, (100_000, 3_200))
-QUICK = Sizes(512, 2, 256, 4, (400, 400), (48, 256), 8, 256, (1_600, 160))
+FULL = Sizes(2048, 3, 1024, 20, (700, 830), (256, 1024), 8, 768, (100_000, 3_200), 100)
+QUICK = Sizes(512, 2, 256, 4, (400, 400), (48, 256), 8, 256, (1_600, 160), 12)
 
 
 def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
@@ -80,6 +83,7 @@ def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
         parts.append(memory_checks(folder / "small", *sizes.memory_sides))
         parts.append(worker_checks("default", sizes.worker_dates, sizes.worker_side, 2))
         parts.append(identity_checks())
+        parts.append(choice_tables(small, folder, sizes.choice_dates, sizes.granules))
     checks: list[Check] = [check for part in parts for check in part.checks]
     tables: list[Table] = [table for part in parts for table in part.tables]
     result = BenchResult(checks, tables)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle  # type: ignore[import-untyped]
+import dask
 import numpy as np
 
 if TYPE_CHECKING:
@@ -59,6 +60,31 @@ def graph_size(collection: Any) -> GraphSize:
     tasks = sum(len(layer) for layer in layers.values())
     held = sum(array.nbytes for array in weigher.large.values())
     return GraphSize(tasks, sink.count, held, weigher.largest)
+
+
+def optimised_size(collection: Any) -> GraphSize:
+    """Measure a Dask collection's graph as a scheduler gets it: optimised, every task spelt out.
+
+    Parameters
+    ----------
+    collection : Dataset, DataArray or any Dask collection
+
+    Returns
+    -------
+    GraphSize
+    """
+    (optimised,) = dask.optimize(collection)
+    return graph_size(_Plain(dict(optimised.__dask_graph__())))
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Lets `graph_size` see plain tasks."""
+
+    graph: dict[Any, Any]
+
+    def __dask_graph__(self) -> dict[Any, Any]:
+        return self.graph
 
 
 class _Sink(io.RawIOBase):

@@ -20,8 +20,11 @@ from dask.utils import format_bytes
 
 from aktes_xr.retrieval.tiles import N_PLANES, STATIC
 
-PROCESS_BYTES: Final = 400_000_000
-"""Allowed for a worker's process itself: interpreter, libraries, compiled kernels, a bundle."""
+PROCESS_BYTES: Final = 550_000_000
+"""Allowed for a worker's process itself: interpreter, libraries, a bundle, the compiler at work.
+
+`aktes bench scale` prints a worker's peak beside the projection.
+"""
 _CHUNK_STEP: Final = 64
 
 
@@ -54,10 +57,15 @@ class MemoryModel:
             for name in ds.data_vars
             if name != "tir" and {"time", "y", "x"} <= set(ds[name].dims)
         )
+        absent = {
+            "emissivity_prior": sum(name.startswith("emissivity_prior") for name in STATIC),
+            "ancillary_elevation": 1,
+        }
+        planes = len(STATIC) - sum(count for name, count in absent.items() if name not in ds)
         static = any({"y", "x"} == set(ds[name].dims) for name in ds.data_vars)
         size = ds["tir"].dtype.itemsize * ds.sizes["band"]
         shape = (ds.sizes["y"], ds.sizes["x"])
-        return cls(size, halo, ancillary, 4 * len(STATIC) if static else 0, shape)
+        return cls(size, halo, ancillary, 4 * planes if static else 0, shape)
 
     def peak(self, chunk: tuple[int, int, int]) -> int:
         """Projected peak of a worker, bytes."""

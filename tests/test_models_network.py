@@ -8,6 +8,7 @@ from random_bundle import random_model, random_network
 
 from aktes_xr.errors import BundleIntegrityError, ShapeError
 from aktes_xr.models import Layer, Network
+from aktes_xr.models.activation import ACTIVATIONS
 from aktes_xr.models.blas import single_blas_thread
 from aktes_xr.models.features import (
     QUANTITIES,
@@ -17,7 +18,7 @@ from aktes_xr.models.features import (
     standardised_features,
 )
 from aktes_xr.models.fusion import Fusion, student_weight, terrain_share
-from aktes_xr.models.network import ACTIVATIONS, TILE
+from aktes_xr.models.network import PANEL, TILE
 
 
 def plain(network: Network, features: np.ndarray) -> np.ndarray:
@@ -46,6 +47,30 @@ def test_forward_equals_the_plain_one(activation: str) -> None:
     np.testing.assert_allclose(
         network.predict(features), plain(network, features), rtol=2e-5, atol=2e-5
     )
+
+
+def test_silu_is_the_function_from_end_to_end() -> None:
+    values = np.linspace(-120.0, 120.0, 4 * PANEL, dtype=np.float32).reshape(4, PANEL)
+    exact = values.astype(np.float64) / (1.0 + np.exp(-values.astype(np.float64)))
+    before = np.full_like(values, 2.0)
+    for skip in (False, True):
+        found = (values - 0.5).astype(np.float32)
+        ACTIVATIONS["silu"](found, np.full((4, 1), 0.5, np.float32), before, skip)
+        error = np.abs(found - (exact + 2.0 * skip)) / np.maximum(1.0, np.abs(values))
+        assert error.max() < 3e-7
+    missing = np.full((1, PANEL), np.nan, np.float32)
+    for name, finish in ACTIVATIONS.items():
+        finish(missing, np.zeros((1, 1), np.float32), missing, False)
+        assert np.isnan(missing).all(), name
+
+
+def test_panels_behind_the_last_pixel_are_not_run() -> None:
+    network = random_network(21, (32, 32))
+    tile = np.random.default_rng(4).normal(size=(21, TILE)).astype(np.float32)
+    whole = network.forward(tile, network.buffers()).copy()
+    part = network.forward(tile, network.buffers(), PANEL + 1)
+    np.testing.assert_array_equal(part[:, : 2 * PANEL], whole[:, : 2 * PANEL])
+    assert (part[:, 2 * PANEL :] == 0.0).all()
 
 
 def test_result_does_not_depend_on_the_place_in_a_tile() -> None:

@@ -223,6 +223,37 @@ def test_out_of_domain_is_flagged(bundle: Bundle) -> None:
     np.testing.assert_array_equal(outside[1], (ds["tir"][1] != 0).all("band"))
 
 
+def test_a_field_of_one_value_is_as_good_as_its_number(bundle: Bundle) -> None:
+    numbers = cube().isel(y=slice(0, 70), x=slice(0, 60))
+    numbers["water_vapor_error"] = ((), 1.5, {"units": "kg m-2"})
+    numbers["air_temperature"] = ("time", [291.0, 285.0], {"units": "K"})
+    ground = terrain(numbers)
+    fields = numbers.copy()
+    shape = xr.zeros_like(numbers["tir"].isel(band=0, drop=True), dtype=float)
+    for name in ("water_vapor", "water_vapor_error", "air_temperature"):
+        fields[name] = (numbers[name] + shape).transpose("time", "y", "x")
+        fields[name].attrs = numbers[name].attrs
+    prior = np.full((5, 70, 60), 0.96, np.float32)
+    prior[:, 40:50] = np.nan
+    for ds in (numbers, fields):
+        ds["emissivity_prior"] = (("band", "y", "x"), prior, {"units": "1"})
+        ds["cloud"] = (("time", "y", "x"), shape.to_numpy() > 0.0)
+        ds["water"] = (("time", "y", "x"), np.random.default_rng(1).random(shape.shape) < 0.3)
+    expected = retrieve(numbers, bundle=bundle, terrain=ground).compute()
+    for chunks in ((2, 70, 60), (1, 31, 17)):
+        cut = fields.chunk(dict(zip(("time", "y", "x"), chunks, strict=True)))
+        found = retrieve(cut, bundle=bundle, terrain=ground).compute()
+        xr.testing.assert_identical(found.drop_attrs(), expected.drop_attrs())
+    flags = decode(expected["quality"])
+    np.testing.assert_array_equal(flags["water"], fields["water"] & ~flags["fill"])
+    assert not flags["ancillary_missing"].any()
+    without = retrieve(numbers.drop_vars("emissivity_prior"), bundle=bundle, terrain=ground)
+    same = (without.compute() == expected)["surface_temperature"]
+    known = ~flags["fill"].to_numpy()
+    assert same.to_numpy()[:, 40:50][known[:, 40:50]].all()
+    assert not same.to_numpy()[:, :40][known[:, :40]].any()
+
+
 def test_without_elevation_the_teacher_retrieves_and_says_so(bundle: Bundle) -> None:
     ds = cube().drop_vars("elevation")
     result = retrieve(ds, bundle=bundle)

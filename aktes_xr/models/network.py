@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PANEL: Final = 512
 """Pixels per product: 256 units of 512 float32 fill half a megabyte."""
-TILE: Final = 4 * PANEL
+TILE: Final = 8 * PANEL
 """Pixels per call, so that the interpreter's share is small."""
 
 
@@ -106,13 +106,15 @@ class Network:
         Returns
         -------
         tuple of ndarray
-            Two panels to go back and forth between, scratch, and the output (output, TILE).
+            Two panels to go back and forth between, and the output (output, TILE).
         """
         widest = max(int(layer.weight.shape[0]) for layer in self.layers)
-        panels = tuple(np.empty((widest, PANEL), np.float32) for _ in range(3))
-        return *panels, np.empty((self.n_outputs, TILE), np.float32)
+        panels = tuple(np.empty((widest, PANEL), np.float32) for _ in range(2))
+        return *panels, np.zeros((self.n_outputs, TILE), np.float32)
 
-    def forward(self, tile: Float32Array, buffers: tuple[Float32Array, ...]) -> Float32Array:
+    def forward(
+        self, tile: Float32Array, buffers: tuple[Float32Array, ...], count: int = TILE
+    ) -> Float32Array:
         """Pass one tile through the network.
 
         Parameters
@@ -121,22 +123,22 @@ class Network:
             Standardised features, C-contiguous.
         buffers : tuple of ndarray
             From `buffers`.
+        count : int
+            Pixels that matter: panels behind them are not run, and their outputs are stale.
 
         Returns
         -------
         ndarray (output, TILE), float32
             The last buffer: overwritten by the next call.
         """
-        *panels, scratch, outputs = buffers
-        for start in range(0, TILE, PANEL):
+        *panels, outputs = buffers
+        for start in range(0, count, PANEL):
             hidden = tile[:, start : start + PANEL]
             for number, layer in enumerate(self.layers):
-                units = layer.weight.shape[0]
-                out = panels[number % 2][:units]
+                out = panels[number % 2][: layer.weight.shape[0]]
                 np.matmul(layer.weight, hidden, out=out)
                 before = hidden if layer.skip else out
-                finish = ACTIVATIONS[layer.activation]
-                finish(out, layer.bias, before, layer.skip, scratch[:units])
+                ACTIVATIONS[layer.activation](out, layer.bias, before, layer.skip)
                 hidden = out
             outputs[:, start : start + PANEL] = hidden
         return outputs
@@ -163,7 +165,7 @@ class Network:
         for start in range(0, count, TILE):
             width = min(TILE, count - start)
             tile[:, :width] = features[:, start : start + width]
-            outputs[:, start : start + width] = self.forward(tile, buffers)[:, :width]
+            outputs[:, start : start + width] = self.forward(tile, buffers, width)[:, :width]
         return outputs
 
     def arrays(self) -> dict[str, Float32Array]:

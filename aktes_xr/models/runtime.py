@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-from aktes_xr.errors import BundleIntegrityError
+from aktes_xr.errors import BundleError, BundleIntegrityError
 from aktes_xr.models.bundle import Bundle, load_bundle
 
 _LOCK: Final = threading.Lock()
@@ -21,17 +22,26 @@ class BundleReference:
     ----------
     sha256 : str
     location : str
-        A shipped bundle's name, or a path or URL that every worker reaches.
+        A shipped bundle's name, or a path or URL that every worker reaches, without any signature
+        or password.
+    private : bool
+        Whether the URL the bundle was loaded from had one: then it serves this process only.
     """
 
     sha256: str
     location: str
+    private: bool = False
 
 
 def register(bundle: Bundle) -> BundleReference:
     """Keep a bundle for this process and return the reference tasks use."""
     with _LOCK:
         _LOADED.setdefault(bundle.sha256, bundle)
+    parts = urlsplit(bundle.location)
+    if parts.netloc and (parts.query or parts.username):
+        host = parts.netloc.rpartition("@")[2]
+        plain = f"{parts.scheme}://{host}{parts.path}"
+        return BundleReference(bundle.sha256, plain, private=True)
     return BundleReference(bundle.sha256, bundle.location)
 
 
@@ -42,10 +52,18 @@ def resolve(reference: BundleReference) -> Bundle:
     ------
     BundleIntegrityError
         Another bundle lies at that place now.
+    BundleError
+        It was loaded from a signed URL, which tasks do not carry to other processes.
     """
     with _LOCK:
         bundle = _LOADED.get(reference.sha256)
         if bundle is None:
+            if reference.private:
+                raise BundleError(
+                    f"the bundle was loaded from {reference.location} with a signature or "
+                    "password, which no task carries to another process; put it where every "
+                    "worker reads it without, and pass that place"
+                )
             bundle = load_bundle(reference.location)
             if bundle.sha256 != reference.sha256:
                 raise BundleIntegrityError(

@@ -155,10 +155,10 @@ def _retrieve_by_networks(chunk: Chunk, settings: BlockSettings, out: Float32Arr
                 feature_rows(tile.quantities, features)
                 take(image[WEIGHT], tile.pixels[:count], 0, tile.share)
                 if student is None or networks == TEACHER_ALONE:
-                    estimate = teacher.estimate(features, reference, tile.excess)
+                    estimate = teacher.estimate(features, reference, tile.excess, count)
                 else:
-                    estimate = student.estimate(features, reference, tile.excess)
+                    estimate = student.estimate(features, reference, tile.excess, count)
                     if networks == BOTH:
-                        other = teacher.estimate(features, reference, tile.excess)
+                        other = teacher.estimate(features, reference, tile.excess, count)
                         fuse(other, estimate, sharpness, tile.share)
                 write(estimate, _BITS[networks], tile, count, image)

@@ -61,7 +61,7 @@ class Estimator:
         self._estimate = np.zeros((2 * N_OUTPUTS, TILE), np.float32)
 
     def estimate(
-        self, features: Float32Array, reference: Float32Array, excess: Float32Array
+        self, features: Float32Array, reference: Float32Array, excess: Float32Array, count: int
     ) -> Float32Array:
         """Estimate a tile.
 
@@ -73,6 +73,8 @@ class Estimator:
             B13 brightness temperature.
         excess : ndarray (TILE,), float32
             Raised to the largest amount by which a standardised feature leaves the training domain.
+        count : int
+            Pixels that matter.
 
         Returns
         -------
@@ -82,7 +84,7 @@ class Estimator:
         """
         standardise_rows(features, self._center, self._inverse_scale, self._standard)
         _exceed(self._standard, *self._domain, excess)
-        raw = self._network.forward(self._standard, self._buffers)
+        raw = self._network.forward(self._standard, self._buffers, count)
         _read(raw, self._reading, reference, self._estimate)
         sigma = self._estimate[N_OUTPUTS:]
         np.exp(sigma, out=sigma)

@@ -196,7 +196,7 @@ def _sum_windows(columns, doubled, windows):  # type: ignore[no-untyped-def]  # 
             length *= 2
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _mean_kelvin(total, number, band, tables, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Interpolate the temperature by DN at the mean DN: within 1e-4 K from 240 K upwards."""
     unit = 1.0 if tables.digital else 1.0 / _FIXED_POINT

@@ -303,3 +303,15 @@ def test_gaps_in_the_elevation_are_refused(elevation):
     holes[3, 3] = np.nan
     with pytest.raises(InputError, match="gaps"):
         simulate_scene(holes)
+
+
+def test_a_scene_may_tell_an_emissivity_climatology_of_the_stated_error():
+    elevation = demo_elevation("alpine", (60, 70), seed=3)
+    told = simulate_scene(elevation, SceneSettings(seed=3, emissivity_error=0.015))
+    error = (told["emissivity_prior"] - told["emissivity"]).to_numpy()
+    assert error.std() == pytest.approx(0.015, rel=0.15)
+    assert abs(error.mean()) < 0.002
+    assert (told["emissivity_prior_uncertainty"] == np.float32(0.015)).all()
+    bare = simulate_scene(elevation, SceneSettings(seed=3))
+    assert "emissivity_prior" not in bare
+    np.testing.assert_array_equal(bare["tir"], told["tir"])

@@ -114,9 +114,10 @@ def draw_students(
     """Draw a student's pixels in terrain: for training with the teacher, and for validation."""
     settings = recipe.student
     parts = []
-    for split, size in (
-        ("train", settings.samples),
-        ("validation", settings.validation_samples),
+    # Uncertainties and the fusion are calibrated for ancillaries that err as they say.
+    for split, size, errors in (
+        ("train", settings.samples, recipe.errors),
+        ("validation", settings.validation_samples, recipe.errors.as_stated()),
     ):
         sample, _ = draw(
             size,
@@ -124,7 +125,7 @@ def draw_students(
             seed=recipe.seed + 1,
             nedt_k=recipe.nedt_k,
             terrain=True,
-            errors=recipe.errors,
+            errors=errors,
             locality=None if region is None else region.locality,
         )
         parts.append(sample)

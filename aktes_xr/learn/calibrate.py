@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 START_K: Final = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 WIDTH_K: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 SHARPNESS: Final = (0.0, 0.5, 1.0)
-FLOOR: Final = (0.0, 0.3, 0.6, 0.9, 1.0)
+FLOOR: Final = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)
 FEWEST: Final = 100
 TOLERANCE: Final = 0.01
-"""A fusion this near to the better network in every class is good enough: then less work counts."""
+"""A fusion this near to the best candidate's worst class is good enough: then the mean counts."""
+EQUAL: Final = 0.005
+"""Mean ratios this near to the best are equal: then less work counts."""
 
 
 @dataclass(frozen=True)
 class _Candidate:
     fusion: Fusion
-    temperature: float
-    emissivity: float
+    worst: float
     mean: float
     cost: float
 
@@ -43,6 +44,7 @@ def calibrate_fusion(
     student: Estimate,
     truth: Float32Array,
     *,
+    group: NDArray[np.int_] | None = None,
     cost: tuple[float, float] = (1.0, 1.0),
 ) -> Fusion:
     """Choose the ramp and the sharpness that serve every terrain class best.
@@ -53,21 +55,25 @@ def calibrate_fusion(
     teacher, student : tuple of ndarray (sample, 6)
         Estimates (K and 1) and standard uncertainties.
     truth : ndarray (sample, 6), K and 1
+    group : ndarray (sample,), int, optional
+        Samples of different kinds, judged apart.
     cost : tuple of float
         What the two networks take per pixel.
 
     Returns
     -------
     Fusion
-        Of the grid `START_K` x `WIDTH_K` x `SHARPNESS` x `FLOOR`. In each class of complexity,
-        however rare, the fusion's mean absolute errors of temperature and of emissivity are divided
-        by the better network's. Of the candidates whose worst ratios, of temperature first, are at
-        most 1 + `TOLERANCE` (or, where there are none, about the least), those that run the
-        networks least, all classes alike, are chosen; of them the one of the smallest mean ratio.
+        Of the grid `START_K` x `WIDTH_K` x `SHARPNESS` x `FLOOR`. In each class of complexity and
+        each group, however rare, the fusion's mean absolute errors of temperature and of emissivity
+        are divided by the better network's. Of the candidates whose worst ratio is within
+        `TOLERANCE` of the least there is, the one of the smallest mean ratio is chosen; among those
+        within `EQUAL` of it the one that runs the networks least, all classes alike.
     """
+    kinds = np.zeros(len(truth), int) if group is None else group
     classes = [
-        np.flatnonzero((complexity_k >= low) & (complexity_k < high))
+        np.flatnonzero((complexity_k >= low) & (complexity_k < high) & (kinds == kind))
         for low, high in pairwise(CLASS_EDGES_K)
+        for kind in np.unique(kinds)
     ]
     classes = [members for members in classes if members.size >= FEWEST]
     best = [
@@ -90,11 +96,8 @@ def calibrate_fusion(
             for error, reference in zip(_errors(fused, truth, members), references, strict=True)
         ]
         work = np.mean([_work(weight[members], cost) for members in classes])
-        candidates.append(
-            _Candidate(
-                fusion, max(ratios[::2]), max(ratios[1::2]), float(np.mean(ratios)), float(work)
-            )
-        )
+        mean = float(np.mean(ratios))
+        candidates.append(_Candidate(fusion, max(ratios), mean, float(work)))
     return _chosen(candidates).fusion
 
 
@@ -110,12 +113,8 @@ def _work(weight: Float32Array, cost: tuple[float, float]) -> float:
 
 
 def _chosen(candidates: Sequence[_Candidate]) -> _Candidate:
-    good = list(candidates)
-    for quantity in ("temperature", "emissivity"):
-        least = min(getattr(entry, quantity) for entry in good)
-        limit = max(1.0 + TOLERANCE, least + 0.1 * TOLERANCE)
-        good = [entry for entry in good if getattr(entry, quantity) <= limit]
-    cheapest = min(entry.cost for entry in good)
-    return min(
-        (entry for entry in good if entry.cost <= 1.02 * cheapest), key=lambda entry: entry.mean
-    )
+    least = min(entry.worst for entry in candidates)
+    good = [entry for entry in candidates if entry.worst <= least + TOLERANCE]
+    mean = min(entry.mean for entry in good)
+    good = [entry for entry in good if entry.mean <= mean + EQUAL]
+    return min(good, key=lambda entry: (entry.cost, entry.mean))

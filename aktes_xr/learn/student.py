@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from dataclasses import replace
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aktes_xr import sensor
+from aktes_xr.learn.ancillaries import ALL, keep_only
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.calibrate import calibrate_fusion
 from aktes_xr.learn.card import Evidence, model_card
@@ -28,6 +31,7 @@ from aktes_xr.learn.training import (
 from aktes_xr.learn.uncertainty import calibrate_uncertainty
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
 from aktes_xr.models.features import N_OUTPUTS, QUANTITIES, STUDENT_FEATURES
+from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
@@ -46,6 +50,8 @@ STUDENT_SHARE: Final = 0.05
 LOCAL_SHARE: Final = 0.2
 """Of the training pixels: a user's own, repeated if need be."""
 _WIDTH_STEP: Final = 4
+_NO_PRIOR: Final = ALL - {"emissivity_prior"}
+_LEVEL_RELIEF_M: Final = 5.0
 
 
 def distil(
@@ -103,7 +109,7 @@ def distil(
     held = validation.dropped(np.random.default_rng(recipe.seed + 3))
     fusion = source.fusion
     if region is None or fusion is None:
-        fusion = fit_fusion(source.teacher, student, held)
+        fusion = fit_fusion(source.teacher, student, held, draw_level(recipe))
     say(f"calibrated {fusion}")
     return _bundle(recipe, work, source, (student, fusion), keras_bytes(model, work), region=region)
 
@@ -230,15 +236,73 @@ def calibrated_scaling(network: Any, held: Sample, scaling: Scaling) -> Scaling:
     return calibrate_uncertainty(outputs, held.targets(scaling), scaling)
 
 
-def fit_fusion(teacher: PixelModel, student: PixelModel, held: Sample) -> Fusion:
-    """Calibrate the fusion of two networks on landscapes of the validation split."""
+def fit_fusion(
+    teacher: PixelModel, student: PixelModel, held: Sample, level: Sample | None = None
+) -> Fusion:
+    """Calibrate the fusion of two networks on the validation split.
+
+    Parameters
+    ----------
+    teacher, student : PixelModel
+    held : Sample
+        Pixels of landscapes.
+    level : Sample, optional
+        Pixels on level ground under any atmosphere, from `draw_level`; judged with all their
+        ancillaries and without the emissivity's.
+    """
+    samples = [held]
+    if level is not None:
+        samples += [level, Sample(keep_only(level.quantities, _NO_PRIOR), level.truth)]
+    both = functools.reduce(Sample.joined, samples)
+    group = np.repeat(np.arange(len(samples)), [len(sample.truth) for sample in samples])
     return calibrate_fusion(
-        complexity_k(held.quantities[:, _SKY_VIEW]),
-        teacher.predict(held.quantities),
-        student.predict(held.quantities),
-        held.truth,
+        complexity_k(both.quantities[:, _SKY_VIEW]),
+        teacher.predict(both.quantities),
+        student.predict(both.quantities),
+        both.truth,
+        group=group,
         cost=(teacher.network.multiplications, student.network.multiplications),
     )
+
+
+def draw_level(recipe: Recipe) -> Sample:
+    """Draw validation pixels on level ground: the teacher's, with what a student sees there."""
+    sample, simulated = draw(
+        recipe.student.validation_samples // 2,
+        split="validation",
+        seed=recipe.seed + 5,
+        nedt_k=recipe.nedt_k,
+        errors=recipe.errors.as_stated(),
+    )
+    rng = np.random.default_rng([recipe.seed, 5])
+    day = simulated["day"].to_numpy()
+    height = np.cos(np.deg2rad(rng.uniform(20.0, 65.0, day.size)))
+    # The mean of a neighbourhood of the pixel's kind has next to no noise.
+    around = top_of_atmosphere_radiance(
+        *(
+            simulated[name].to_numpy()
+            for name in (
+                "surface_temperature",
+                "emissivity",
+                "transmittance",
+                "path_radiance",
+                "sky_radiance",
+            )
+        )
+    )
+    told: dict[str, Any] = {
+        "sky_view_factor": 1.0,
+        "slope": 0.0,
+        "relief": _LEVEL_RELIEF_M,
+        "solar_incidence": np.where(day, height, 0.0),
+        "elevation_difference": 0.0,
+    }
+    for name, values in told.items():
+        sample.quantities[:, QUANTITIES.index(name)] = values
+    first = QUANTITIES.index("adjacent_brightness_temperature_B10")
+    temperature = sensor.radiance_to_brightness_temperature(around)
+    sample.quantities[:, first : first + len(sensor.BANDS)] = temperature
+    return sample
 
 
 def _bundle(

@@ -1,9 +1,10 @@
 """The obvious pipeline to compare with: ``apply_ufunc``, ``model.predict``, NumPy for the rest.
 
 It runs in a process of its own, for importing TensorFlow starts threads that would compete with
-ours: ``python -m aktes_xr.bench.scale_pipeline BUNDLE SIDE CHUNK BATCH`` prints its seconds. The
-networks are the bundle's, as Keras models; features are assembled in NumPy; two Dask threads take
-one chunk each, and each asks ``predict`` for the whole chunk.
+ours: ``python -m aktes_xr.bench.scale_pipeline BUNDLE SIDE CHUNK BATCH`` says it is ready, and runs
+and prints its seconds for each line it is sent. The networks are the bundle's, as Keras models;
+features are assembled in NumPy; two Dask threads take one chunk each, and each asks ``predict`` for
+the whole chunk.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) ->
 
 
 def main(arguments: list[str]) -> None:
-    """Time the pipeline on two threads and print its seconds."""
+    """Time the pipeline on two threads, once for each line of the standard input."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(2)
@@ -130,7 +131,6 @@ def main(arguments: list[str]) -> None:
         model.name: (model, keras_model(model)) for model in (bundle.teacher, student)
     }
     retrieve_chunk(np.full((64, 64, 5), 1500, np.uint16), models, batch)
-    start = time.perf_counter()
     out = xr.apply_ufunc(
         lambda image: retrieve_chunk(image, models, batch),
         ds["tir"].isel(time=0),
@@ -140,8 +140,11 @@ def main(arguments: list[str]) -> None:
         output_dtypes=[np.float32],
         dask_gufunc_kwargs={"output_sizes": {"plane": 14}},
     )
-    out.compute(scheduler="threads", num_workers=2)
-    print(time.perf_counter() - start)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        out.compute(scheduler="threads", num_workers=2)
+        print(time.perf_counter() - start, flush=True)
 
 
 if __name__ == "__main__":

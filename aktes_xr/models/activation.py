@@ -76,8 +76,10 @@ def _relu(
             _add(row, before[unit])
 
 
-# Division by NumPy's rules: a test for zero would keep the loop from being vectorised.
-@njit(nogil=True, error_model="numpy")
+# Division by NumPy's rules: a test for zero would keep the loop from being vectorised. Of fast math
+# only the contraction of a product and a sum, a quarter of the time: it changes neither order nor
+# NaN, and acts on each pixel alike.
+@njit(nogil=True, error_model="numpy", fastmath={"contract"})
 def _silu(
     values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool
 ) -> None:  # pragma: no cover

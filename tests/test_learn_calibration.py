@@ -66,18 +66,31 @@ def test_fusion_is_fitted_to_where_the_student_is_better(noise, terrain_error) -
 
 
 def test_fusion_does_not_run_what_it_does_not_need() -> None:
-    complexity, teacher, student, truth = _networks(0.3, 0.2, 1.0)
-    both = _cost(calibrate_fusion(complexity, teacher, student, truth, cost=(20.0, 1.0)), student)
-    assert both < 1.0  # the teacher, which is worse everywhere, does not run
-    complexity, teacher, student, truth = _networks(0.2, 0.4, 2.0)
+    complexity, teacher, _, truth = _networks(0.3, 0.2, 1.0)
+    # A student that shares the teacher's noise: their mean gains nothing over it alone.
+    noise = teacher[0] - truth - complexity[:, np.newaxis]
+    student = (truth + 0.6 * noise).astype(np.float32), teacher[1]
     fusion = calibrate_fusion(complexity, teacher, student, truth, cost=(20.0, 1.0))
-    assert fusion.weight(np.float32([0.0]), np.float32([0.2]), np.float32([0.4]))[0] < 0.5
+    weight = fusion.weight(complexity, teacher[1][:, 0], student[1][:, 0])
+    assert (weight == 1.0).mean() > 0.9
 
 
-def _cost(fusion, student) -> float:
-    complexity = np.linspace(0.0, 1.5, 100, dtype=np.float32)
-    one = np.ones(100, np.float32)
-    return float((fusion.weight(complexity, one, one) < 1.0).mean())
+def test_groups_are_judged_apart() -> None:
+    complexity, teacher, student, truth = _networks(0.2, 0.6, 2.0)
+    level = np.zeros(4_000, np.float32)
+    few = slice(0, 4_000)
+    joined = [np.concatenate([part, part[few]]) for part in (*teacher, *student, truth)]
+    # A few level pixels of another kind, on which the student is lost.
+    joined[2][len(truth) :] += 3.0
+    group = np.repeat([0, 1], [len(truth), 4_000])
+    fusion = calibrate_fusion(
+        np.concatenate([complexity, level]),
+        (joined[0], joined[1]),
+        (joined[2], joined[3]),
+        joined[4],
+        group=group,
+    )
+    assert fusion.floor == 0.0
 
 
 def test_drop_out_serves_every_combination() -> None:

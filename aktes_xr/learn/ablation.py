@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -119,12 +120,12 @@ class AblationSettings:
     pool: int = 20_000
     validation: int = 10_000
     test: int = 20_000
-    budgets: tuple[int, ...] = (300, 1_000, 10_000, 0)
+    budgets: tuple[int, ...] = (1_000, 300, 10_000, 0)
     seeds: int = 3
     variants: tuple[Variant, ...] = VARIANTS
-    steps: int = 1_000
+    steps: int = 600
     batch_size: int = 512
-    anchor_steps: int = 2_000
+    anchor_steps: int = 1_200
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,18 +173,6 @@ def ablate(
     say = progress or _LOGGER.info
     world = _world(recipe, chosen, load_bundle(bundle).teacher, region)
     units = student_units(recipe.student, world.teacher)
-    rows: list[tuple[Any, ...]] = []
-    for variant in chosen.variants:
-        for budget in chosen.budgets:
-            found = []
-            for seed in range(chosen.seeds):
-                sample = _labelled(world, budget, seed)
-                predict = _trained(variant, units, sample, world, recipe.student, chosen, seed)
-                found.append(_scored(predict, world))
-            rows.append((variant.name, budget or len(world.pool.truth), *_summary(found)))
-            say(" ".join(str(cell) for cell in rows[-1]))
-    rows += _anchors(recipe, world, chosen)
-    rows += [(name, 1_000, None, t, None, tp, e, ep, None, None) for name, t, tp, e, ep in PAPER]
     where = "everywhere" if region is None else region.name
     title = (
         f"Distillation onto {' x '.join(str(count) for count in units)} units; {where}, "
@@ -191,8 +180,20 @@ def ablate(
         f"{LABEL_ERRORS[1]:g}"
     )
     Path(directory).mkdir(parents=True, exist_ok=True)
+    rows = [
+        *((name, 1_000, None, t, None, tp, e, ep, None, None) for name, t, tp, e, ep in PAPER),
+        *_anchors(recipe, world, chosen),
+    ]
     study = Study(title, COLUMNS, rows, Path(directory) / "ablation.json")
-    study.write()
+    for budget, variant in product(chosen.budgets, chosen.variants):
+        found = []
+        for seed in range(chosen.seeds):
+            sample = _labelled(world, budget, seed)
+            predict = _trained(variant, units, sample, world, recipe.student, chosen, seed)
+            found.append(_scored(predict, world))
+        rows.append((variant.name, budget or len(world.pool.truth), *_summary(found)))
+        say(" ".join(str(cell) for cell in rows[-1]))
+        study.write()
     return study
 
 
@@ -265,23 +266,42 @@ def _trained(
     fitted = distiller(
         wide, alpha=variant.alpha, features=features, hints=hints, labelled=sample.labelled_share
     )
-    _fit(fitted, sample, scaling, recipe.learning_rate, settings.steps, settings.batch_size)
+    _fit(
+        fitted,
+        sample,
+        scaling,
+        recipe.learning_rate,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        seed=seed,
+    )
     return _Predictor(wide, scaling, hints)
 
 
 def _fit(
-    model: Any, sample: SoftSample, scaling: Scaling, rate: float, steps: int, batch_size: int
+    model: Any,
+    sample: SoftSample,
+    scaling: Scaling,
+    rate: float,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
 ) -> None:
     """Take a number of steps, whatever the sample's size."""
     import keras
 
     inputs, targets = sample.inputs(scaling), sample.targets(scaling)
     batch = min(batch_size, len(inputs))
-    epochs = max(1, round(steps * batch / len(inputs)))
-    schedule = Schedule(epochs, batch, rate, seed=0)
-    optimizer = keras.optimizers.Adam(cosine(schedule, len(inputs)), clipnorm=1.0)
+    rng = np.random.default_rng(seed)
+    # One long epoch: a few hundred labels would make more epochs than steps of work.
+    times = -(-steps * batch // len(inputs))
+    rows = np.concatenate([rng.permutation(len(inputs)) for _ in range(times)])[: steps * batch]
+    optimizer = keras.optimizers.Adam(
+        cosine(Schedule(1, batch, rate, seed=seed), len(rows)), clipnorm=1.0
+    )
     model.compile(optimizer=optimizer)
-    model.fit(inputs, targets, batch_size=batch, epochs=epochs, verbose=0)
+    model.fit(inputs[rows], targets[rows], batch_size=batch, shuffle=False, verbose=0)
 
 
 def _only_labelled(sample: SoftSample) -> SoftSample:

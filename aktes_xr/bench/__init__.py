@@ -11,11 +11,12 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import itertools
 import json
 import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
 __all__ = [
     "NAMES",
@@ -89,11 +91,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Table:
-    """Figures to read; `rows` holds one sequence of cells (str, number, bool, None) per row."""
+    """Figures to read.
+
+    Parameters
+    ----------
+    title : str
+    columns : sequence of str
+    rows : sequence of sequence
+        One sequence of cells (str, number, bool, None) per row.
+    headings : int
+        So many first columns are printed as headings above their rows instead of in them.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    headings: int = 0
 
 
 @dataclass(frozen=True)
@@ -203,12 +216,19 @@ def print_result(result: BenchResult, console: Console) -> None:
     from rich.table import Table as RichTable
 
     for table in result.tables:
-        grid = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, title_justify="left")
-        for index, column in enumerate(table.columns):
-            grid.add_column(escape(column), justify="left" if index == 0 else "right")
-        for row in table.rows:
-            grid.add_row(*(escape(_cell(cell)) for cell in row))
-        console.print(grid)
+        for title, rows in _parts(table):
+            grid = RichTable(
+                title=escape(title),
+                box=box.SIMPLE_HEAD,
+                title_justify="left",
+                padding=(0, 1, 0, 0),
+            )
+            for column, cell in zip(table.columns[table.headings :], rows[0], strict=True):
+                words = isinstance(cell, str)
+                grid.add_column(escape(column), justify="left" if words else "right", no_wrap=True)
+            for row in rows:
+                grid.add_row(*(escape(_cell(cell)) for cell in row))
+            _print_whole(grid, console)
     grid = RichTable(title="Checks", box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("", "claim", "value", "target", "unit"):
         grid.add_column(column, justify="right" if column in ("value", "target") else "left")
@@ -218,6 +238,24 @@ def print_result(result: BenchResult, console: Console) -> None:
             mark, escape(check.name), _cell(check.value), _cell(check.target), escape(check.unit)
         )
     console.print(grid)
+
+
+def _print_whole(grid: RichTable, console: Console) -> None:
+    """Print a table as wide as it is: a terminal folds its lines, which cuts no figure short."""
+    from rich.measure import Measurement
+
+    width = console.width
+    needed = Measurement.get(console, console.options.update(max_width=1000), grid).maximum
+    console.width = max(width, needed)
+    console.print(grid)
+    console.width = width
+
+
+def _parts(table: Table) -> Iterator[tuple[str, list[Sequence[Any]]]]:
+    """Divide a table's rows by its heading columns, in order, each part with its title."""
+    for heading, rows in itertools.groupby(table.rows, lambda row: tuple(row[: table.headings])):
+        title = ", ".join((table.title, *(_cell(cell) for cell in heading)))
+        yield title, [row[table.headings :] for row in rows]
 
 
 def _plain(value: Any) -> Any:

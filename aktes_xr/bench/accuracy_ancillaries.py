@@ -78,7 +78,7 @@ def worth(comparisons: dict[str, Comparison]) -> tuple[list[Check], Table]:
 def _pairs(label: str) -> tuple[tuple[str, str, str], ...]:
     """Beside what an ancillary is given, and the sets of ancillaries with and without it."""
     return (
-        ("all others", ALL, f"all but {label}"),
+        ("all others", ALL, f"no {label}"),
         ("nothing", f"{label} only", NOTHING),
     )
 

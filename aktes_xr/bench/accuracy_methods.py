@@ -49,9 +49,10 @@ TES_ECOSTRESS: Final = "TES (ECOSTRESS)"
 SPLIT_WINDOW: Final = "split window"
 
 ALL: Final = "all"
-NO_PRIOR: Final = "all but emissivity prior"
-WATER_AND_PRIOR: Final = "water vapour, emissivity prior"
-HALF_COMMON: Final = "all, prior's error half common"
+NO_PRIOR: Final = "no prior"
+WATER_AND_PRIOR: Final = "water, prior"
+HALF_COMMON: Final = "all, common error"
+"""With a prior half of whose error is common to the bands."""
 NOTHING: Final = "nothing"
 PRESSURE: Final = "pressure only"
 SETS: Final = {
@@ -153,6 +154,6 @@ def physical_estimates(pixels: UnseenPixels) -> dict[tuple[str, str], Estimate]:
         (TES, NO_PRIOR): standard,
         (TES_ECOSTRESS, NO_PRIOR): ecostress,
         (SPLIT_WINDOW, WATER_AND_PRIOR): (both, missing),
-        (SPLIT_WINDOW, "water vapour only"): (alone, missing),
+        (SPLIT_WINDOW, "water only"): (alone, missing),
     }
     return {key: (np.column_stack(pair).astype(np.float32), None) for key, pair in columns.items()}

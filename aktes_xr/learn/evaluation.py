@@ -44,26 +44,29 @@ _PRIOR: Final = slice(
 WRONG_BY: Final = 3.0
 """How many stated standard deviations a wrong ancillary is off, in `wrong_ancillary`."""
 WATER_EDGES: Final = (0.0, 10.0, 25.0, 40.0, float("inf"))
-DRY: Final = "water 0-25 kg m-2"
+DRY: Final = "water 0-25 mm"
+"""A kilogram per square metre of water stands a millimetre high."""
 OVERALL: Final = "all"
 SMALLEST_STRATUM: Final = 200
 
 ANCILLARY_SETS: Final[dict[str, frozenset[str]]] = {
     "all": ALL,
-    "all but emissivity prior": ALL - {"emissivity_prior"},
-    "all but water vapour": ALL - {"water_vapor"},
-    "all but air temperature": ALL - {"air_temperature"},
-    "all but pressure": ALL - {"surface_pressure"},
-    "emissivity prior only": frozenset({"emissivity_prior"}),
-    "water vapour only": frozenset({"water_vapor"}),
-    "air temperature only": frozenset({"air_temperature"}),
+    "no prior": ALL - {"emissivity_prior"},
+    "no water": ALL - {"water_vapor"},
+    "no air": ALL - {"air_temperature"},
+    "no pressure": ALL - {"surface_pressure"},
+    "prior only": frozenset({"emissivity_prior"}),
+    "water only": frozenset({"water_vapor"}),
+    "air only": frozenset({"air_temperature"}),
     "pressure only": frozenset({"surface_pressure"}),
     "nothing": frozenset(),
 }
+"""Of emissivity prior, water vapour, air temperature and surface pressure, what is told."""
+
 NAMES: Final[dict[str, str]] = {
-    "emissivity_prior": "emissivity prior",
-    "water_vapor": "water vapour",
-    "air_temperature": "air temperature",
+    "emissivity_prior": "prior",
+    "water_vapor": "water",
+    "air_temperature": "air",
     "surface_pressure": "pressure",
 }
 
@@ -143,8 +146,8 @@ def strata(simulated: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
     names = str(simulated.attrs["classes"]).split()
     return {
         OVERALL: np.ones(water.size, bool),
-        **strata_by(water, (0.0, 25.0), name="water", unit="kg m-2"),
-        **strata_by(water, WATER_EDGES, name="water", unit="kg m-2"),
+        **strata_by(water, (0.0, 25.0), name="water", unit="mm"),
+        **strata_by(water, WATER_EDGES, name="water", unit="mm"),
         **strata_of(simulated["surface_class"].to_numpy(), names),
     }
 

@@ -68,7 +68,7 @@ def physics_table(comparisons: dict[str, Comparison]) -> Table:
                     )
                     cells += [ratio.value, f"{ratio.low:.2f}-{ratio.high:.2f}"]
             rows.append((protocol, stratum, *cells))
-    columns = ("T, same ancillaries", "e, same ancillaries", "T, and prior", "e, and prior")
+    columns = ("T, same", "e, same", "T, and prior", "e, and prior")
     head = ("protocol", "stratum", *(cell for name in columns for cell in (name, "95 %")))
     return Table("Teacher's mean absolute error over TES's", head, rows)
 

@@ -7,7 +7,10 @@ same checks; each check's name says the size it was measured at.
 
 from __future__ import annotations
 
+import logging
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_choices import choice_tables
 from aktes_xr.bench.scale_cubes import small_bundle
 from aktes_xr.bench.scale_graph import graph_checks
+from aktes_xr.bench.scale_process import workers
 from aktes_xr.bench.scale_scheduler import scheduler_checks
 from aktes_xr.bench.scale_time import granule_checks, retrieval_checks
 from aktes_xr.bench.scale_workers import (
@@ -24,6 +28,8 @@ from aktes_xr.bench.scale_workers import (
     memory_checks,
     worker_checks,
 )
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Sizes:
     side, repeats : of the retrieval in memory, pixels; turns of each measurement
     obvious_side : of the cube the obvious pipeline gets, pixels
     granules, granule_shape : of the way from COG to Zarr
+    many_dates : of the long memory run, beside the one of 20
     memory_sides : of a chunk of the memory runs over many dates, and over few, pixels
     worker_dates, worker_side : of the cube that workers share
     simulated_chunks : of the scheduler's simulation, and of live schedulers
@@ -46,6 +53,7 @@ class Sizes:
     obvious_side: int
     granules: int
     granule_shape: tuple[int, int]
+    many_dates: int
     memory_sides: tuple[int, int]
     worker_dates: int
     worker_side: int
@@ -53,8 +61,8 @@ class Sizes:
     choice_dates: int
 
 
-FULL = Sizes(2048, 3, 1024, 20, (700, 830), (256, 1024), 8, 768, (100_000, 3_200), 100)
-QUICK = Sizes(512, 2, 256, 4, (400, 400), (48, 256), 8, 256, (1_600, 160), 12)
+FULL = Sizes(2048, 3, 1024, 20, (700, 830), 400, (256, 1024), 8, 768, (100_000, 3_200), 100)
+QUICK = Sizes(512, 2, 256, 4, (400, 400), 80, (48, 256), 8, 256, (1_600, 160), 12)
 
 
 def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
@@ -73,17 +81,35 @@ def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
     """
     sizes = QUICK if quick else FULL
     parts: list[BenchResult] = []
-    with tempfile.TemporaryDirectory(prefix="aktes-scale-") as name:
-        folder = Path(name)
+    seconds: list[tuple[Any, ...]] = []
+    with tempfile.TemporaryDirectory(prefix="aktes-scale-") as place:
+        folder = Path(place)
         small = small_bundle(folder / "small")
-        parts.append(graph_checks())
-        parts.append(scheduler_checks(small, *sizes.simulated_chunks))
-        parts.append(retrieval_checks(sizes.side, sizes.obvious_side, sizes.repeats))
-        parts.append(granule_checks(folder, sizes.granules, sizes.granule_shape, sizes.repeats))
-        parts.append(memory_checks(folder / "small", *sizes.memory_sides))
-        parts.append(worker_checks("default", sizes.worker_dates, sizes.worker_side, 2))
-        parts.append(identity_checks())
-        parts.append(choice_tables(small, folder, sizes.choice_dates, sizes.granules))
+        with workers(2) as client:
+            measures: dict[str, Callable[[], BenchResult]] = {
+                "graph": graph_checks,
+                "scheduler": lambda: scheduler_checks(small, client, *sizes.simulated_chunks),
+                "retrieval": lambda: retrieval_checks(
+                    sizes.side, sizes.obvious_side, sizes.repeats
+                ),
+                "granules": lambda: granule_checks(
+                    folder, sizes.granules, sizes.granule_shape, sizes.repeats
+                ),
+                "memory": lambda: memory_checks(
+                    folder / "small", sizes.many_dates, sizes.memory_sides
+                ),
+                "workers": lambda: worker_checks(
+                    client, "default", sizes.worker_dates, sizes.worker_side
+                ),
+                "identity": lambda: identity_checks(client),
+                "choices": lambda: choice_tables(small, folder, sizes.choice_dates, sizes.granules),
+            }
+            for name, measure in measures.items():
+                start = time.perf_counter()
+                parts.append(measure())
+                seconds.append((name, time.perf_counter() - start))
+                _LOGGER.info("measured %s in %.0f s", *seconds[-1])
+    parts.append(BenchResult([], [Table("Time the parts took", ("part", "s"), seconds)]))
     checks: list[Check] = [check for part in parts for check in part.checks]
     tables: list[Table] = [table for part in parts for table in part.tables]
     result = BenchResult(checks, tables)

@@ -53,8 +53,8 @@ def workers(count: int) -> Iterator[Any]:
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
     with (
-        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield client
 

@@ -25,7 +25,6 @@ import dask.threaded
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import cube
-from aktes_xr.bench.scale_process import workers
 from aktes_xr.models import Bundle
 
 _BLOCKS_PER_DATE: Final = 16
@@ -49,7 +48,7 @@ _METRICS: Final[dict[str, Any]] = {
 Stubs = tuple[dict[Any, Any], list[Any]]
 
 
-def scheduler_checks(bundle: Bundle, simulated: int, live: int) -> BenchResult:
+def scheduler_checks(bundle: Bundle, client: Any, simulated: int, live: int) -> BenchResult:
     """Schedule retrievals of ``simulated`` and of ``live`` chunks whose tasks do nothing."""
     rows: list[tuple[Any, ...]] = []
     stubs = _stubs(bundle, simulated)
@@ -66,10 +65,9 @@ def scheduler_checks(bundle: Bundle, simulated: int, live: int) -> BenchResult:
     checks.append(Check.at_most(name, threads, 1.0, "ms"))
     alone: dict[Any, Any] = {f"alone-{number}": (_nothing, []) for number in range(len(few[0]))}
     floor: Stubs = (alone, list(alone))
-    with workers(2) as client:
-        client.get({("first", n): (_nothing, []) for n in range(100)}, [("first", 0)])
-        least = _per_task(floor, lambda: client.get(*floor))
-        ours = _per_task(few, lambda: client.get(*few))
+    client.get({("first", n): (_nothing, []) for n in range(100)}, [("first", 0)])
+    least = _per_task(floor, lambda: client.get(*floor))
+    ours = _per_task(few, lambda: client.get(*few))
     rows.append(("two worker processes, wall", live, len(few[0]), ours))
     rows.append(("the same, tasks that depend on nothing", live, len(few[0]), least))
     name = f"live workers, {live} chunks: per task, over tasks that depend on nothing"
@@ -118,7 +116,9 @@ async def _scheduler(*, count: int) -> AsyncIterator[str]:
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with dask.config.set(_QUIET):
-        async with Scheduler(protocol="inproc", dashboard=False) as scheduler:
+        async with Scheduler(
+            protocol="inproc", dashboard=False, dashboard_address=":0"
+        ) as scheduler:
             standing = [
                 asyncio.create_task(_answer_at_once(scheduler.address, number))
                 for number in range(count)

@@ -26,42 +26,44 @@ from aktes_xr.models import load_bundle
 
 SCALING: Final = "Scaling over workers"
 _FEW: Final = 20
-_MANY: Final = 400
+_TURNS: Final = 2
 _LARGE_DATES: Final = 4
 _PROCESS: Final = 400_000_000
 _MODULE: Final = "aktes_xr.bench.scale_process"
 _ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def memory_checks(bundle: Path, side: int, large: int) -> BenchResult:
-    """Peak memory of a worker with one thread, for 20 and for 400 dates of two chunks.
+def memory_checks(bundle: Path, many: int, sides: tuple[int, int]) -> BenchResult:
+    """Peak memory of a worker with one thread, for 20 and for ``many`` dates of two chunks.
 
-    And for a few dates of two ``large`` chunks: over time the peak must not grow, and a large chunk
-    shows what a pixel takes.
+    And then, of the same worker, for a few dates of two chunks of the second of ``sides``: over
+    time the peak must not grow, and a large chunk shows what a pixel takes.
     """
-    runs = ((_FEW, side), (_MANY, side), (_LARGE_DATES, large))
-    peaks = {run: _peak(bundle, *run) for run in runs}
+    runs = ((_FEW, sides[0]), (many, sides[0]), (_LARGE_DATES, sides[1]))
+    with workers(1) as client:
+        (before,) = client.run(peak_bytes).values()
+        peaks = {run: _peak(client, bundle, *run) for run in runs}
     rows: list[tuple[Any, ...]] = []
     checks: list[Check] = []
-    for (dates, chunk), (before, peak) in peaks.items():
+    for (dates, chunk), peak in peaks.items():
         limit = 6 * 2 * 5 * chunk**2 + _PROCESS
         name = f"worker's peak, {dates} dates, chunks of {chunk} x {chunk}, of 6 inputs + 400 MB"
         checks.append(Check.at_most(name, peak / limit, 1.0, "1"))
         planned = _planned_peak(bundle, dates, chunk)
         rows.append((dates, chunk, before / 1e6, peak / 1e6, limit / 1e6, planned / 1e6))
-    ratio = peaks[runs[1]][1] / peaks[runs[0]][1]
-    checks.append(Check.at_most(f"worker's peak, {_MANY} over {_FEW} dates", ratio, 1.05, "1"))
+    ratio = peaks[runs[1]] / peaks[runs[0]]
+    checks.append(Check.at_most(f"worker's peak, {many} over {_FEW} dates", ratio, 1.05, "1"))
     columns = ("dates", "chunk", "idle, MB", "peak, MB", "6 inputs + 400 MB", "plan() says, MB")
     return BenchResult(checks, [Table("Peak memory of a worker", columns, rows)])
 
 
-def worker_checks(bundle: str, dates: int, side: int, repeats: int) -> BenchResult:
+def worker_checks(client: Any, bundle: str, dates: int, side: int) -> BenchResult:
     """Compare two distributed workers with two processes that know nothing of each other."""
     best = dict.fromkeys(("independent", "half", "alone", "together"), math.inf)
-    with _independent(bundle, dates // 2, side) as go, workers(2) as client:
+    with _independent(bundle, dates // 2, side) as go:
         client.run(_warm, bundle)
         first = list(client.scheduler_info()["workers"])[:1]
-        for _ in range(repeats):
+        for _ in range(_TURNS):
             for name, call in (
                 ("independent", go),
                 ("together", partial(_distributed, client, bundle, dates, side, None)),
@@ -91,7 +93,7 @@ def worker_checks(bundle: str, dates: int, side: int, repeats: int) -> BenchResu
     return BenchResult([check], [both, Table(SCALING, columns, rows)])
 
 
-def identity_checks() -> BenchResult:
+def identity_checks(client: Any) -> BenchResult:
     """Compare every bit between schedulers and between chunkings."""
     shape = (260, 300)
     ds = cube(2, shape, 100, memory=True)
@@ -107,8 +109,7 @@ def identity_checks() -> BenchResult:
     found: dict[str, xr.Dataset] = {}
     for scheduler in ("threads", "processes"):
         found[scheduler] = result(ds).compute(scheduler=scheduler, num_workers=2)
-    with workers(2):
-        found["distributed"] = result(ds).compute()
+    found["distributed"] = result(ds).compute(scheduler=client)
     for time_, y, x in ((1, 64, 64), (2, 33, 300), (2, 260, 7)):
         name = f"chunks of {time_} x {y} x {x}"
         chunked = ds.chunk(time=time_, band=-1, y=y, x=x)
@@ -119,14 +120,12 @@ def identity_checks() -> BenchResult:
     return BenchResult([check], [Table("Bitwise identity", ("with", "identical"), rows)])
 
 
-def _peak(bundle: Path, dates: int, side: int) -> tuple[int, int]:
-    """Resident memory of a new worker, and its peak over a retrieval, bytes."""
-    with workers(1) as client:
-        (before,) = client.run(peak_bytes).values()
-        work = lazy_result(str(bundle), dates, (side, 2 * side), side)
-        client.gather(client.compute(discard(work)))
-        (peak,) = client.run(peak_bytes).values()
-    return int(before), int(peak)
+def _peak(client: Any, bundle: Path, dates: int, side: int) -> int:
+    """Peak resident memory of a cluster's one worker after a retrieval, bytes."""
+    work = lazy_result(str(bundle), dates, (side, 2 * side), side)
+    client.gather(client.compute(discard(work)))
+    (peak,) = client.run(peak_bytes).values()
+    return int(peak)
 
 
 def _planned_peak(bundle: Path, dates: int, side: int) -> int:

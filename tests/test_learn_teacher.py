@@ -13,7 +13,7 @@ import xarray as xr
 
 from aktes_xr import learn
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import card, evaluation, simulated
+from aktes_xr.learn import card, evaluation, simulated, student
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import distil
 from aktes_xr.learn.teacher import train_teacher
@@ -103,6 +103,8 @@ def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setattr(module, "simulate_samples", toy_world)
         patch.setattr(card, "TEST_SAMPLES", 4_000)
         bundle = train_teacher(recipe, work / "teacher", name="toy")
+        # The toy has no radiative transfer to draw level ground with.
+        patch.setattr(student, "draw_level", lambda recipe: None)
         distil(recipe, work / "student", bundle=bundle)
     return work
 

@@ -33,6 +33,7 @@ EQUAL: Final = 0.005
 @dataclass(frozen=True)
 class _Candidate:
     fusion: Fusion
+    temperature: float
     worst: float
     mean: float
     cost: float
@@ -65,8 +66,10 @@ def calibrate_fusion(
     Fusion
         Of the grid `START_K` x `WIDTH_K` x `SHARPNESS` x `FLOOR`. In each class of complexity and
         each group, however rare, the fusion's mean absolute errors of temperature and of emissivity
-        are divided by the better network's. Of the candidates whose worst ratio is within
-        `TOLERANCE` of the least there is, the one of the smallest mean ratio is chosen; among those
+        are divided by the better network's. One weight serves both, and where they disagree
+        temperature comes first: a worst ratio above 1 + `TOLERANCE` is left out if there is a
+        better. Of the candidates whose worst ratio of either is within `TOLERANCE` of the least
+        there is, the one of the smallest mean ratio is chosen; among those
         within `EQUAL` of it the one that runs the networks least, all classes alike.
     """
     kinds = np.zeros(len(truth), int) if group is None else group
@@ -97,7 +100,7 @@ def calibrate_fusion(
         ]
         work = np.mean([_work(weight[members], cost) for members in classes])
         mean = float(np.mean(ratios))
-        candidates.append(_Candidate(fusion, max(ratios), mean, float(work)))
+        candidates.append(_Candidate(fusion, max(ratios[::2]), max(ratios), mean, float(work)))
     return _chosen(candidates).fusion
 
 
@@ -113,8 +116,10 @@ def _work(weight: Float32Array, cost: tuple[float, float]) -> float:
 
 
 def _chosen(candidates: Sequence[_Candidate]) -> _Candidate:
-    least = min(entry.worst for entry in candidates)
-    good = [entry for entry in candidates if entry.worst <= least + TOLERANCE]
+    limit = max(1.0, min(entry.temperature for entry in candidates)) + TOLERANCE
+    good = [entry for entry in candidates if entry.temperature <= limit]
+    least = min(entry.worst for entry in good)
+    good = [entry for entry in good if entry.worst <= least + TOLERANCE]
     mean = min(entry.mean for entry in good)
     good = [entry for entry in good if entry.mean <= mean + EQUAL]
     return min(good, key=lambda entry: (entry.cost, entry.mean))

@@ -603,7 +603,6 @@ def test_elevation_as_an_array_on_another_grid(tmp_path: Path) -> None:
         ({"resolution": None, "crs": 32651}, errors.InputError, "leave out crs="),
         ({"chunks": 0}, errors.InputError, "positive lengths"),
         ({"chunks": {"lat": 5}}, errors.InputError, "chunks names lat"),
-        ({"engine": "odc"}, errors.InputError, "engine is 'odc', expected 'stackstac'"),
         ({"engine": "odc"}, errors.InputError, "odc-stac returns fill"),
         ({"errors": "ignore"}, errors.InputError, "expected 'raise' or 'nodata'"),
         ({"groupby": "week"}, errors.InputError, "expected 'item' or 'orbit'"),

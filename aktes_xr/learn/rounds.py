@@ -21,9 +21,10 @@ from aktes_xr.learn.card import fuse
 from aktes_xr.learn.distillation import Answers, SoftSample, distiller, soft_model
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.simulated import draw
-from aktes_xr.learn.student import calibrated_scaling, fit_fusion
+from aktes_xr.learn.student import fit_fusion
 from aktes_xr.learn.study import Study
 from aktes_xr.learn.training import Progress, Sample, Schedule, cosine
+from aktes_xr.learn.uncertainty import calibrated_scaling
 from aktes_xr.models import Layer, Network, load_bundle
 from aktes_xr.models.features import QUANTITIES
 

@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from aktes_xr import sensor
 from aktes_xr.learn.ancillaries import ALL, keep_only
-from aktes_xr.learn.architecture import Architecture, fold, keras_model
+from aktes_xr.learn.architecture import Architecture, fold, keras_model, multiplications
 from aktes_xr.learn.calibrate import calibrate_fusion
 from aktes_xr.learn.card import Evidence, model_card
 from aktes_xr.learn.distillation import SoftSample, distiller, soft_model
@@ -28,9 +27,9 @@ from aktes_xr.learn.training import (
     scaling_of,
     train,
 )
-from aktes_xr.learn.uncertainty import calibrate_uncertainty
+from aktes_xr.learn.uncertainty import calibrated_scaling
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
-from aktes_xr.models.features import N_OUTPUTS, QUANTITIES, STUDENT_FEATURES
+from aktes_xr.models.features import QUANTITIES, STUDENT_FEATURES
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.terrain.complexity import complexity_k
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from aktes_xr.learn.labels import LocalPixels
     from aktes_xr.learn.region import Region
-    from aktes_xr.models import Bundle, Fusion, Scaling
+    from aktes_xr.models import Bundle, Fusion
 
     Float32Array = NDArray[np.float32]
 
@@ -157,20 +156,19 @@ def student_units(settings: StudentRecipe, teacher: PixelModel) -> tuple[int, ..
     """Return the hidden layers, where 0 stands for as many units as the teacher's size allows."""
     allowed = STUDENT_SHARE * teacher.network.multiplications
     width = _WIDTH_STEP
-    while _multiplications(_filled(settings.units, width + _WIDTH_STEP)) <= allowed:
+    while _multiplied(settings, width + _WIDTH_STEP) <= allowed:
         width += _WIDTH_STEP
         if 0 not in settings.units:
             break
     return _filled(settings.units, width)
 
 
+def _multiplied(settings: StudentRecipe, width: int) -> int:
+    return multiplications(Architecture(_filled(settings.units, width)), len(STUDENT_FEATURES))
+
+
 def _filled(units: tuple[int, ...], width: int) -> tuple[int, ...]:
     return tuple(count or width for count in units)
-
-
-def _multiplications(units: tuple[int, ...]) -> int:
-    sizes = (len(STUDENT_FEATURES), *units, 2 * N_OUTPUTS)
-    return sum(before * after for before, after in pairwise(sizes))
 
 
 def fit_student(
@@ -228,12 +226,6 @@ def fit_student(
     held = validation.dropped(np.random.default_rng(seed + 1))
     calibrated = calibrated_scaling(network, held, scaling)
     return PixelModel("student", "student", network, calibrated), model
-
-
-def calibrated_scaling(network: Any, held: Sample, scaling: Scaling) -> Scaling:
-    """Calibrate a network's stated uncertainty on pixels it was not trained on."""
-    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
-    return calibrate_uncertainty(outputs, held.targets(scaling), scaling)
 
 
 def fit_fusion(

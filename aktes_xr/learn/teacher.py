@@ -29,7 +29,7 @@ from aktes_xr.learn.training import (
     train,
     write_json,
 )
-from aktes_xr.learn.uncertainty import calibrate_uncertainty
+from aktes_xr.learn.uncertainty import calibrated_scaling
 from aktes_xr.models import BundleContents, PixelModel, Scaling, write_bundle
 from aktes_xr.models.features import TEACHER_FEATURES
 from aktes_xr.simulate.atmospheres import Protocol
@@ -189,8 +189,7 @@ def fit(
     count = settings.validation_samples
     told = _drawn(as_stated, count, split="validation", seed=recipe.seed + 1)
     held = told.dropped(np.random.default_rng(recipe.seed + 1))
-    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
-    calibrated = calibrate_uncertainty(outputs, held.targets(scaling), scaling)
+    calibrated = calibrated_scaling(network, held, scaling)
     return PixelModel("teacher", "teacher", network, calibrated), model
 
 

@@ -19,12 +19,33 @@ from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from aktes_xr.learn.training import Sample
+    from aktes_xr.models.network import Network
     from aktes_xr.models.pixel_model import Scaling
 
     Float32Array = NDArray[np.float32]
 
 _LEVELS: Final = ((0.682689, 1.0), (0.95, 1.959964))
 _SLOPES: Final = (0.3, 1.5)
+
+
+def calibrated_scaling(network: Network, held: Sample, scaling: Scaling) -> Scaling:
+    """Calibrate a network's stated uncertainty on pixels it was not trained on.
+
+    Parameters
+    ----------
+    network : Network
+    held : Sample
+    scaling : Scaling
+        Of the network's inputs and outputs.
+
+    Returns
+    -------
+    Scaling
+        With ``log_sigma_offset`` and ``log_sigma_slope``.
+    """
+    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
+    return calibrate_uncertainty(outputs, held.targets(scaling), scaling)
 
 
 def calibrate_uncertainty(

@@ -185,7 +185,7 @@ def test_kept_figures_of_the_reference_are_shown_with_their_provenance(
     score = {"mae": 0.4, "n": 10}
     row = {"protocol": "G", "ancillaries": "all", "temperature": score, "emissivity": score}
     kept = {
-        "teacher_sha256": bundle.sha256,
+        "teacher_sha256": bundle.teacher.network.sha256,
         "multiplications": 800,
         "teacher_multiplications": 100,
         "recipe": {"name": "toy", "teacher": {"epochs": 3}},

@@ -57,7 +57,7 @@ def test_it_is_trained_scored_and_written(tmp_path: Path, monkeypatch: pytest.Mo
         )
     bundle = load_bundle(written)
     found = json.loads(bundle.extras[reference.FILE])
-    assert found["teacher_sha256"] == teacher.sha256
+    assert found["teacher_sha256"] == teacher.teacher.network.sha256
     assert found["multiplications"] == bundle.teacher.network.multiplications
     assert found["multiplications"] >= 8 * found["teacher_multiplications"]
     assert found["recipe"]["teacher"]["epochs"] == 1

@@ -172,7 +172,8 @@ def stored_reference(bundle: Bundle) -> list[Table]:
         return []
     found = json.loads(resource.read_text(encoding="utf-8"))
     test = found["test"]
-    teacher = "this teacher" if found["teacher_sha256"] == bundle.sha256 else "another teacher"
+    mine = found["teacher_sha256"] == bundle.teacher.network.sha256
+    teacher = "this teacher" if mine else "another teacher"
     title = (
         f"8x network as it was measured beside {teacher}, not in this run: "
         f"{found['multiplications'] / found['teacher_multiplications']:.1f} times the "

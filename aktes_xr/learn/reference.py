@@ -163,7 +163,7 @@ def provenance(
 ) -> dict[str, Any]:
     """Describe what was trained on what, and beside which teacher."""
     return {
-        "teacher_sha256": source.sha256,
+        "teacher_sha256": source.teacher.network.sha256,
         "teacher_multiplications": source.teacher.network.multiplications,
         "multiplications": model.network.multiplications,
         "architecture": architecture.to_json(),

@@ -11,6 +11,7 @@ networks and was no faster (8.4 against 9.5 million pixels per second).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -175,6 +176,15 @@ class Network:
             named[f"weight_{index}"] = layer.weight
             named[f"bias_{index}"] = layer.bias[:, 0]
         return named
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights: the same network in whatever bundle."""
+        digest = hashlib.sha256()
+        for name, values in self.arrays().items():
+            digest.update(f"{name} {values.shape} ".encode())
+            digest.update(np.ascontiguousarray(values, "<f4").tobytes())
+        return digest.hexdigest()
 
     def description(self) -> list[dict[str, Any]]:
         """Activation and skip of each layer, for a bundle's manifest."""

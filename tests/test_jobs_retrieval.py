@@ -69,6 +69,39 @@ def test_command_writes_what_the_functions_give(tmp_path: Path, bundle: str) -> 
     assert found["dates"][0]["valid_share"] == pytest.approx(share, abs=1e-4)
 
 
+def test_what_the_fusion_spared_is_in_the_store(tmp_path: Path, bundle: str) -> None:
+    item = granule(tmp_path)
+    opened = jobs.open_request(jobs.Request(items=(str(item),)))
+    rows, columns = np.meshgrid(*(np.arange(opened.sizes[d]) for d in "yx"), indexing="ij")
+    # Level in the west, cliffs in the east.
+    height = np.where(columns < opened.sizes["x"] // 2, 0.0, 300.0 * (rows % 8))
+    dem = opened["tir"].isel(time=0, band=0, drop=True).copy(data=height.astype(np.float32))
+    dem.drop_attrs().rio.write_crs(opened.rio.crs).rio.to_raster(tmp_path / "dem.tif")
+    outcomes = {
+        method: jobs.retrieve_to_store(
+            jobs.Request(
+                items=(str(item),), dem=str(tmp_path / "dem.tif"), bundle=bundle, method=method
+            ),
+            tmp_path / f"{method}.zarr",
+        )
+        for method in ("fusion", "teacher")
+    }
+    assert outcomes["teacher"].network_work_saved is None
+    stored = aktes_xr.open_result(tmp_path / "fusion.zarr")
+    assert stored.attrs["network_work_saved"] == outcomes["fusion"].network_work_saved
+    networks = aktes_xr.models.load_bundle(bundle).models
+    costs = {name: model.network.multiplications for name, model in networks.items()}
+    retrieved = stored["surface_temperature"].notnull()
+    alone = {
+        "teacher": float((retrieved & (stored["student_weight"] == 0.0)).sum()),
+        "student": float((retrieved & (stored["student_weight"] == 1.0)).sum()),
+    }
+    assert min(alone["teacher"] + alone["student"], int(retrieved.sum())) > 0
+    spared = alone["teacher"] * costs["student"] + alone["student"] * costs["teacher"]
+    every = float(retrieved.sum()) * (costs["teacher"] + costs["student"])
+    assert outcomes["fusion"].network_work_saved == pytest.approx(spared / every, abs=1e-4)
+
+
 def test_progress_and_answer_do_not_mix(tmp_path: Path, bundle: str) -> None:
     store = str(tmp_path / "out.zarr")
     done = run("retrieve", str(granule(tmp_path)), "--out", store, "--bundle", bundle)

@@ -16,7 +16,8 @@ import xarray as xr
 
 from aktes_xr.cube import ANCILLARIES, check_grid, describe
 from aktes_xr.errors import DependencyError, InputError, MissingVariableError
-from aktes_xr.quality import QualityFlag
+from aktes_xr.models import load_bundle
+from aktes_xr.quality import METHOD_MASK, QualityFlag
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
 from aktes_xr.store import add_attributes, open_result, write_result
@@ -85,11 +86,19 @@ class DateOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a retrieval left behind."""
+    """What a retrieval left behind.
+
+    Attributes
+    ----------
+    store, dates, skipped : where, what of each date, and items that were not used
+    network_work_saved : share of both networks' multiplications that the fusion spared by not
+        running one where it has no weight; None where there is no fusion
+    """
 
     store: str
     dates: tuple[DateOutcome, ...]
     skipped: tuple[dict[str, str], ...]
+    network_work_saved: float | None = None
 
     @property
     def complete(self) -> bool:
@@ -178,14 +187,19 @@ def retrieve_to_store(
     result = retrieve(ds, method=request.method, bundle=request.bundle)
     with watch if watch is not None else nullcontext():
         write_result(result, store, overwrite=overwrite)
-    dates = _dates(open_result(store))
+    written = open_result(store)
+    dates, saved = _dates(written), _work_saved(written, request.bundle)
     unreadable = {date.item_id: date.unreadable_share for date in dates if date.unreadable_share}
+    found: dict[str, Any] = {} if saved is None else {"network_work_saved": saved}
     if unreadable:
-        add_attributes(store, {"unreadable_items": len(unreadable), "unreadable_share": unreadable})
+        found |= {"unreadable_items": len(unreadable), "unreadable_share": unreadable}
+    if found:
+        add_attributes(store, found)
     return Outcome(
         store=str(store),
         dates=dates,
         skipped=tuple(json.loads(ds.attrs.get("skipped_items", "[]"))),
+        network_work_saved=saved,
     )
 
 
@@ -274,6 +288,30 @@ def _dates(result: xr.Dataset) -> tuple[DateOutcome, ...]:
             result["time"].values, identifiers, valid, unreadable, strict=True
         )
     )
+
+
+def _work_saved(result: xr.Dataset, bundle: str) -> float | None:
+    """Count what the fusion did not run, by what the flags say of each pixel."""
+    if result.attrs.get("fusion_floor") is None:
+        return None
+    models = load_bundle(bundle).models
+    names = ("teacher", str(result.attrs["student"]))
+    teacher_cost, student_cost = (models[name].network.multiplications for name in names)
+    by = result["quality"] & np.uint16(METHOD_MASK)
+    counted = xr.Dataset(
+        {
+            flag.name: (by == np.uint16(flag)).sum()
+            for flag in (
+                QualityFlag.RETRIEVED_BY_TEACHER,
+                QualityFlag.RETRIEVED_BY_STUDENT,
+                QualityFlag.RETRIEVED_BY_FUSION,
+            )
+        }
+    ).compute()
+    teacher, student, both = (float(count) for count in counted.values())
+    spared = teacher * student_cost + student * teacher_cost
+    every = (teacher + student + both) * (teacher_cost + student_cost)
+    return round(spared / every, 4) if every else 0.0
 
 
 def _share(share: float) -> float:

@@ -185,7 +185,11 @@ def test_student_learns_terrain_that_its_teacher_cannot_see(
     estimate, sigma = trained.predict(validation.quantities)
     error = np.abs(estimate[:, 0] - validation.truth[:, 0])
     assert error.mean() < 0.45
-    assert 0.5 < (error < sigma[:, 0]).mean() < 0.9
+    # Sigma is calibrated on pixels some of whose ancillaries are missing, and told so.
+    held = validation.dropped(np.random.default_rng(5))
+    estimate, sigma = trained.predict(held.quantities)
+    inside = np.abs(estimate[:, 0] - held.truth[:, 0]) < sigma[:, 0]
+    assert 0.5 < inside.mean() < 0.9
 
 
 def test_local_labels_teach_the_student_their_region(

@@ -38,6 +38,7 @@ from aktes_xr.learn.study import Study
 from aktes_xr.learn.training import Progress, Sample, Schedule, cosine, scaling_of
 from aktes_xr.models import load_bundle
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES
+from aktes_xr.models.quantities import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -324,7 +325,7 @@ class _Predictor:
             inputs = np.hstack([inputs, np.zeros((len(inputs), self.hints), np.float32)])
         raw = np.asarray(self.model.predict(inputs, batch_size=8192, verbose=0))[:, :N_OUTPUTS]
         found = raw * self.scaling.output_scale + self.scaling.output_center
-        found[:, 0] += sample.quantities[:, 3]
+        found[:, 0] += sample.quantities[:, REFERENCE]
         return np.asarray(found, np.float32)
 
 

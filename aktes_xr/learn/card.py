@@ -27,6 +27,7 @@ from aktes_xr.learn.evaluation import (
 )
 from aktes_xr.learn.metrics import scores
 from aktes_xr.learn.simulated import draw
+from aktes_xr.models.quantities import SKY_VIEW_FACTOR
 from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Evidence:
     rows: tuple[dict[str, Any], ...]
 
     @classmethod
-    def of_teacher(cls, teacher: PixelModel, recipe: Recipe) -> Evidence:
+    def of_teacher(cls, teacher: PixelModel) -> Evidence:
         """Score a teacher on flat ground, by ancillaries, water vapour and surface."""
         return cls(tuple(_flat_rows(teacher)))
 
@@ -87,7 +88,7 @@ class Evidence:
             locality=None if region is None else region.locality,
         )
         where = "terrain" if region is None else f"terrain, {region.name}"
-        sky_view = sample.quantities[:, 17]
+        sky_view = sample.quantities[:, SKY_VIEW_FACTOR]
         methods = {
             "teacher": teacher.predict(sample.quantities),
             "student": student.predict(sample.quantities),
@@ -224,7 +225,7 @@ def model_card(
         if fusion is None
         else f"Student from {fusion.start_k:g} K of terrain complexity, alone from "
         f"{fusion.full_k:g} K; sharpness {fusion.sharpness:g}, share on flat "
-        f"ground {fusion.floor:g}. Fitted on validation samples in terrain."
+        f"ground {fusion.floor:g}. Fitted on validation samples in terrain and on level ground."
     )
     versions = ", ".join(f"{name} {found}" for name, found in _versions().items())
     return f"""# Model card
@@ -236,7 +237,8 @@ each with a standard uncertainty, from brightness temperatures and whatever anci
 
 {networks}
 
-The teacher's architecture is the best of an AutoKeras search (`leaderboard.json`).
+The teacher's architecture comes from an AutoKeras search (`leaderboard.json`); where its best
+trials trained on before one was chosen, `finals.json` has their scores.
 
 ## Fusion
 

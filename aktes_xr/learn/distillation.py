@@ -18,6 +18,7 @@ from aktes_xr.learn.losses import BETA
 from aktes_xr.learn.training import Sample
 from aktes_xr.models.features import N_OUTPUTS, standardised_features
 from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
+from aktes_xr.models.quantities import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class SoftSample(Sample):
             return np.zeros((len(self.truth), N_SOFT), np.float32)
         estimate, sigma = self.teacher.predict(self.quantities)
         raw = estimate.copy()
-        raw[:, 0] -= self.quantities[:, 3]
+        raw[:, 0] -= self.quantities[:, REFERENCE]
         mean = (raw - scaling.output_center) / scaling.output_scale
         log_variance = 2.0 * np.log(sigma / scaling.output_scale)
         return np.hstack([mean, log_variance]).astype(np.float32)

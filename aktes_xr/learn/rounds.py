@@ -3,8 +3,8 @@
 Where the two disagree by more than their stated uncertainties together, the fusion, which knows the
 terrain, becomes the soft target of both; elsewhere each keeps its own answer. The student sees the
 terrain's pixels, the teacher these and as many on flat ground, so that it does not unlearn them. A
-round is kept if the fusion gains by it on validation landscapes and the teacher loses nothing on
-flat ground; the first that is not ends the exchange.
+round is kept if the fusion gains at least `GAIN` by it on validation landscapes and the teacher
+loses less than `LOSS` on flat ground; the first that is not ends the exchange.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aktes_xr.learn.study import Study
 from aktes_xr.learn.training import Progress, Sample, Schedule, cosine
 from aktes_xr.learn.uncertainty import calibrated_scaling
 from aktes_xr.models import Layer, Network, load_bundle
-from aktes_xr.models.features import QUANTITIES
+from aktes_xr.models.quantities import SKY_VIEW_FACTOR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
-_SKY_VIEW: Final = QUANTITIES.index("sky_view_factor")
 GAIN: Final = 0.005
 """Relative gain of the fusion's temperature error that makes a round worth keeping."""
 LOSS: Final = 0.005
@@ -83,7 +82,7 @@ class _Pair:
 
     def fused(self, sample: Sample) -> Answers:
         both = [model.predict(sample.quantities) for model in (self.teacher, self.student)]
-        return Answers(*fuse(both[0], both[1], self.fusion, sample.quantities[:, _SKY_VIEW]))
+        return Answers(*fuse(both[0], both[1], self.fusion, sample.quantities[:, SKY_VIEW_FACTOR]))
 
 
 def exchange(

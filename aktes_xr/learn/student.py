@@ -30,6 +30,7 @@ from aktes_xr.learn.training import (
 from aktes_xr.learn.uncertainty import calibrated_scaling
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
 from aktes_xr.models.features import QUANTITIES, STUDENT_FEATURES
+from aktes_xr.models.quantities import ADJACENT, SKY_VIEW_FACTOR
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.terrain.complexity import complexity_k
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
-_SKY_VIEW: Final = QUANTITIES.index("sky_view_factor")
 STUDENT_SHARE: Final = 0.05
 """Of the teacher's multiplications: a student's most."""
 LOCAL_SHARE: Final = 0.2
@@ -248,7 +248,7 @@ def fit_fusion(
     both = functools.reduce(Sample.joined, samples)
     group = np.repeat(np.arange(len(samples)), [len(sample.truth) for sample in samples])
     return calibrate_fusion(
-        complexity_k(both.quantities[:, _SKY_VIEW]),
+        complexity_k(both.quantities[:, SKY_VIEW_FACTOR]),
         teacher.predict(both.quantities),
         student.predict(both.quantities),
         both.truth,
@@ -291,9 +291,8 @@ def draw_level(recipe: Recipe) -> Sample:
     }
     for name, values in told.items():
         sample.quantities[:, QUANTITIES.index(name)] = values
-    first = QUANTITIES.index("adjacent_brightness_temperature_B10")
     temperature = sensor.radiance_to_brightness_temperature(around)
-    sample.quantities[:, first : first + len(sensor.BANDS)] = temperature
+    sample.quantities[:, ADJACENT : ADJACENT + len(sensor.BANDS)] = temperature
     return sample
 
 

@@ -89,7 +89,7 @@ def train_teacher(
     )
     say(f"training {architecture}")
     teacher, model = fit(recipe, architecture, samples, scaling, directory=work, progress=progress)
-    evidence = Evidence.of_teacher(teacher, recipe)
+    evidence = Evidence.of_teacher(teacher)
     extras = {
         "teacher.keras": keras_bytes(model, work),
         "metrics.json": evidence.to_bytes(),

@@ -17,6 +17,7 @@ from aktes_xr.learn.ancillaries import drop_ancillaries
 from aktes_xr.learn.losses import laplace_likelihood
 from aktes_xr.models.features import raw_features, standardised_features
 from aktes_xr.models.pixel_model import Scaling
+from aktes_xr.models.quantities import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class Sample:
     def targets(self, scaling: Scaling) -> Float32Array:
         """Return standardised outputs: temperature excess and emissivities."""
         raw = self.truth.copy()
-        raw[:, 0] -= self.quantities[:, 3]
+        raw[:, 0] -= self.quantities[:, REFERENCE]
         return np.asarray((raw - scaling.output_center) / scaling.output_scale, np.float32)
 
     def inputs(self, scaling: Scaling) -> Float32Array:
@@ -110,7 +111,7 @@ def scaling_of(sample: Sample, rng: np.random.Generator, *, terrain: bool) -> Sc
     low, high = np.nanquantile(standardised, _DOMAIN_QUANTILES, axis=0)
     margin = _DOMAIN_MARGIN * (high - low)
     raw = sample.truth.astype(np.float64)
-    raw[:, 0] -= sample.quantities[:, 3]
+    raw[:, 0] -= sample.quantities[:, REFERENCE]
     return Scaling(
         center=center.astype(np.float32),
         scale=scale.astype(np.float32),

@@ -15,6 +15,7 @@ from aktes_xr.models.features import (
     TEACHER_FEATURES,
     standardised_features,
 )
+from aktes_xr.models.quantities import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,7 +116,7 @@ class PixelModel:
         tile = standardised_features(quantities, self.scaling.center, self.scaling.scale)
         raw = self.network.predict(tile).T
         estimate = raw[:, :N_OUTPUTS] * self.scaling.output_scale + self.scaling.output_center
-        estimate[:, 0] += quantities[:, 3]
+        estimate[:, 0] += quantities[:, REFERENCE]
         sigma = self.sigma(raw[:, N_OUTPUTS:])
         return np.ascontiguousarray(estimate, np.float32), sigma
 

@@ -43,6 +43,23 @@ def _far_tile(
 
 
 @njit(nogil=True, error_model="numpy")
+def _horizon_row(
+    elevation: NDArray[Float],
+    place: tuple[int, int, int],
+    view: tuple[tuple[NDArray[np.float64], int], float, float, float, float],
+    own: tuple[NDArray[np.float64], NDArray[np.float32]],
+    horizon: NDArray[np.float32],
+) -> None:
+    """Write a row's own planes towards the azimuth, and raise its far horizon to the near one."""
+    taps, east, north, dy, dx = view
+    gradient, plane = own
+    plane_row(elevation, place, (dy, dx), gradient)
+    for i in range(plane.size):
+        plane[i] = gradient[0, i] * east + gradient[1, i] * north
+    near_row(elevation, place, taps, plane, horizon)
+
+
+@njit(nogil=True, error_model="numpy")
 def horizon_tangent(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -52,7 +69,6 @@ def horizon_tangent(
 ) -> None:
     """Tangent of one azimuth's horizon (>= 0), own plane included; see `add_sky_view`."""
     first_row, end_row, first_column, end_column = core
-    taps, east, north, dy, dx = view
     tile = np.empty((_TILE_ROWS, end_column - first_column), np.float32)
     gradient = np.zeros((2, end_column - first_column))
     plane = np.empty(end_column - first_column, np.float32)
@@ -60,14 +76,11 @@ def horizon_tangent(
         bottom = min(top + _TILE_ROWS, end_row - first_row)
         _far_tile(far[0], far[1], (top, bottom), tile)
         for k in range(bottom - top):
-            row = first_row + top + k
-            plane_row(elevation, (row, first_column, end_column), (dy, dx), gradient)
-            for i in range(plane.size):
-                plane[i] = gradient[0, i] * east + gradient[1, i] * north
-            near_row(elevation, (row, first_column, end_column), taps, plane, tile[k])
+            place = (first_row + top + k, first_column, end_column)
+            _horizon_row(elevation, place, view, (gradient, plane), tile[k])
             for i in range(plane.size):
                 q = plane[i]
-                hole = 0.0 * (np.float64(elevation[row, first_column + i]) + q)
+                hole = 0.0 * (np.float64(elevation[place[0], first_column + i]) + q)
                 out[top + k, i] = (q if q > tile[k, i] else tile[k, i]) + hole
 
 
@@ -106,7 +119,6 @@ def add_sky_view(
         What the first sum lost to rounding so far.
     """
     first_row, end_row, first_column, end_column = core
-    taps, east, north, dy, dx = view
     tile = np.empty((_TILE_ROWS, end_column - first_column), np.float32)
     gradient = np.zeros((2, end_column - first_column))
     plane = np.empty(end_column - first_column, np.float32)
@@ -116,10 +128,7 @@ def add_sky_view(
         for k in range(bottom - top):
             row = top + k
             place = (first_row + row, first_column, end_column)
-            plane_row(elevation, place, (dy, dx), gradient)
-            for i in range(plane.size):
-                plane[i] = gradient[0, i] * east + gradient[1, i] * north
-            near_row(elevation, place, taps, plane, tile[k])
+            _horizon_row(elevation, place, view, (gradient, plane), tile[k])
             _add_row(tile[k], plane, weight, (sums[0, row], sums[1, row], carry[row]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +20,18 @@ from aktes_xr.models import (
     write_bundle,
 )
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
+
+
+def edit_manifest(path: Path, **changes: object) -> None:
+    manifest = json.loads((path / "bundle.json").read_text())
+    (path / "bundle.json").write_text(json.dumps(manifest | changes))
+
+
+def add_file(path: Path, name: str, data: bytes) -> None:
+    (path / name).write_bytes(data)
+    listed = json.loads((path / "bundle.json").read_text())["files"]
+    listed[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    edit_manifest(path, files=listed)
 
 
 def random_network(inputs: int, units: tuple[int, ...], *, seed: int = 0) -> Network:

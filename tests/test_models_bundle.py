@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
-from random_bundle import random_bundle, random_model
+from random_bundle import add_file, edit_manifest, random_bundle, random_model
 
 from aktes_xr.errors import (
     BundleIntegrityError,
@@ -28,18 +28,6 @@ from aktes_xr.models.features import QUANTITIES
 def path(tmp_path: Path) -> Path:
     random_bundle(tmp_path / "random")
     return tmp_path / "random"
-
-
-def edit(path: Path, **changes: object) -> None:
-    manifest = json.loads((path / "bundle.json").read_text())
-    (path / "bundle.json").write_text(json.dumps(manifest | changes))
-
-
-def add(path: Path, name: str, data: bytes) -> None:
-    (path / name).write_bytes(data)
-    files = json.loads((path / "bundle.json").read_text())["files"]
-    files[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    edit(path, files=files)
 
 
 def test_round_trip_keeps_every_number(path: Path) -> None:
@@ -109,14 +97,14 @@ def test_truncated_manifest_and_zip_are_refused(path: Path, tmp_path: Path) -> N
 
 
 def test_newer_schema_is_refused(path: Path) -> None:
-    edit(path, schema=2)
+    edit_manifest(path, schema=2)
     with pytest.raises(BundleVersionError, match="upgrade"):
         load_bundle(path)
 
 
 @pytest.mark.parametrize("name", ["weights.pkl", "model.h5", "../outside.json", "code.py"])
 def test_files_that_may_hold_code_are_refused(path: Path, name: str) -> None:
-    edit(path, files={name: {"sha256": "", "bytes": 0}})
+    edit_manifest(path, files={name: {"sha256": "", "bytes": 0}})
     with pytest.raises(UnsafeBundleError):
         load_bundle(path)
 
@@ -128,10 +116,10 @@ def test_pickled_arrays_are_refused_without_running_them(path: Path) -> None:
 
     buffer = io.BytesIO()
     np.savez(buffer, weight_0=np.array([Trap()], dtype=object))
-    add(path, "teacher.npz", buffer.getvalue())
+    add_file(path, "teacher.npz", buffer.getvalue())
     with pytest.raises(UnsafeBundleError, match="pickled"):
         load_bundle(path)
-    add(path, "teacher.npz", pickle.dumps([1.0]))
+    add_file(path, "teacher.npz", pickle.dumps([1.0]))
     with pytest.raises((UnsafeBundleError, BundleIntegrityError)):
         load_bundle(path)
 
@@ -158,13 +146,13 @@ def keras_file(config: object, surplus: str | None = None) -> bytes:
 )
 def test_unsafe_keras_layers_are_refused(path: Path, layer: dict[str, object]) -> None:
     model = {"class_name": "Functional", "module": "keras", "config": {"layers": [layer]}}
-    add(path, "teacher.keras", keras_file(model))
+    add_file(path, "teacher.keras", keras_file(model))
     with pytest.raises(UnsafeBundleError, match="could run code"):
         load_bundle(path)
 
 
 def test_surplus_in_a_keras_file_is_refused(path: Path) -> None:
-    add(path, "teacher.keras", keras_file({"class_name": "Functional"}, "assets/payload.so"))
+    add_file(path, "teacher.keras", keras_file({"class_name": "Functional"}, "assets/payload.so"))
     with pytest.raises(UnsafeBundleError, match="payload"):
         load_bundle(path)
 
@@ -172,12 +160,12 @@ def test_surplus_in_a_keras_file_is_refused(path: Path) -> None:
 def test_network_must_fit_its_manifest(path: Path) -> None:
     networks = json.loads((path / "bundle.json").read_text())["networks"]
     networks[0]["layers"].append({"activation": "relu", "skip": False})
-    edit(path, networks=networks)
+    edit_manifest(path, networks=networks)
     with pytest.raises(BundleIntegrityError, match="lacks layer 3"):
         load_bundle(path)
     networks[0]["layers"].pop()
     networks[0]["features"][0] = "another"
-    edit(path, networks=networks)
+    edit_manifest(path, networks=networks)
     with pytest.raises(BundleIntegrityError, match="other features"):
         load_bundle(path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.server
 import io
 import json
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_bundle import random_bundle
+from random_bundle import add_file, edit_manifest, random_bundle
 
 from aktes_xr.errors import (
     BundleError,
@@ -34,18 +33,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "random"
 
 
-def edit(path: Path, **changes: object) -> None:
-    manifest = json.loads((path / "bundle.json").read_text())
-    (path / "bundle.json").write_text(json.dumps(manifest | changes))
-
-
-def add(path: Path, name: str, data: bytes) -> None:
-    (path / name).write_bytes(data)
-    listed = json.loads((path / "bundle.json").read_text())["files"]
-    listed[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    edit(path, files=listed)
-
-
 def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as target:
@@ -60,7 +47,7 @@ def packed(path: Path) -> Path:
 
 @pytest.mark.parametrize("length", [0, 3, 22, 100, 2_000, -1])
 def test_a_truncated_network_with_a_matching_hash_is_refused(path: Path, length: int) -> None:
-    add(path, "teacher.npz", (path / "teacher.npz").read_bytes()[:length])
+    add_file(path, "teacher.npz", (path / "teacher.npz").read_bytes()[:length])
     with pytest.raises(BundleIntegrityError, match=r"teacher\.npz"):
         load_bundle(path)
 
@@ -110,7 +97,7 @@ def test_an_encrypted_member_is_refused(path: Path) -> None:
     ],
 )
 def test_a_manifest_that_points_outside_is_refused(path: Path, name: str) -> None:
-    edit(path, files={name: {"sha256": "0" * 64, "bytes": 1}})
+    edit_manifest(path, files={name: {"sha256": "0" * 64, "bytes": 1}})
     with pytest.raises(UnsafeBundleError, match="side by side"):
         load_bundle(path)
 
@@ -118,7 +105,7 @@ def test_a_manifest_that_points_outside_is_refused(path: Path, name: str) -> Non
 def test_a_network_outside_the_list_is_refused(path: Path) -> None:
     networks = json.loads((path / "bundle.json").read_text())["networks"]
     networks[0]["file"] = "../elsewhere.npz"
-    edit(path, networks=networks)
+    edit_manifest(path, networks=networks)
     with pytest.raises(BundleIntegrityError, match="does not list it"):
         load_bundle(path)
 
@@ -145,7 +132,7 @@ def test_bombs_are_refused_before_they_unpack(path: Path, monkeypatch: pytest.Mo
 
     buffer = io.BytesIO()
     np.savez_compressed(buffer, weight_0=np.zeros(2**19, np.float32))
-    add(path, "teacher.npz", buffer.getvalue())
+    add_file(path, "teacher.npz", buffer.getvalue())
     with pytest.raises(UnsafeBundleError, match=r"teacher\.npz would unpack to"):
         load_bundle(path)
 
@@ -153,7 +140,7 @@ def test_bombs_are_refused_before_they_unpack(path: Path, monkeypatch: pytest.Mo
 def test_a_keras_bomb_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safety, "LIMIT_BYTES", 2**20)
     members = {"config.json": b"{}", "metadata.json": b"{}", "model.weights.h5": bytes(2**21)}
-    add(path, "teacher.keras", archive(members, zipfile.ZIP_DEFLATED))
+    add_file(path, "teacher.keras", archive(members, zipfile.ZIP_DEFLATED))
     with pytest.raises(UnsafeBundleError, match=r"teacher\.keras would unpack to"):
         load_bundle(path)
 
@@ -162,7 +149,7 @@ def test_an_array_larger_than_its_file_is_refused(path: Path) -> None:
     header = io.BytesIO()
     described = {"descr": "<f4", "fortran_order": False, "shape": (2**45,)}
     np.lib.format.write_array_header_1_0(header, described)
-    add(path, "teacher.npz", archive({"weight_0.npy": header.getvalue() + bytes(64)}))
+    add_file(path, "teacher.npz", archive({"weight_0.npy": header.getvalue() + bytes(64)}))
     with pytest.raises(BundleIntegrityError, match=r"teacher\.npz"):
         load_bundle(path)
 
@@ -170,7 +157,7 @@ def test_an_array_larger_than_its_file_is_refused(path: Path) -> None:
 def test_oversize_files_are_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = json.loads((path / "bundle.json").read_text())["files"]
     listed["teacher.npz"]["bytes"] = files.LIMIT_BYTES + 1
-    edit(path, files=listed)
+    edit_manifest(path, files=listed)
     with pytest.raises(UnsafeBundleError, match="at most"):
         load_bundle(path)
     monkeypatch.setattr(files, "MANIFEST_LIMIT_BYTES", 100)
@@ -210,7 +197,7 @@ def test_files_that_are_not_listed_are_not_read(path: Path) -> None:
     ],
 )
 def test_a_manifest_of_the_wrong_kind_is_refused(path: Path, changes: dict[str, object]) -> None:
-    edit(path, **changes)
+    edit_manifest(path, **changes)
     with pytest.raises(BundleIntegrityError):
         load_bundle(path)
 
@@ -220,7 +207,7 @@ def test_a_manifest_of_the_wrong_kind_is_refused(path: Path, changes: dict[str, 
 def test_a_scaling_of_the_wrong_kind_is_refused(path: Path, field: str, value: object) -> None:
     networks = json.loads((path / "bundle.json").read_text())["networks"]
     networks[0]["scaling"][field] = value
-    edit(path, networks=networks)
+    edit_manifest(path, networks=networks)
     with pytest.raises(BundleIntegrityError):
         load_bundle(path)
 
@@ -256,7 +243,7 @@ def test_layers_that_could_run_code_are_refused(path: Path, layer: dict[str, obj
         "metadata.json": b"{}",
         "model.weights.h5": b"",
     }
-    add(path, "teacher.keras", archive(members))
+    add_file(path, "teacher.keras", archive(members))
     with pytest.raises(UnsafeBundleError, match="could run code"):
         load_bundle(path)
 
@@ -266,7 +253,7 @@ def test_a_lambda_that_keras_itself_saved_is_refused(path: Path, tmp_path: Path)
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Lambda(lambda node: node + 1)(inputs))
     model.save(tmp_path / "lambda.keras")
-    add(path, "teacher.keras", (tmp_path / "lambda.keras").read_bytes())
+    add_file(path, "teacher.keras", (tmp_path / "lambda.keras").read_bytes())
     with pytest.raises(UnsafeBundleError, match="Lambda"):
         load_bundle(path)
 

@@ -79,6 +79,31 @@ BundleOption = Annotated[
     str, typer.Option(help="Model bundle: 'default', a directory, a zip or an fsspec URL.")
 ]
 
+ItemsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="STAC items, item collections or catalogues.", show_default=False),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AKTES_SOURCE",
+        help="Search here instead: a shipped source, an API's address or a catalogue.",
+    ),
+]
+Box = Annotated[
+    str | None, typer.Option(envvar="AKTES_BBOX", metavar="W,S,E,N", help="Area, degrees.")
+]
+Period = Annotated[
+    str | None,
+    typer.Option(envvar="AKTES_DATETIME", metavar="PERIOD", help="Searched, e.g. 2004-07/2004-08."),
+]
+Elevation = Annotated[
+    str | None,
+    typer.Option(envvar="AKTES_DEM", help="Elevation raster, or a shipped elevation source."),
+]
+Resolution = Annotated[float, typer.Option(min=1.0, help="Pixel, m.")]
+MethodOption = Annotated[Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -165,41 +190,19 @@ def simulate(
 @app.command("retrieve")
 def retrieve_command(
     out: Annotated[str, typer.Option(envvar="AKTES_OUT", help="Zarr store to write.")],
-    items: Annotated[
-        list[str] | None,
-        typer.Argument(help="STAC items, item collections or catalogues.", show_default=False),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AKTES_SOURCE",
-            help="Search here instead: a shipped source, an API's address or a catalogue.",
-        ),
-    ] = None,
-    bbox: Annotated[
-        str | None,
-        typer.Option(envvar="AKTES_BBOX", metavar="W,S,E,N", help="Area, degrees."),
-    ] = None,
-    datetime: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AKTES_DATETIME", metavar="PERIOD", help="Searched, e.g. 2004-07/2004-08."
-        ),
-    ] = None,
-    dem: Annotated[
-        str | None,
-        typer.Option(envvar="AKTES_DEM", help="Elevation raster, or a shipped elevation source."),
-    ] = None,
+    items: ItemsArgument = None,
+    source: Source = None,
+    bbox: Box = None,
+    datetime: Period = None,
+    dem: Elevation = None,
     ancillary: Annotated[
         str | None, typer.Option(help="Zarr or NetCDF with water_vapor, air_temperature, ...")
     ] = None,
     crs: Annotated[
         str | None, typer.Option(help="Projected CRS of the result; the items' unless given.")
     ] = None,
-    resolution: Annotated[float, typer.Option(min=1.0, help="Pixel, m.")] = 90.0,
-    method: Annotated[
-        Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")
-    ] = Method.fusion,
+    resolution: Resolution = 90.0,
+    method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Go on without files that cannot be read.")
@@ -240,28 +243,13 @@ def retrieve_command(
 
 @app.command("plan")
 def plan_command(
-    items: Annotated[
-        list[str] | None,
-        typer.Argument(help="STAC items, item collections or catalogues.", show_default=False),
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(envvar="AKTES_SOURCE", help="Search here instead.")
-    ] = None,
-    bbox: Annotated[
-        str | None,
-        typer.Option(envvar="AKTES_BBOX", metavar="W,S,E,N", help="Area, degrees."),
-    ] = None,
-    datetime: Annotated[
-        str | None, typer.Option(envvar="AKTES_DATETIME", metavar="PERIOD", help="Searched.")
-    ] = None,
-    dem: Annotated[
-        str | None,
-        typer.Option(envvar="AKTES_DEM", help="Elevation raster, or a shipped elevation source."),
-    ] = None,
-    resolution: Annotated[float, typer.Option(min=1.0, help="Pixel, m.")] = 90.0,
-    method: Annotated[
-        Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")
-    ] = Method.fusion,
+    items: ItemsArgument = None,
+    source: Source = None,
+    bbox: Box = None,
+    datetime: Period = None,
+    dem: Elevation = None,
+    resolution: Resolution = 90.0,
+    method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers of one thread; this machine's processors.")

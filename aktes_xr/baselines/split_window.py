@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, overload
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError, ShapeError
 from aktes_xr.sensor import BANDS
 
@@ -111,7 +111,7 @@ def predictors(
     )
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _evaluate(  # type: ignore[no-untyped-def]
     row, t13, t14, e13, e14, secant
 ):
@@ -125,7 +125,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
     return total + row[7] * 4.0 * half * half + row[8] * (secant - 1.0) * 2.0 * half
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def split_window_kernel(  # type: ignore[no-untyped-def]
     brightness, emissivity, water, secant, table, limits, temperature, used, flags
 ):

@@ -12,9 +12,9 @@ import functools
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.sensor import planck_table
 
 NOT_CONVERGED: Final = 1
@@ -126,7 +126,7 @@ def planck_index(parameters: TesParameters) -> PlanckIndex:
     return PlanckIndex(np.hstack([radiance, 1.0 / slope]), node, numbers)
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def _planck(temperature, table, numbers, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the five radiances at ``temperature``; NaN outside the table."""
     if numbers[_LAW_ROW, 4] > 0.0:
@@ -144,7 +144,7 @@ def _planck(temperature, table, numbers, out):  # type: ignore[no-untyped-def]
             out[band] = low + fraction * (table[node + 1, band] - low)
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def _temperature(radiance, band, table, node_of_bin, numbers):  # type: ignore[no-untyped-def]
     """Invert one band's radiance; NaN outside the table."""
     last = table.shape[0] - 1
@@ -163,7 +163,7 @@ def _temperature(radiance, band, table, node_of_bin, numbers):  # type: ignore[n
     return temperature
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _normalise(  # type: ignore[no-untyped-def]
     leaving, sky, emissivity_max, index, corrected, emissivity, flags
 ):
@@ -215,7 +215,7 @@ def _normalise(  # type: ignore[no-untyped-def]
             flags[row] |= NOT_CONVERGED
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _variance(emissivity, out):  # type: ignore[no-untyped-def]
     for row in range(emissivity.shape[0]):
         mean = 0.0
@@ -226,7 +226,7 @@ def _variance(emissivity, out):  # type: ignore[no-untyped-def]
             out[row] += 0.2 * (emissivity[row, band] - mean) ** 2
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _vertex(variances):  # type: ignore[no-untyped-def]
     """Return the maximum emissivity at which a parabola through four variances is least."""
     s0 = s1 = s2 = s3 = s4 = t0 = t1 = t2 = 0.0
@@ -254,7 +254,7 @@ def _vertex(variances):  # type: ignore[no-untyped-def]
     return EMISSIVITY_MAX_DEFAULT
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _refine(  # type: ignore[no-untyped-def]
     leaving, sky, emissivity_max, index, corrected, emissivity, flags
 ):
@@ -280,7 +280,7 @@ def _refine(  # type: ignore[no-untyped-def]
     _normalise(leaving, sky, emissivity_max, index, corrected, emissivity, flags)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _scale_by_contrast(emissivity, parameters, flags):  # type: ignore[no-untyped-def]
     """Turn relative into absolute emissivities in place (RATIO, MMD)."""
     for row in range(emissivity.shape[0]):
@@ -303,7 +303,7 @@ def _scale_by_contrast(emissivity, parameters, flags):  # type: ignore[no-untype
             emissivity[row, band] *= minimum / (least * mean)
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def _temperature_band(emissivity, wanted):  # type: ignore[no-untyped-def]
     chosen = max(wanted, 0)
     sign = 1.0 if wanted == MAX_EMISSIVITY else -1.0
@@ -314,7 +314,7 @@ def _temperature_band(emissivity, wanted):  # type: ignore[no-untyped-def]
     return chosen
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _finish(  # type: ignore[no-untyped-def]
     leaving, sky, parameters, index, corrected, emissivity, temperature, flags
 ):
@@ -346,14 +346,14 @@ def _finish(  # type: ignore[no-untyped-def]
                 flags[row] |= EMISSIVITY_OUT_OF_RANGE
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _copy(source, target):  # type: ignore[no-untyped-def]
     for row in range(target.shape[0]):
         for band in range(5):
             target[row, band] = source[row, band]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _refuse(leaving, sky, flags):  # type: ignore[no-untyped-def]
     """Flag rows whose input is missing or negative, and no others."""
     for row in range(leaving.shape[0]):
@@ -364,7 +364,7 @@ def _refuse(leaving, sky, flags):  # type: ignore[no-untyped-def]
         flags[row] = 0 if valid else INVALID
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def tes_kernel(  # type: ignore[no-untyped-def]
     surface_leaving, sky_radiance, parameters, index, temperature, emissivity, flags
 ):

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numba import njit
+
+from aktes_xr.compilation import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,13 +45,13 @@ _ZERO: Final = np.float32(0.0)
 _ONE: Final = np.float32(1.0)
 
 
-@njit(nogil=True)
+@kernel()
 def _add(values: Float32Array, before: Float32Array) -> None:  # pragma: no cover
     for place in range(values.size):
         values[place] += before[place]
 
 
-@njit(nogil=True)
+@kernel()
 def _linear(
     values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool
 ) -> None:  # pragma: no cover
@@ -62,7 +63,7 @@ def _linear(
             _add(row, before[unit])
 
 
-@njit(nogil=True)
+@kernel()
 def _relu(
     values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool
 ) -> None:  # pragma: no cover
@@ -79,7 +80,7 @@ def _relu(
 # Division by NumPy's rules: a test for zero would keep the loop from being vectorised. Of fast math
 # only the contraction of a product and a sum, a quarter of the time: it changes neither order nor
 # NaN, and acts on each pixel alike.
-@njit(nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(error_model="numpy", fastmath={"contract"})
 def _silu(
     values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool
 ) -> None:  # pragma: no cover

@@ -16,8 +16,8 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numba import njit
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import ShapeError
 from aktes_xr.models.quantities import (
     ADJACENT,
@@ -110,7 +110,7 @@ OUTPUTS: Final = ("temperature_excess", *(f"emissivity_{band}" for band in _BAND
 N_OUTPUTS: Final = len(OUTPUTS)
 
 
-@njit(nogil=True)
+@kernel()
 def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
     """Write raw features; NaN where the quantity is missing.
 
@@ -148,7 +148,7 @@ def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # p
             _subtract(near, own, features[_EXCESS + band])
 
 
-@njit(nogil=True)
+@kernel()
 def _subtract(
     left: Float32Array, right: Float32Array, out: Float32Array
 ) -> None:  # pragma: no cover
@@ -156,7 +156,7 @@ def _subtract(
         out[pixel] = left[pixel] - right[pixel]
 
 
-@njit(nogil=True)
+@kernel()
 def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:  # pragma: no cover
     """Write 1 where both are numbers, else 0."""
     for pixel in range(mask.size):
@@ -164,7 +164,7 @@ def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:
         mask[pixel] = _ONE if known else _ZERO
 
 
-@njit(nogil=True)
+@kernel()
 def _ancillary(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
     """Write value, error and mask of one ancillary: a value without its error is not there."""
     _mask(quantities[0], quantities[1], features[2])
@@ -175,7 +175,7 @@ def _ancillary(quantities: Float32Array, features: Float32Array) -> None:  # pra
             target[pixel] = source[pixel] if mask[pixel] > _ZERO else _NAN
 
 
-@njit(nogil=True)
+@kernel()
 def _priors(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
     """Write the prior's rows and, last, their mask: it counts where all of them are known."""
     mask = features[quantities.shape[0]]
@@ -190,7 +190,7 @@ def _priors(quantities: Float32Array, features: Float32Array) -> None:  # pragma
             target[pixel] = source[pixel] if mask[pixel] > _ZERO else _NAN
 
 
-@njit(nogil=True)
+@kernel()
 def _air_mass_excess(view_zenith: Float32Array, out: Float32Array) -> None:  # pragma: no cover
     # One angle serves a whole granule: its cosine is taken where the angle changes.
     angle, excess = _NAN, _NAN
@@ -201,7 +201,7 @@ def _air_mass_excess(view_zenith: Float32Array, out: Float32Array) -> None:  # p
         out[pixel] = excess
 
 
-@njit(nogil=True)
+@kernel()
 def standardise_rows(
     features: Float32Array,
     center: Float32Array,

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Fusion:
         return cls(**{field.name: float(entry[field.name]) for field in fields(cls)})
 
 
-@njit(nogil=True)
+@kernel()
 def terrain_share(
     complexity_k: np.float32, start_k: np.float32, full_k: np.float32, floor: np.float32
 ) -> np.float32:  # pragma: no cover
@@ -109,7 +109,7 @@ def terrain_share(
     return np.float32(floor + (one - floor) * smooth)
 
 
-@njit(nogil=True)
+@kernel()
 def student_weight(
     share: np.float32,
     teacher_sigma: np.float32,

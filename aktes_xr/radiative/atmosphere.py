@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError, ShapeError
 from aktes_xr.radiative.gases import GasAbsorption, TraceGases, gas_absorption
 from aktes_xr.radiative.profiles import check_profile, condense
@@ -40,7 +40,7 @@ class AtmosphereBatch(NamedTuple):
     air_temperature: NDArray[Any]
 
 
-@njit(nogil=True)
+@kernel()
 def solve_columns(
     profiles: NDArray[np.float64],
     surface_pressure: NDArray[np.float64],

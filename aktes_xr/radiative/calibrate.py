@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from aktes_xr.compilation import kernel
 from aktes_xr.radiative.gases import CALIBRATED, FACTORS, GasAbsorption, TraceGases, assemble
 from aktes_xr.radiative.planck import planck_wavenumber
 from aktes_xr.radiative.profiles import check_profile
@@ -103,7 +103,7 @@ def read_reference(path: Any) -> Reference:
         )
 
 
-@njit(nogil=True)
+@kernel()
 def _sub_band(
     sub: int,
     layers: NDArray[np.float64],

@@ -27,9 +27,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError
 from aktes_xr.radiative.atmosphere import slants_of
 from aktes_xr.radiative.planck import band_radiance
@@ -102,7 +102,7 @@ def _with_planck(
     return Emulator(coefficients, exponent, least, table.radiance, first, table.step)
 
 
-@njit(nogil=True)
+@kernel()
 def _scaled(water: float, pressure: float, temperature: float) -> tuple[float, float, float]:
     held = min(max(temperature, _TEMPERATURE_LIMITS[0]), _TEMPERATURE_LIMITS[1])
     density = saturation_vapor_pressure(held) / (_VAPOR_GAS_CONSTANT * held)
@@ -111,7 +111,7 @@ def _scaled(water: float, pressure: float, temperature: float) -> tuple[float, f
     return column / 30.0, (min(max(pressure, 450.0), 1060.0) - 850.0) / 250.0, (held - 280.0) / 30.0
 
 
-@njit(nogil=True)
+@kernel()
 def _terms(x: float, y: float, z: float) -> NDArray[np.float64]:
     """Monomials of degree up to three, in the order of ``POWERS``."""
     out = np.empty(_TERMS)
@@ -130,7 +130,7 @@ def _terms(x: float, y: float, z: float) -> NDArray[np.float64]:
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def band_atmosphere_kernel(
     water: float,
     temperature: float,
@@ -162,7 +162,7 @@ def band_atmosphere_kernel(
         out[10 + band] = max(falling, 0.0) * source
 
 
-@njit(nogil=True)
+@kernel()
 def _evaluate(inputs: NDArray[np.float64], emulator: Emulator) -> NDArray[np.float32]:
     out = np.empty((inputs.shape[0], 15), np.float32)
     row = np.empty(15)

@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from aktes_xr.compilation import kernel
 
 # CODATA 2018, exact: 2 h c^2 and h c / k.
 _PLANCK: Final = 6.62607015e-34
@@ -116,7 +117,7 @@ def planck_derivative(wavelength_um: ArrayLike, temperature: ArrayLike) -> NDArr
     return np.asarray(radiance * exponent / (values * -np.expm1(-exponent)))
 
 
-@njit(nogil=True)
+@kernel()
 def band_radiance(
     temperature: float, first_k: float, step_k: float, row: NDArray[np.float64]
 ) -> float:
@@ -128,7 +129,7 @@ def band_radiance(
     return float(row[node] + (position - node) * (row[node + 1] - row[node]))
 
 
-@njit(nogil=True)
+@kernel()
 def band_temperature(
     radiance: float, first_k: float, step_k: float, row: NDArray[np.float64]
 ) -> float:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import ProfileError
 
 MAX_HUMIDITY: Final = 1.25
@@ -24,14 +24,14 @@ TEMPERATURE_LIMITS_K: Final = (120.0, 400.0)
 _LEAST_FRACTION: Final = 1e-16
 
 
-@njit(nogil=True)
+@kernel()
 def saturation_vapor_pressure(temperature: float) -> float:
     """Saturation vapour pressure over liquid water (Pa) at a temperature (K): Bolton, eq. 10."""
     celsius = temperature - 273.15
     return float(611.2 * np.exp(17.67 * celsius / (celsius + 243.5)))
 
 
-@njit(nogil=True)
+@kernel()
 def relative_humidity(
     pressure: NDArray[np.float64], temperature: NDArray[np.float64], water: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -43,7 +43,7 @@ def relative_humidity(
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def condense(
     pressure: NDArray[np.float64], temperature: NDArray[np.float64], water: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError
 from aktes_xr.radiative.atmosphere import AtmosphereBatch, slants_of
 from aktes_xr.sensor import BANDS, RADIANCE_UNITS
@@ -119,7 +119,7 @@ def profiles_of(split: str) -> NDArray[np.intp]:
     return np.flatnonzero(shipped_atmospheres()["split"] == SPLITS.index(split))
 
 
-@njit(nogil=True)
+@kernel()
 def _quadratic(x: float, a: float, b: float, c: float) -> tuple[float, float, float]:
     """Weights of Lagrange's parabola through the nodes a, b and c."""
     return (
@@ -129,7 +129,7 @@ def _quadratic(x: float, a: float, b: float, c: float) -> tuple[float, float, fl
     )
 
 
-@njit(nogil=True)
+@kernel()
 def _bracket(x: float, nodes: NDArray[np.float64], first: int) -> tuple[int, float]:
     """Return the interval and the fraction of ``x``, held between ``nodes[first]`` and the last."""
     low = first
@@ -139,7 +139,7 @@ def _bracket(x: float, nodes: NDArray[np.float64], first: int) -> tuple[int, flo
     return low, min(max(fraction, 0.0), 1.0)
 
 
-@njit(nogil=True)
+@kernel()
 def _interpolate(
     draws: NDArray[np.float64],
     nodes: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],

@@ -17,9 +17,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.radiative.gases import MOLAR_MASS, GasAbsorption
 
 GRAVITY: Final = 9.80665
@@ -56,7 +56,7 @@ def _hemisphere() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 SKY_COSINE, SKY_WEIGHT = _hemisphere()
 
 
-@njit(nogil=True)
+@kernel()
 def refine_column(
     pressure: NDArray[np.float64],
     temperature: NDArray[np.float64],
@@ -108,7 +108,7 @@ def refine_column(
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def layer_amounts(
     column: NDArray[np.float64], mole_fraction: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -149,7 +149,7 @@ def layer_amounts(
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def _scaling(parameters: NDArray[np.float64], pressure: float, temperature: float) -> float:
     x = temperature / parameters[1] - 1.0
     quadratic = 1.0 + x * (parameters[3] + x * parameters[4])
@@ -158,7 +158,7 @@ def _scaling(parameters: NDArray[np.float64], pressure: float, temperature: floa
     return float(max(quadratic, 0.0))
 
 
-@njit(nogil=True)
+@kernel()
 def grey_depths(
     sub: int, layers: NDArray[np.float64], column: NDArray[np.float64], gas: GasAbsorption
 ) -> NDArray[np.float64]:
@@ -180,7 +180,7 @@ def grey_depths(
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def scaled_amounts(
     sub: int, layers: NDArray[np.float64], gas: GasAbsorption
 ) -> NDArray[np.float64]:
@@ -198,7 +198,7 @@ def scaled_amounts(
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def _exponential(depth: float) -> float:
     """exp(-depth) for depth >= 0, off by less than 2e-9.
 
@@ -216,7 +216,7 @@ def _exponential(depth: float) -> float:
     return r * r
 
 
-@njit(nogil=True)
+@kernel()
 def _accumulate(values: NDArray[np.float64], from_space: bool) -> NDArray[np.float64]:
     """Sum a layer quantity from an end of the column to every level."""
     layers = values.size
@@ -230,7 +230,7 @@ def _accumulate(values: NDArray[np.float64], from_space: bool) -> NDArray[np.flo
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def path_transmittance(
     sub: int,
     amounts: NDArray[np.float64],
@@ -279,7 +279,7 @@ def path_transmittance(
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def _emission(transmittance: NDArray[np.float64], planck: NDArray[np.float64]) -> float:
     """Integrate the Planck function over the change of transmittance along the path."""
     total = 0.0
@@ -288,7 +288,7 @@ def _emission(transmittance: NDArray[np.float64], planck: NDArray[np.float64]) -
     return total
 
 
-@njit(nogil=True)
+@kernel()
 def _level_planck(
     temperature: NDArray[np.float64], row: NDArray[np.float64], first_k: float, step_k: float
 ) -> NDArray[np.float64]:
@@ -300,7 +300,7 @@ def _level_planck(
     return out
 
 
-@njit(nogil=True)
+@kernel()
 def solve_column(
     column: NDArray[np.float64],
     layers: NDArray[np.float64],

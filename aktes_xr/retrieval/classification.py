@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from aktes_xr.compilation import kernel
 from aktes_xr.models.fusion import terrain_share
 from aktes_xr.quality import QualityFlag
 from aktes_xr.retrieval.tiles import DATED, MASKS, QUALITY, SCALARS, STATIC, WEIGHT
@@ -57,7 +57,7 @@ class Limits(NamedTuple):
     student: int
 
 
-@njit(nogil=True)
+@kernel()
 def classify(chunk, tables, limits, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write quality bits, and the student's share by terrain in place of its weight.
 
@@ -81,7 +81,7 @@ def classify(chunk, tables, limits, out):  # type: ignore[no-untyped-def]  # pra
             _write_flags(flags, out[date, :, span])
 
 
-@njit(nogil=True)
+@kernel()
 def solar_incidence(chunk, date, span, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the cosine of the local solar incidence, not clipped; NaN where it is unknown.
 
@@ -100,7 +100,7 @@ def solar_incidence(chunk, date, span, out):  # type: ignore[no-untyped-def]  # 
         out[pixel] = up * upward + (north * norths[pixel] + east * easts[pixel])
 
 
-@njit(nogil=True)
+@kernel()
 def _common(chunk, date):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Bits that all pixels of a date share."""
     flags = _DRIFT if chunk.scalars[date, _DRIFT_UNCORRECTED] > 0.0 else _NOTHING
@@ -112,7 +112,7 @@ def _common(chunk, date):  # type: ignore[no-untyped-def]  # pragma: no cover
     return flags
 
 
-@njit(nogil=True)
+@kernel()
 def _flag_surroundings(chunk, date, span, steep_k, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     place = chunk.mask_place[_CLOUD_MASK]
     if place >= 0:
@@ -134,19 +134,19 @@ def _flag_surroundings(chunk, date, span, steep_k, flags):  # type: ignore[no-un
             flags[column] |= _STEEP if complexity[column] > steep_k else _NOTHING
 
 
-@njit(nogil=True)
+@kernel()
 def _flag_where(mask, bit, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     for column in range(flags.size):
         flags[column] |= bit if mask[column] else _NOTHING
 
 
-@njit(nogil=True)
+@kernel()
 def _flag_missing(values, bit, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     for column in range(flags.size):
         flags[column] |= bit if values[column] != values[column] else _NOTHING
 
 
-@njit(nogil=True)
+@kernel()
 def _flag_measurement(chunk, date, row, tables, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     first = (row + chunk.halo) * chunk.wide + chunk.halo
     for band in range(5):
@@ -158,7 +158,7 @@ def _flag_measurement(chunk, date, row, tables, flags):  # type: ignore[no-untyp
             flags[column] |= bits if (value >= low) & (value <= high) else _FILL
 
 
-@njit(nogil=True)
+@kernel()
 def _share(chunk, span, limits, share):  # type: ignore[no-untyped-def]  # pragma: no cover
     place = chunk.static_place[_COMPLEXITY]
     if limits.student == 0 or place < 0:
@@ -172,7 +172,7 @@ def _share(chunk, span, limits, share):  # type: ignore[no-untyped-def]  # pragm
         share[column] = value
 
 
-@njit(nogil=True)
+@kernel()
 def _write_flags(flags, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     quality, share = out[QUALITY], out[WEIGHT]
     holes = _NOTHING

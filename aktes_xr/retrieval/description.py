@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from aktes_xr.compilation import kernel
 from aktes_xr.models.quantities import (
     ADJACENT,
     BRIGHTNESS,
@@ -52,7 +52,7 @@ _SUN_ZENITH: Final = SCALARS.index("sun_zenith")
 _HORIZON_DEG: Final = 90.0
 
 
-@njit(nogil=True)
+@kernel()
 def collect(share, networks, cursor, pixels):  # type: ignore[no-untyped-def]  # pragma: no cover
     """List the next pixels of a date that need these networks; return their number and the place.
 
@@ -73,7 +73,7 @@ def collect(share, networks, cursor, pixels):  # type: ignore[no-untyped-def]  #
     return count, cursor
 
 
-@njit(nogil=True)
+@kernel()
 def describe(chunk, tables, date, count, around, terrain, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write a tile's quantities for its first ``count`` pixels, with ``terrain`` all of them."""
     pixels = tile.pixels[:count]
@@ -97,7 +97,7 @@ def describe(chunk, tables, date, count, around, terrain, tile):  # type: ignore
         _adjacent(chunk, tables, date, pixels, around, quantities)
 
 
-@njit(nogil=True)
+@kernel()
 def _static(chunk, name, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     place = chunk.static_place[name]
     if place < 0:
@@ -106,7 +106,7 @@ def _static(chunk, name, pixels, row):  # type: ignore[no-untyped-def]  # pragma
         take(chunk.static[place], pixels, 0, row)
 
 
-@njit(nogil=True)
+@kernel()
 def _brightness(chunk, tables, date, pixels, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
     start = 0
     while start < pixels.size:
@@ -119,7 +119,7 @@ def _brightness(chunk, tables, date, pixels, quantities):  # type: ignore[no-unt
         start = stop
 
 
-@njit(nogil=True)
+@kernel()
 def _insolation(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the cosine of the sun's local angle: 0 at night and in the hill's own shade."""
     if chunk.scalars[date, _SUN_ZENITH] >= _HORIZON_DEG:
@@ -136,7 +136,7 @@ def _insolation(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pr
     take(incidence, pixels, first, row)
 
 
-@njit(nogil=True)
+@kernel()
 def _adjacent(chunk, tables, date, pixels, around, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
     start = 0
     while start < pixels.size:
@@ -148,7 +148,7 @@ def _adjacent(chunk, tables, date, pixels, around, quantities):  # type: ignore[
         start = stop
 
 
-@njit(nogil=True)
+@kernel()
 def _rest_of_row(chunk, pixels, start):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the row of a listed pixel and where the list leaves it."""
     row = pixels[start] // chunk.columns

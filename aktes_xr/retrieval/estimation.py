@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from aktes_xr.compilation import kernel
 from aktes_xr.models.features import N_OUTPUTS, standardise_rows
 from aktes_xr.models.fusion import student_weight
 from aktes_xr.models.network import TILE
@@ -91,7 +91,7 @@ class Estimator:
         return self._estimate
 
 
-@njit(nogil=True)
+@kernel()
 def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pragma: no cover
     for feature in range(standard.shape[0]):
         values, least, most = standard[feature], low[feature], high[feature]
@@ -101,7 +101,7 @@ def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pra
             excess[place] = worst if worst > excess[place] else excess[place]
 
 
-@njit(nogil=True)
+@kernel()
 def _read(raw, reading, reference, estimate):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write estimates and, in place of sigma, its logarithm."""
     for output in range(N_OUTPUTS):
@@ -126,7 +126,7 @@ def _read(raw, reading, reference, estimate):  # type: ignore[no-untyped-def]  #
             target[place] = _BRIGHTEST if value > _BRIGHTEST else value
 
 
-@njit(nogil=True)
+@kernel()
 def fuse(teacher, student, sharpness, share):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fuse two tiles of estimates into the second; the student's share becomes its weight."""
     one = np.float32(1.0)
@@ -149,7 +149,7 @@ def fuse(teacher, student, sharpness, share):  # type: ignore[no-untyped-def]  #
             sigma[place] = np.sqrt(variance)
 
 
-@njit(nogil=True)
+@kernel()
 def write(estimate, bit, tile, count, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write a tile's estimates, weights and quality bits into a date's planes (14, pixel)."""
     pixels = tile.pixels[:count]

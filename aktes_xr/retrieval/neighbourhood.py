@@ -11,9 +11,9 @@ import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from aktes_xr import sensor
+from aktes_xr.compilation import kernel
 from aktes_xr.radiative.planck import band_temperature
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def neighbourhood(columns: int, halo: int) -> Neighbourhood:
     )
 
 
-@njit(nogil=True)
+@kernel()
 def read_kelvin(measured, band, tables, pixels, shift, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write brightness temperatures (K) of DN or radiances; NaN where there is none.
 
@@ -131,7 +131,7 @@ def read_kelvin(measured, band, tables, pixels, shift, out):  # type: ignore[no-
             out[place] = band_temperature(value, first_k, step_k, radiance)
 
 
-@njit(nogil=True)
+@kernel()
 def _fixed(value, band, tables):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Radiance as an integer, -1 where there is none."""
     if tables.digital:
@@ -142,7 +142,7 @@ def _fixed(value, band, tables):  # type: ignore[no-untyped-def]  # pragma: no c
     return np.int32(min(fixed, _LARGEST))
 
 
-@njit(nogil=True)
+@kernel()
 def _add_row(tir, row, sign, around, tables):  # type: ignore[no-untyped-def]  # pragma: no cover
     for band in range(5):
         sums, counts = around.sums[band], around.counts[band]
@@ -153,7 +153,7 @@ def _add_row(tir, row, sign, around, tables):  # type: ignore[no-untyped-def]  #
             counts[column] += sign if fixed >= 0 else _NOTHING
 
 
-@njit(nogil=True)
+@kernel()
 def read_row(tir, date, row, halo, around, tables):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Bring ``around.kelvin`` to a row: the temperature of the mean radiance in each window.
 
@@ -178,7 +178,7 @@ def read_row(tir, date, row, halo, around, tables):  # type: ignore[no-untyped-d
         _mean_kelvin(around.total, around.number, band, tables, around.kelvin[band])
 
 
-@njit(nogil=True)
+@kernel()
 def _sum_windows(columns, doubled, windows):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sum columns over each window: of 11 columns as 1 + 2 + 8, in six passes."""
     doubled[:] = columns
@@ -196,7 +196,7 @@ def _sum_windows(columns, doubled, windows):  # type: ignore[no-untyped-def]  # 
             length *= 2
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _mean_kelvin(total, number, band, tables, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Interpolate the temperature by DN at the mean DN: within 1e-4 K from 240 K upwards."""
     unit = 1.0 if tables.digital else 1.0 / _FIXED_POINT

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from aktes_xr import sensor
+from aktes_xr.compilation import kernel
 from aktes_xr.models.features import N_QUANTITIES, STUDENT_FEATURES
 from aktes_xr.models.network import TILE
 
@@ -177,7 +177,7 @@ def _frozen(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     return view
 
 
-@njit(nogil=True)
+@kernel()
 def take(source, pixels, base, target):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Copy the values of some pixels; ``base`` is the number of the source's first pixel."""
     if pixels[-1] - pixels[0] == pixels.size - 1:
@@ -189,7 +189,7 @@ def take(source, pixels, base, target):  # type: ignore[no-untyped-def]  # pragm
             target[place] = source[pixels[place] - base]
 
 
-@njit(nogil=True)
+@kernel()
 def put(source, pixels, target):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Copy values to where some pixels are."""
     if pixels[-1] - pixels[0] == pixels.size - 1:

@@ -14,9 +14,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
+
+from aktes_xr.compilation import kernel
 
 AZIMUTHS: Final = 12
 REACH_PIXELS: Final = (1, 2, 3, 5, 8, 12, 18, 27, 40)
@@ -24,7 +25,7 @@ _LEAST_PART: Final = 1e-6
 _SQUARE_PIXELS: Final = 11
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
     leaving, elevation, normals, cell, steps, chosen, out
 ):

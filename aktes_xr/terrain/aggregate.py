@@ -13,9 +13,9 @@ import numpy as np
 import pyproj
 import xarray as xr
 from dask.delayed import delayed
-from numba import njit
 from numpy.typing import NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import CRSError, GridError, TerrainError
 
 logger = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def _cells(
     return (np.asarray(y) - f) / e, (np.asarray(x) - c) / a
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def box_average(
     values: NDArray[np.float64],
     centre: tuple[NDArray[np.float64], NDArray[np.float64]],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from aktes_xr.compilation import kernel
 
 HALF_PI = 0.5 * math.pi
 
@@ -31,7 +31,7 @@ _COEFFICIENTS = (
 _A, _B, _C, _D, _E, _F, _G, _H, _I, _J, _K, _L = _COEFFICIENTS
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@kernel(inline="always", error_model="numpy")
 def arctangent_unit(x: float) -> float:
     """Arctangent of ``x`` in [0, 1], rad."""
     s = x * x
@@ -39,15 +39,15 @@ def arctangent_unit(x: float) -> float:
     return x * (_A + s * (_B + s * (_C + s * (_D + s * (_E + s * (_F + s * upper))))))
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@kernel(inline="always", error_model="numpy")
 def arctangent(x: float) -> float:
     """Arctangent of ``x`` >= 0 (infinity included), rad."""
     large = x > 1.0
-    angle = arctangent_unit(1.0 / x if large else x)
+    angle: float = arctangent_unit(1.0 / x if large else x)
     return HALF_PI - angle if large else angle
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@kernel(inline="always", error_model="numpy")
 def bearing(east: float, north: float) -> float:
     """Direction of a vector clockwise from north, rad in [0, 2 pi); 0 for the null vector."""
     across = abs(east)
@@ -55,7 +55,7 @@ def bearing(east: float, north: float) -> float:
     steep = across > along
     larger = across if steep else along
     smaller = along if steep else across
-    angle = arctangent_unit(smaller / (larger if larger > 0.0 else 1.0))
+    angle: float = arctangent_unit(smaller / (larger if larger > 0.0 else 1.0))
     angle = HALF_PI - angle if steep else angle
     angle = math.pi - angle if north < 0.0 else angle
     return 2.0 * math.pi - angle if east < 0.0 else angle

@@ -13,15 +13,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from aktes_xr.compilation import kernel
 
 _HALF = np.float32(0.5)
 # Added and taken away, it rounds a small number to the next multiple of 2^-20.
 _ROUNDER = 1.5 * 2.0**32
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@kernel(inline="always", error_model="numpy")
 def crest(a: float, b: float, z: float, d: float, e: float, half: Any) -> tuple[float, float]:
     """Rise above, and place relative to, the middle of five points of the crest beside it.
 
@@ -46,7 +47,7 @@ def crest(a: float, b: float, z: float, d: float, e: float, half: Any) -> tuple[
     return rise, (share if right else -share)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def raise_to_crests(
     profile: tuple[
         NDArray[np.float32],
@@ -70,7 +71,7 @@ def raise_to_crests(
         tangent[i] = slope if slope > tangent[i] else tangent[i]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def move_to_crests(
     profile: NDArray[np.float64], places: NDArray[np.float64], heights: NDArray[np.float64]
 ) -> None:

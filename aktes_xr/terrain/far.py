@@ -16,16 +16,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.terrain.crest import move_to_crests
 from aktes_xr.terrain.direction import NEAR_STEPS, SNAP
 
 Float = np.floating
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@kernel(inline="always", error_model="numpy")
 def _tangent(
     hull_x: NDArray[np.float64],
     hull_z: NDArray[np.float64],
@@ -68,7 +68,7 @@ def _tangent(
     return slope
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _sweep_line(
     line: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     first_global: int,
@@ -141,7 +141,7 @@ def _sweep_line(
             ahead[i] = slope if slope > ahead[i] else ahead[i]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def far_horizons(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -220,7 +220,7 @@ def far_horizons(
                 out[1][row, p - inside] = higher[p] * per_step
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _read_line(
     elevation: NDArray[Float],
     line: tuple[int, int],

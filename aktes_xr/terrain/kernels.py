@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.terrain.arctangent import arctangent, bearing
 
 Float = np.floating
@@ -31,7 +31,7 @@ GRADIENT_EAST, GRADIENT_NORTH, RILEY, WILSON, POSITION, ROUGHNESS, VECTOR = rang
 _DEGREES = 180.0 / math.pi
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def extended_row(
     elevation: NDArray[Float], row: int, first_column: int, buffer: NDArray[np.float64]
 ) -> None:
@@ -60,7 +60,7 @@ def extended_row(
         buffer[i] = 2.0 * buffer[i - 1] - buffer[i - 2]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _gradient_row(
     north: NDArray[np.float64],
     here: NDArray[np.float64],
@@ -89,7 +89,7 @@ def _gradient_row(
         normal_up[i] = length
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _difference_row(
     north: NDArray[np.float64],
     here: NDArray[np.float64],
@@ -123,7 +123,7 @@ def _difference_row(
         roughness[i] = (top - bottom) + 0.0 * total
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _vector_row(
     north: NDArray[np.float64],
     here: NDArray[np.float64],
@@ -144,7 +144,7 @@ def _vector_row(
         vector[i] = 1.0 - (1.0 if length > 1.0 else length)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def local_indices(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -206,7 +206,7 @@ def local_indices(
         _vector_row(normal[row % 3], normal[(row + 1) % 3], normal[(row + 2) % 3], out[VECTOR, row])
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def horn_gradient(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -232,7 +232,7 @@ def horn_gradient(
             out[GRADIENT_NORTH, row, i] = gradient[1, i]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def finish_gradient(first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
     """Turn gradient east and north (m m-1) into slope and aspect (degrees) in place.
 

@@ -7,15 +7,15 @@ subtracted float32 is enough, and eight pixels go at once.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.terrain.crest import raise_to_crests
 
 Float = np.floating
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _near_tap(
     here: NDArray[Float],
     points: tuple[NDArray[Float], NDArray[Float], NDArray[Float], NDArray[Float]],
@@ -45,7 +45,7 @@ def _near_tap(
         slopes[i] = q + factor * (rise * per_m - q)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _tap_row(
     elevation: NDArray[Float],
     place: tuple[int, int, int],
@@ -89,7 +89,7 @@ def _tap_row(
         )
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def near_row(
     elevation: NDArray[Float],
     place: tuple[int, int, int],

@@ -10,13 +10,14 @@ bends, by more than the horizon is.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from aktes_xr.compilation import kernel
 
 Float = np.floating
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@kernel(inline="always", error_model="numpy")
 def _excess(a: float, b: float, z: float, c: float, d: float) -> float:
     """How much larger ``c - b`` is than twice the slope at ``z``, of five points a, b, z, c, d."""
     before, here, after = (a - b) - (b - z), (b - z) - (z - c), (z - c) - (c - d)
@@ -25,7 +26,7 @@ def _excess(a: float, b: float, z: float, c: float, d: float) -> float:
     return small * (1.0 / 3.0) if first * second > 0.0 else 0.0
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def plane_row(
     elevation: NDArray[Float],
     place: tuple[int, int, int],

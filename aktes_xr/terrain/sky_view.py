@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from aktes_xr.compilation import kernel
 from aktes_xr.terrain.arctangent import HALF_PI, arctangent
 from aktes_xr.terrain.near import near_row
 from aktes_xr.terrain.plane import plane_row
@@ -23,7 +23,7 @@ Float = np.floating
 _TILE_ROWS = 16
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _far_tile(
     far: NDArray[np.float32],
     transposed: bool,
@@ -42,7 +42,7 @@ def _far_tile(
                 tile[k, column] = far[first + k, column]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _horizon_row(
     elevation: NDArray[Float],
     place: tuple[int, int, int],
@@ -59,7 +59,7 @@ def _horizon_row(
     near_row(elevation, place, taps, plane, horizon)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def horizon_tangent(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -84,7 +84,7 @@ def horizon_tangent(
                 out[top + k, i] = (q if q > tile[k, i] else tile[k, i]) + hole
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def add_sky_view(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -132,7 +132,7 @@ def add_sky_view(
             _add_row(tile[k], plane, weight, (sums[0, row], sums[1, row], carry[row]))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _add_row(
     tangent: NDArray[np.float32],
     plane: NDArray[np.float32],
@@ -153,7 +153,7 @@ def _add_row(
         uniform[i] = uniform[i] + weight * (1.0 - m * math.sqrt(share))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def finish_sky_view(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],

@@ -7,15 +7,16 @@ sum would depend on that in its last bits, and runs of powers of two are no fast
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from aktes_xr.compilation import kernel
 
 Float = np.floating
 
 RELIEF, INCISION = range(2)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def window_indices(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],
@@ -78,7 +79,7 @@ def window_indices(
             incision[i] = (mass[i] / number[i] - bottom[i]) + hole
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def flag_incomplete(
     elevation: NDArray[Float],
     core: tuple[int, int, int, int],

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aktes_xr import compilation
+from aktes_xr.compilation import cache_directory, kernel
+
+
+def triple(x: np.ndarray) -> np.ndarray:
+    return 3 * x
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    return cache_directory()
+
+
+def hits(compiled: object) -> int:
+    return sum(compiled.stats.cache_hits.values())  # type: ignore[attr-defined]
+
+
+def run(values: np.ndarray) -> int:
+    """Call a kernel that knows of no other one, as a new process does; return what was loaded."""
+    compiled = kernel()(triple)
+    np.testing.assert_array_equal(compiled(values), 3 * values)
+    return hits(compiled)
+
+
+def test_the_next_process_loads_what_this_one_compiled(cache: Path) -> None:
+    assert run(np.arange(3.0)) == 0
+    assert len(list(cache.iterdir())) == 1
+    assert run(np.arange(5.0)) == 1
+    assert run(np.arange(3)) == 0, "another signature is another kernel"
+    assert len(list(cache.iterdir())) == 2
+    assert cache.stat().st_mode & 0o077 == 0
+
+
+def test_a_flushed_cache_is_empty(cache: Path) -> None:
+    compiled = kernel()(triple)
+    compiled(np.arange(3.0))
+    compiled._cache.flush()
+    assert not list(cache.iterdir())
+    assert run(np.arange(3.0)) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x05K", b"no pickle at all"])
+def test_a_broken_file_is_compiled_anew(cache: Path, content: bytes) -> None:
+    run(np.arange(3.0))
+    (path,) = cache.iterdir()
+    path.write_bytes(content)
+    assert run(np.arange(3.0)) == 0
+    assert run(np.arange(3.0)) == 1
+
+
+def test_without_a_place_kernels_work_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    assert run(np.arange(3.0)) == 0
+    assert run(np.arange(3.0)) == 0
+
+
+def test_what_others_may_write_is_not_run(cache: Path) -> None:
+    run(np.arange(3.0))
+    cache.chmod(0o777)
+    assert run(np.arange(3.0)) == 0
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_another_version_of_the_package_loads_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(np.arange(3.0))
+    monkeypatch.setattr(compilation, "_version", lambda: "another")
+    assert run(np.arange(3.0)) == 0
+    assert cache_directory() != cache
+
+
+def test_of_old_versions_a_few_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for number in range(12):
+        monkeypatch.setattr(compilation, "_version", lambda number=number: f"version-{number:02d}")
+        run(np.arange(3.0))
+        os.utime(cache_directory(), (number, number))
+    kept = sorted(path.name for path in cache_directory().parent.iterdir())
+    assert kept == [f"version-{number:02d}" for number in range(4, 12)]
+
+
+def test_the_version_is_of_all_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "__file__", str(tmp_path / "compilation.py"))
+    (tmp_path / "room").mkdir()
+    found = set()
+    for text in ("x = 1", "x = 2"):
+        (tmp_path / "room" / "wall.py").write_text(text)
+        found.add(compilation._version.__wrapped__())
+    assert len(found) == 2

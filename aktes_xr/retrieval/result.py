@@ -135,25 +135,31 @@ def _planes(
     stacked: da.Array, plane: slice | int, name: str, dtype: type[np.generic] = np.float32
 ) -> da.Array:
     """Take one variable out of the stack: one task per chunk, and a layer of a few bytes."""
-    single = isinstance(plane, int)
-    chunks = list(stacked.chunks)
+    known: dict[str, Any] = {
+        "stored": dtype,
+        "dtype": dtype,
+        "name": f"aktes-{name.replace('_', '-')}-{tokenize(stacked.name, name)}",
+    }
     if isinstance(plane, slice):
-        chunks[1] = (plane.stop - plane.start,)
-    return da.map_blocks(
-        _take,
-        stacked,
-        plane=plane,
-        stored=dtype,
-        dtype=dtype,
-        drop_axis=1 if single else (),
-        chunks=None if single else tuple(chunks),
-        meta=np.empty((0,) * (3 if single else 4), dtype),
-        name=f"aktes-{name.replace('_', '-')}-{tokenize(stacked.name, name)}",
+        sizes = (stacked.chunks[0], (plane.stop - plane.start,), *stacked.chunks[2:])
+        meta = np.empty((0, 0, 0, 0), dtype)
+        return da.map_blocks(_take, stacked, plane=plane, chunks=sizes, meta=meta, **known)
+    # Not map_blocks: where it drops an axis it asks for joined blocks, and Dask fuses only layers
+    # that agree on that. A writer's one task for a block shall take all its variables.
+    meta = np.empty((0, 0, 0), dtype)
+    image: da.Array = da.blockwise(
+        _take_one, "tyx", stacked, "tpyx", plane=plane, meta=meta, **known
     )
+    return image
 
 
 def _take(block: NDArray[np.float32], *, plane: slice | int, stored: Any) -> NDArray[Any]:
     return block[:, plane].astype(stored, copy=False)
+
+
+def _take_one(blocks: list[NDArray[np.float32]], *, plane: int, stored: Any) -> NDArray[Any]:
+    """Take a plane of the only block along the planes."""
+    return _take(blocks[0], plane=plane, stored=stored)
 
 
 def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:

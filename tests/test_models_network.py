@@ -8,8 +8,7 @@ from random_bundle import random_model, random_network
 
 from aktes_xr.errors import BundleIntegrityError, ShapeError
 from aktes_xr.models import Layer, Network
-from aktes_xr.models.activation import ACTIVATIONS
-from aktes_xr.models.blas import single_blas_thread
+from aktes_xr.models.activation import ACTIVATIONS, finish
 from aktes_xr.models.features import (
     QUANTITIES,
     STUDENT_FEATURES,
@@ -17,8 +16,8 @@ from aktes_xr.models.features import (
     raw_features,
     standardised_features,
 )
+from aktes_xr.models.forward import PANEL, TILE
 from aktes_xr.models.fusion import Fusion, student_weight, terrain_share
-from aktes_xr.models.network import PANEL, TILE
 
 
 def plain(network: Network, features: np.ndarray) -> np.ndarray:
@@ -50,18 +49,40 @@ def test_forward_equals_the_plain_one(activation: str) -> None:
 
 
 def test_silu_is_the_function_from_end_to_end() -> None:
-    values = np.linspace(-120.0, 120.0, 4 * PANEL, dtype=np.float32).reshape(4, PANEL)
+    silu = ACTIVATIONS.index("silu")
+    values = np.linspace(-120.0, 120.0, 4096, dtype=np.float32).reshape(4, 1024)
     exact = values.astype(np.float64) / (1.0 + np.exp(-values.astype(np.float64)))
     before = np.full_like(values, 2.0)
     for skip in (False, True):
         found = (values - 0.5).astype(np.float32)
-        ACTIVATIONS["silu"](found, np.full((4, 1), 0.5, np.float32), before, skip)
+        finish(found, np.full(4, 0.5, np.float32), before, silu, skip)
         error = np.abs(found - (exact + 2.0 * skip)) / np.maximum(1.0, np.abs(values))
         assert error.max() < 3e-7
-    missing = np.full((1, PANEL), np.nan, np.float32)
-    for name, finish in ACTIVATIONS.items():
-        finish(missing, np.zeros((1, 1), np.float32), missing, False)
+    for code, name in enumerate(ACTIVATIONS):
+        missing = np.full((1, PANEL), np.nan, np.float32)
+        finish(missing, np.zeros(1, np.float32), missing, code, False)
         assert np.isnan(missing).all(), name
+
+
+@pytest.mark.parametrize("units", [1, 5, 6, 7, 8, 16, 250])
+def test_sums_run_in_the_order_of_the_inputs(units: int) -> None:
+    """The obvious twin: one rounding for each product and sum, as in float64 and then float32."""
+    rng = np.random.default_rng(units)
+    weight = rng.normal(size=(units, 19)).astype(np.float32)
+    x = rng.normal(size=(19, 100)).astype(np.float32)
+    sums = np.zeros((units, 100), np.float32)
+    for k in range(19):
+        # A product of two float32 is exact in float64; the sum is within its 53 bits but rarely.
+        sums = (weight[:, k, np.newaxis].astype(np.float64) * x[k] + sums).astype(np.float32)
+    network = Network((Layer(weight, np.zeros((units, 1), np.float32), "linear"),))
+    np.testing.assert_array_equal(network.predict(x), sums)
+
+
+def test_all_equal_pixels_have_equal_results() -> None:
+    network = random_network(31, (250, 80, 13))
+    features = np.repeat(np.random.default_rng(6).normal(size=(31, 1)), TILE + 5, axis=1)
+    found = network.predict(features.astype(np.float32))
+    np.testing.assert_array_equal(found, np.repeat(found[:, :1], TILE + 5, axis=1))
 
 
 def test_panels_behind_the_last_pixel_are_not_run() -> None:
@@ -78,8 +99,7 @@ def test_result_does_not_depend_on_the_place_in_a_tile() -> None:
     rng = np.random.default_rng(1)
     features = rng.normal(size=(31, 2 * TILE + 77)).astype(np.float32)
     order = rng.permutation(features.shape[1])
-    with single_blas_thread():
-        straight, shuffled = network.predict(features), network.predict(features[:, order])
+    straight, shuffled = network.predict(features), network.predict(features[:, order])
     np.testing.assert_array_equal(shuffled, straight[:, order])
 
 
@@ -89,8 +109,7 @@ def test_threads_do_not_disturb_each_other() -> None:
     results: list[np.ndarray] = []
 
     def work() -> None:
-        with single_blas_thread():
-            results.append(network.predict(features))
+        results.append(network.predict(features))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

@@ -25,12 +25,13 @@ import xarray as xr
 
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.blas import single_blas_thread
 from aktes_xr.bench.scale_cubes import both_networks, cube, terrain, write_granules
 from aktes_xr.bench.scale_process import discard
 from aktes_xr.errors import ResourceError
 from aktes_xr.models import Bundle, Fusion, load_bundle
-from aktes_xr.models.blas import single_blas_thread
-from aktes_xr.models.network import TILE, Network
+from aktes_xr.models.forward import TILE
+from aktes_xr.models.network import Network
 from aktes_xr.store import write_result
 
 _MATRIX: Final = 2048

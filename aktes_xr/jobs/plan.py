@@ -18,9 +18,8 @@ from dask.utils import format_bytes, parse_bytes
 from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.jobs.graph_size import GraphSize, graph_size
 from aktes_xr.jobs.memory import MemoryModel, remedy
-from aktes_xr.models.blas import single_blas_thread
 from aktes_xr.models.bundle import Bundle, load_bundle
-from aktes_xr.models.network import TILE
+from aktes_xr.models.forward import TILE
 from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS, retrieve
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["NetworkWork", "Plan", "plan"]
 
 _CALIBRATION_SECONDS: Final = 0.1
-_SIDE: Final = 1024
 
 Chunks = tuple[tuple[int, ...], ...]
 
@@ -82,8 +80,8 @@ class Plan:
         Projected peak of a worker.
     networks : tuple of NetworkWork
         Empty for the physics baselines.
-    matrix_gflops : float
-        Measured now: single-precision rate of one thread, Gflop/s.
+    network_gflops : float or None
+        Measured now: rate of one thread in the networks, Gflop/s; None without networks.
     seconds : float or None
         Of the networks on all workers, without reading and writing; None without networks.
     """
@@ -100,7 +98,7 @@ class Plan:
     memory_bytes: int
     peak_bytes: int
     networks: tuple[NetworkWork, ...]
-    matrix_gflops: float
+    network_gflops: float | None
     seconds: float | None
 
     @property
@@ -134,10 +132,10 @@ class Plan:
             "memory": f"{format_bytes(self.peak_bytes)} of {format_bytes(self.memory_bytes)} "
             f"on each of {self.workers} worker(s)",
         }
-        if self.networks:
+        if self.network_gflops is not None:
             found["matrix work"] = f"{self.gflop:,.0f} Gflop everywhere"
             found["  needed"] = less
-            found["matrix rate"] = f"{self.matrix_gflops:,.0f} Gflop/s on one thread"
+            found["  rate"] = f"{self.network_gflops:,.0f} Gflop/s on one thread"
         if self.seconds is None:
             found["time"] = "not estimated for a method without networks"
         else:
@@ -202,7 +200,7 @@ def plan(
         memory_bytes=available,
         peak_bytes=peak,
         networks=networks,
-        matrix_gflops=rate,
+        network_gflops=rate,
         seconds=sum(work.seconds for work in networks) / count if networks else None,
     )
 
@@ -237,8 +235,8 @@ def _halo_overhead(chunks: Chunks, halo: int) -> float:
 
 def _networks(
     ds: xr.Dataset, result: xr.Dataset, bundle: Bundle, terrain: xr.Dataset | None
-) -> tuple[tuple[NetworkWork, ...], float]:
-    """Work and time of each network that may run, and the machine's matrix rate (Gflop/s)."""
+) -> tuple[tuple[NetworkWork, ...], float | None]:
+    """Work and time of each network that may run, and the rate of them all (Gflop/s)."""
     pixels = ds.sizes["time"] * ds.sizes["y"] * ds.sizes["x"]
     used = str(result.attrs["method_used"])
     student = result.attrs.get("student")
@@ -250,14 +248,16 @@ def _networks(
         complexity = _in_memory(terrain)
         if complexity is not None:
             shares = _needed_shares(complexity, bundle, student, used)
-    rate = _matrix_rate()
     work = []
+    spent = counted = 0.0
     for name, share in shares.items():
         network = bundle.models[name].network
         gflop = 2e-9 * network.multiplications * pixels
-        seconds = _tile_seconds(network) * pixels / TILE * (1.0 if share is None else share)
+        tile_seconds = _tile_seconds(network)
+        spent, counted = spent + tile_seconds, counted + 2e-9 * network.multiplications * TILE
+        seconds = tile_seconds * pixels / TILE * (1.0 if share is None else share)
         work.append(NetworkWork(name, gflop, None if share is None else share * gflop, seconds))
-    return tuple(work), rate
+    return tuple(work), counted / spent if work else None
 
 
 def _in_memory(terrain: xr.Dataset | None) -> NDArray[np.float32] | None:
@@ -278,19 +278,11 @@ def _needed_shares(
     return {"teacher": float((share < 1.0).mean()), student: float((share > 0.0).mean())}
 
 
-def _matrix_rate() -> float:
-    """Rate of a product of square single-precision matrices on one thread, Gflop/s."""
-    left = np.ones((_SIDE, _SIDE), np.float32)
-    out = np.empty_like(left)
-    with single_blas_thread():
-        return 2e-9 * _SIDE**3 / _best(lambda: np.matmul(left, left, out=out))
-
-
 def _tile_seconds(network: Network) -> float:
     tile = np.ones((network.n_features, TILE), np.float32)
     buffers = network.buffers()
-    with single_blas_thread():
-        return _best(lambda: network.forward(tile, buffers))
+    network.forward(tile, buffers)
+    return _best(lambda: network.forward(tile, buffers))
 
 
 def _best(call: Any) -> float:

@@ -1,4 +1,4 @@
-r"""What follows a layer's matrix product: bias, activation and skip in one pass over its outputs.
+r"""What follows a layer's product: bias, activation and skip in one pass over a few of its units.
 
 Pixels lie along the last axis. The loops run over whole rows without branches, so that the compiler
 takes eight or sixteen pixels at once; each pixel's arithmetic is the same wherever it stands.
@@ -11,7 +11,7 @@ polynomial of degree 5 that is closest in relative error (7.5e-8): within 2e-7 o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Float32Array = NDArray[np.float32]
-    Finish = Callable[[Float32Array, Float32Array, Float32Array, bool], None]
 
 _POWER_OF_TWO: Final = tuple(
     np.float32(x)
@@ -45,75 +44,83 @@ _ZERO: Final = np.float32(0.0)
 _ONE: Final = np.float32(1.0)
 
 
-@kernel()
-def _add(values: Float32Array, before: Float32Array) -> None:  # pragma: no cover
-    for place in range(values.size):
-        values[place] += before[place]
+ACTIVATIONS: Final = ("linear", "relu", "silu", "tanh")
+"""Names; kernels know an activation by its number here."""
+_RELU: Final = ACTIVATIONS.index("relu")
+_SILU: Final = ACTIVATIONS.index("silu")
+_TANH: Final = ACTIVATIONS.index("tanh")
 
 
 @kernel()
-def _linear(
-    values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool
+def finish(
+    values: Float32Array, bias: Float32Array, before: Float32Array, activation: int, skip: bool
 ) -> None:  # pragma: no cover
+    """Turn sums into a layer's outputs, in place.
+
+    Parameters
+    ----------
+    values : ndarray (unit, pixel), float32
+    bias : ndarray (unit,), float32
+    before : ndarray (unit, pixel), float32
+        The layer's input, which is added to its activated output with ``skip``.
+    activation : int
+        Place in `ACTIVATIONS`.
+    skip : bool
+    """
     for unit in range(values.shape[0]):
-        row, shift = values[unit], bias[unit, 0]
-        for place in range(row.size):
-            row[place] += shift
+        row, shift = values[unit], bias[unit]
+        if activation == _SILU:
+            _silu(row, shift)
+        elif activation == _RELU:
+            _relu(row, shift)
+        elif activation == _TANH:
+            _tanh(row, shift)
+        else:
+            _linear(row, shift)
         if skip:
             _add(row, before[unit])
 
 
 @kernel()
-def _relu(
-    values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool
-) -> None:  # pragma: no cover
-    for unit in range(values.shape[0]):
-        row, shift = values[unit], bias[unit, 0]
-        for place in range(row.size):
-            value = row[place] + shift
-            # Not max(): a NaN stays one.
-            row[place] = _ZERO if value < _ZERO else value
-        if skip:
-            _add(row, before[unit])
+def _add(row: Float32Array, before: Float32Array) -> None:  # pragma: no cover
+    for place in range(row.size):
+        row[place] += before[place]
+
+
+@kernel()
+def _linear(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
+    for place in range(row.size):
+        row[place] += shift
+
+
+@kernel()
+def _relu(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
+    for place in range(row.size):
+        value = row[place] + shift
+        # Not max(): a NaN stays one.
+        row[place] = _ZERO if value < _ZERO else value
+
+
+@kernel()
+def _tanh(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
+    for place in range(row.size):
+        row[place] = np.float32(math.tanh(row[place] + shift))
 
 
 # Division by NumPy's rules: a test for zero would keep the loop from being vectorised. Of fast math
 # only the contraction of a product and a sum, a quarter of the time: it changes neither order nor
 # NaN, and acts on each pixel alike.
 @kernel(error_model="numpy", fastmath={"contract"})
-def _silu(
-    values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool
-) -> None:  # pragma: no cover
-    for unit in range(values.shape[0]):
-        row, shift = values[unit], bias[unit, 0]
-        for place in range(row.size):
-            value = row[place] + shift
-            power = value * _TO_BASE_TWO
-            power = _LARGEST_POWER if power > _LARGEST_POWER else power
-            power = -_LARGEST_POWER if power < -_LARGEST_POWER else power
-            rounded = np.float32(power + _ROUNDER)
-            rest = power - (rounded - _ROUNDER)
-            fraction = np.float32(
-                _C0 + rest * (_C1 + rest * (_C2 + rest * (_C3 + rest * (_C4 + rest * _C5))))
-            )
-            bits = np.int32(fraction.view(np.int32) + (rounded.view(np.int32) << _MANTISSA_BITS))
-            row[place] = value / (_ONE + bits.view(np.float32))
-        if skip:
-            _add(row, before[unit])
-
-
-def _tanh(values: Float32Array, bias: Float32Array, before: Float32Array, skip: bool) -> None:
-    _linear(values, bias, before, False)
-    np.tanh(values, out=values)
-    if skip:
-        values += before
-
-
-ACTIVATIONS: Final[dict[str, Finish]] = {
-    "linear": _linear,
-    "relu": _relu,
-    "silu": _silu,
-    "tanh": _tanh,
-}
-"""By name; each takes a layer's products, its bias (unit, 1), its input and whether to add that
-input to the activated output, and changes the products in place."""
+def _silu(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
+    for place in range(row.size):
+        value = row[place] + shift
+        power = value * _TO_BASE_TWO
+        power = _LARGEST_POWER if power > _LARGEST_POWER else power
+        power = -_LARGEST_POWER if power < -_LARGEST_POWER else power
+        rounded = np.float32(power + _ROUNDER)
+        rest = power - (rounded - _ROUNDER)
+        fraction = np.float32(
+            _C0 + rest * (_C1 + rest * (_C2 + rest * (_C3 + rest * (_C4 + rest * _C5))))
+        )
+        bits = np.int32(fraction.view(np.int32) + (rounded.view(np.int32) << _MANTISSA_BITS))
+        row[place] = value / (_ONE + bits.view(np.float32))

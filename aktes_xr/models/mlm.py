@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aktes_xr import sensor
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
-from aktes_xr.models.network import TILE
+from aktes_xr.models.forward import TILE
 
 if TYPE_CHECKING:
     from aktes_xr.models.pixel_model import PixelModel

@@ -1,34 +1,25 @@
-"""The forward pass used in retrieval: NumPy's BLAS over cache-sized, feature-major panels.
+"""A network: a chain of dense layers, some with a skip connection, ``h <- act(W h + b) (+ h)``.
 
-A network is a chain of dense layers, some with a skip connection: ``h <- act(W h + b) (+ h)``.
-Pixels lie along the last axis of every array, `PANEL` of them at a time: the arrays of a layer stay
-in the second-level cache, what follows the product is one compiled pass over them
-(`aktes_xr.models.activation`), and nothing is allocated. Every panel has the same width, the last
-one padded, so that BLAS always runs the same code: a pixel's result does not depend on its place in
-a panel or a chunk, bit for bit. A fused numba kernel was measured against it for student-size
-networks and was no faster (8.4 against 9.5 million pixels per second).
+Pixels lie along the last axis of every array. The pass itself is `aktes_xr.models.forward`.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aktes_xr.errors import BundleIntegrityError, ShapeError
 from aktes_xr.models.activation import ACTIVATIONS
+from aktes_xr.models.forward import TILE, Packed, forward, pack, scratch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Float32Array = NDArray[np.float32]
-
-PANEL: Final = 512
-"""Pixels per product: 256 units of 512 float32 fill half a megabyte."""
-TILE: Final = 8 * PANEL
-"""Pixels per call, so that the interpreter's share is small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +31,7 @@ class Layer:
     weight : ndarray (unit, input), float32
     bias : ndarray (unit, 1), float32
     activation : str
-        A key of `ACTIVATIONS`.
+        One of `ACTIVATIONS`.
     skip : bool
         Whether the layer's input is added to its activated output.
     """
@@ -101,20 +92,23 @@ class Network:
         """Multiplications per pixel."""
         return sum(int(layer.weight.size) for layer in self.layers)
 
-    def buffers(self) -> tuple[Float32Array, ...]:
+    @functools.cached_property
+    def _packed(self) -> Packed:
+        return pack(self.layers)
+
+    def buffers(self) -> tuple[Float32Array, Float32Array]:
         """Arrays for one tile; not to be shared between threads.
 
         Returns
         -------
         tuple of ndarray
-            Two panels to go back and forth between, and the output (output, TILE).
+            Scratch, and the output (output, TILE).
         """
-        widest = max(int(layer.weight.shape[0]) for layer in self.layers)
-        panels = tuple(np.empty((widest, PANEL), np.float32) for _ in range(2))
-        return *panels, np.zeros((self.n_outputs, TILE), np.float32)
+        outputs = np.zeros((self.n_outputs, TILE), np.float32)
+        return scratch(self._packed, self.n_features), outputs
 
     def forward(
-        self, tile: Float32Array, buffers: tuple[Float32Array, ...], count: int = TILE
+        self, tile: Float32Array, buffers: tuple[Float32Array, Float32Array], count: int = TILE
     ) -> Float32Array:
         """Pass one tile through the network.
 
@@ -132,16 +126,8 @@ class Network:
         ndarray (output, TILE), float32
             The last buffer: overwritten by the next call.
         """
-        *panels, outputs = buffers
-        for start in range(0, count, PANEL):
-            hidden = tile[:, start : start + PANEL]
-            for number, layer in enumerate(self.layers):
-                out = panels[number % 2][: layer.weight.shape[0]]
-                np.matmul(layer.weight, hidden, out=out)
-                before = hidden if layer.skip else out
-                ACTIVATIONS[layer.activation](out, layer.bias, before, layer.skip)
-                hidden = out
-            outputs[:, start : start + PANEL] = hidden
+        panels, outputs = buffers
+        forward(self._packed, tile, count, panels, outputs)
         return outputs
 
     def predict(self, features: Float32Array) -> Float32Array:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from aktes_xr.models.blas import single_blas_thread
 from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
 from aktes_xr.models.quantities import REFERENCE
 from aktes_xr.models.runtime import BundleReference, resolve
@@ -141,24 +140,23 @@ def _retrieve_by_networks(chunk: Chunk, settings: BlockSettings, out: Float32Arr
     # Both come last: the weights they leave would tell the others another share.
     kinds = (TEACHER_ALONE,) if student is None else (TEACHER_ALONE, STUDENT_ALONE, BOTH)
     tile = new_tile()
-    with single_blas_thread():
-        for date, networks in product(range(out.shape[0]), kinds):
-            image, cursor = out[date], 0
-            terrain = networks != TEACHER_ALONE
-            features = tile.features if terrain else tile.features[: len(TEACHER_FEATURES)]
-            reference = tile.quantities[REFERENCE]
-            while True:
-                count, cursor = collect(image[WEIGHT], networks, cursor, tile.pixels)
-                if count == 0:
-                    break
-                describe(chunk, tables, date, count, around, terrain, tile)
-                feature_rows(tile.quantities, features)
-                take(image[WEIGHT], tile.pixels[:count], 0, tile.share)
-                if student is None or networks == TEACHER_ALONE:
-                    estimate = teacher.estimate(features, reference, tile.excess, count)
-                else:
-                    estimate = student.estimate(features, reference, tile.excess, count)
-                    if networks == BOTH:
-                        other = teacher.estimate(features, reference, tile.excess, count)
-                        fuse(other, estimate, sharpness, tile.share)
-                write(estimate, _BITS[networks], tile, count, image)
+    for date, networks in product(range(out.shape[0]), kinds):
+        image, cursor = out[date], 0
+        terrain = networks != TEACHER_ALONE
+        features = tile.features if terrain else tile.features[: len(TEACHER_FEATURES)]
+        reference = tile.quantities[REFERENCE]
+        while True:
+            count, cursor = collect(image[WEIGHT], networks, cursor, tile.pixels)
+            if count == 0:
+                break
+            describe(chunk, tables, date, count, around, terrain, tile)
+            feature_rows(tile.quantities, features)
+            take(image[WEIGHT], tile.pixels[:count], 0, tile.share)
+            if student is None or networks == TEACHER_ALONE:
+                estimate = teacher.estimate(features, reference, tile.excess, count)
+            else:
+                estimate = student.estimate(features, reference, tile.excess, count)
+                if networks == BOTH:
+                    other = teacher.estimate(features, reference, tile.excess, count)
+                    fuse(other, estimate, sharpness, tile.share)
+            write(estimate, _BITS[networks], tile, count, image)

@@ -8,8 +8,8 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.models.features import N_OUTPUTS, standardise_rows
+from aktes_xr.models.forward import TILE
 from aktes_xr.models.fusion import student_weight
-from aktes_xr.models.network import TILE
 from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE, PixelModel
 from aktes_xr.quality import QualityFlag
 from aktes_xr.retrieval.tiles import QUALITY, WEIGHT, put

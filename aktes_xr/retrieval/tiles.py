@@ -16,7 +16,7 @@ import numpy as np
 from aktes_xr import sensor
 from aktes_xr.compilation import kernel
 from aktes_xr.models.features import N_QUANTITIES, STUDENT_FEATURES
-from aktes_xr.models.network import TILE
+from aktes_xr.models.forward import TILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

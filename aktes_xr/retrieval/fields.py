@@ -196,15 +196,37 @@ def _by_date(
     if not fields:
         return np.empty((sum(chunks[0]), 0, 1, 1), dtype)
     planes = [_spread(field, ("time", "y", "x"), chunks) for field in fields.values()]
-    return da.stack([plane.astype(dtype) for plane in planes], axis=1).rechunk({1: -1})
+    return _stack(planes, axis=1, dtype=dtype)
 
 
 def _by_place(fields: dict[str, xr.DataArray], chunks: tuple[Chunks, Chunks]) -> da.Array:
     """Stack fields that are the same on all dates."""
     if not fields:
         return da.empty((0, 1, 1), dtype=np.float32, chunks=-1)
-    planes = [_spread(field, ("y", "x"), chunks).astype(np.float32) for field in fields.values()]
-    return da.stack(planes, axis=0).rechunk({0: -1})
+    planes = [_spread(field, ("y", "x"), chunks) for field in fields.values()]
+    return _stack(planes, axis=0, dtype=np.float32)
+
+
+def _stack(planes: list[da.Array], *, axis: int, dtype: type[np.generic]) -> da.Array:
+    """Stack arrays of common chunks, one task per chunk."""
+    chunks = [*planes[0].chunks]
+    chunks.insert(axis, (len(planes),))
+    stacked: da.Array = da.map_blocks(
+        _stack_block,
+        *planes,
+        axis=axis,
+        stored=dtype,
+        new_axis=axis,
+        chunks=tuple(chunks),
+        dtype=dtype,
+        meta=np.empty((0,) * len(chunks), dtype),
+        name=f"aktes-fields-{tokenize(planes, axis)}",
+    )
+    return stacked
+
+
+def _stack_block(*planes: NDArray[Any], axis: int, stored: type[np.generic]) -> NDArray[Any]:
+    return np.stack(planes, axis=axis, dtype=stored, casting="unsafe")
 
 
 def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:

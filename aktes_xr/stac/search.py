@@ -11,8 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pystac
-import pystac_client
-from pystac_client.exceptions import APIError
 
 from aktes_xr.errors import InputError, SearchError, StacError
 from aktes_xr.stac.signing import Modifier, redact
@@ -58,6 +56,10 @@ def search(
     CatalogError, InputError
         The source is not known; an argument cannot be understood.
     """
+    # Here, because every worker that reads imports this package: it spares each 20 MB.
+    from pystac_client import Client
+    from pystac_client.exceptions import APIError
+
     href, kind = str(where), "static" if str(where).endswith(".json") else "api"
     if "://" not in href and kind == "api" and not Path(href).exists():
         from_name = sources().get(href)
@@ -78,7 +80,7 @@ def search(
             found = _walk(href, bbox=bbox, interval=_interval(datetime), collections=collections)
         else:
             found = (
-                pystac_client.Client.open(href)
+                Client.open(href)
                 .search(
                     bbox=None if bbox is None else list(bbox),
                     datetime=datetime,

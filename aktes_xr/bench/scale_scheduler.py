@@ -25,6 +25,7 @@ import dask.threaded
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import cube
+from aktes_xr.bench.scale_process import discard
 from aktes_xr.models import Bundle
 
 _BLOCKS_PER_DATE: Final = 16
@@ -77,12 +78,12 @@ def scheduler_checks(bundle: Bundle, client: Any, simulated: int, live: int) -> 
 
 
 def _stubs(bundle: Bundle, chunks: int) -> Stubs:
-    """Graph of a retrieval with 16 chunks per date, each task replaced by one that does nothing."""
+    """Graph from source to store of 16 chunks per date, each task replaced by one that is idle."""
     ds = cube(max(1, chunks // _BLOCKS_PER_DATE), (256, 256), 64)
-    (result,) = dask.optimize(aktes_xr.retrieve(ds, bundle=bundle))
-    graph = dict(result.__dask_graph__())
+    written = dask.optimize(*discard(aktes_xr.retrieve(ds, bundle=bundle)))
+    graph = {key: task for part in written for key, task in dict(part.__dask_graph__()).items()}
     stubs = {key: (_nothing, sorted(task.dependencies, key=str)) for key, task in graph.items()}
-    return stubs, list(dask.core.flatten(result.__dask_keys__()))
+    return stubs, [key for part in written for key in dask.core.flatten(part.__dask_keys__())]
 
 
 def _nothing(inputs: list[Any]) -> None:

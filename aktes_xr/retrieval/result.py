@@ -123,12 +123,29 @@ def describe_result(
     if terrain is not None:
         for name, (source, attrs) in _TERRAIN.items():
             field = terrain[source].astype(np.float32).variable
-            result[name] = (("y", "x"), field.data, {**terrain[source].attrs, **attrs})
+            attributes = {**terrain[source].attrs, **attrs}
+            result[name] = (("y", "x"), _apart(field.data, name), attributes)
     mapping = ds["tir"].encoding.get("grid_mapping", GRID_MAPPING)
     for variable in result.data_vars.values():
         variable.encoding["grid_mapping"] = mapping
     result.attrs = _provenance(ds, settings, bundle)
     return result
+
+
+def _apart(field: Any, name: str) -> Any:
+    """Give a field that the retrieval also takes a layer of its own.
+
+    ``dask.compute(result)`` loses a layer that is both a result and another layer's only input:
+    Dask fuses it with that one.
+    """
+    if not isinstance(field, da.Array):
+        return field
+    label = f"aktes-{name.replace('_', '-')}-{tokenize(field.name)}"
+    return da.map_blocks(_same, field, dtype=field.dtype, meta=field._meta, name=label)
+
+
+def _same(block: NDArray[Any]) -> NDArray[Any]:
+    return block
 
 
 def _planes(

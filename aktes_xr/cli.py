@@ -471,6 +471,19 @@ def bench(
         raise typer.Exit(FAILED)
 
 
+@app.command("compile")
+def compile_command(as_json: JsonFlag = False) -> None:
+    """Compile all kernels now and keep them, so that later commands and workers start at once."""
+    from aktes_xr.jobs.kernels import compile_kernels
+
+    with _watch("compile"):
+        count, place = compile_kernels()
+    if as_json:
+        print_json({"kernels": count, "place": place})
+    else:
+        stdout().print(f"{count} kernels in {place}", markup=False, highlight=False)
+
+
 @app.command()
 def info(
     bundle: BundleOption = "default",

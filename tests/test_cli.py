@@ -30,7 +30,16 @@ from aktes_xr.terrain import terrain_indices
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 
 COMMANDS = (
-    *("demo", "simulate", "retrieve", "terrain", "info", "train teacher", "train reference"),
+    *(
+        "demo",
+        "simulate",
+        "retrieve",
+        "terrain",
+        "info",
+        "compile",
+        "train teacher",
+        "train reference",
+    ),
     *("distil", "validate", "report", "bench"),
 )
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from aktes_xr import sensor
 from aktes_xr.compilation import cache_directory
-from aktes_xr.cube import describe, new_cube
+from aktes_xr.cube import DN_UNITS, RADIANCE_UNITS, describe, new_cube
 from aktes_xr.retrieval.block import Method
 from aktes_xr.retrieval.mapping import retrieve
 
@@ -45,15 +45,14 @@ def compile_kernels() -> tuple[int, str]:
 def _cube(*, digital: bool) -> xr.Dataset:
     """Return a cube with everything that a cube may have."""
     shape = (1, _SIDE, _SIDE)
-    numbers = np.broadcast_to(_LEVEL[:, np.newaxis, np.newaxis], (5, _SIDE, _SIDE))[np.newaxis]
+    measured = np.broadcast_to(_LEVEL, (1, _SIDE, _SIDE, 5))
     ds = new_cube(
-        numbers
-        if digital
-        else np.moveaxis(sensor.dn_to_radiance(np.moveaxis(numbers, 1, -1)), -1, 1),
+        np.moveaxis(measured if digital else sensor.dn_to_radiance(measured), -1, 1),
         time=np.array(["2004-07-01"], "datetime64[ns]"),
         y=4_000_000.0 - 90.0 * np.arange(_SIDE, dtype=np.float64),
         x=300_000.0 + 90.0 * np.arange(_SIDE, dtype=np.float64),
         crs="EPSG:32617",
+        units=DN_UNITS if digital else RADIANCE_UNITS,
         coordinates={"view_zenith": [3.0], "sun_zenith": [40.0], "sun_azimuth": [150.0]},
     )
     slope = np.arange(_SIDE, dtype=np.float32)[:, np.newaxis] * np.ones(_SIDE, np.float32)

@@ -210,6 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         self.host.requests.append(self.path)
         token = parse_qs(url.query).get("sig", [""])[0]
+        token = token or self.headers.get("Authorization", "").removeprefix("Bearer ")
         path = self.host.folder / url.path.lstrip("/")
         if self.host.broken:
             self._send(503, b"", body=body)

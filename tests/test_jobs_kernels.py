@@ -18,6 +18,6 @@ def test_nothing_is_left_to_compile_for_a_cube() -> None:
 
 @pytest.mark.parametrize("digital", [True, False])
 def test_the_cubes_are_cubes(digital: bool) -> None:
-    ds = kernels._cube(digital=digital)
+    ds = kernels.sample_cube(20, digital=digital)
     cube.check(ds)
     cube.check(kernels._bare(ds))

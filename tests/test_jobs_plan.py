@@ -71,10 +71,8 @@ def test_numbers_are_those_of_the_graph_and_the_cube(bundle: Bundle) -> None:
         assert networks[name].gflop == pytest.approx(expected)
         assert networks[name].gflop_needed is None
     assert found.gflop_needed is None
-    assert found.network_gflops is not None
-    assert found.network_gflops > 0.0
-    assert found.seconds is not None
-    assert found.seconds == pytest.approx(sum(w.seconds for w in found.networks) / 2)
+    assert set(found.pixel_seconds) == {"teacher", "student", "both"}
+    assert found.seconds == pytest.approx(max(found.pixel_seconds.values()) * pixels / 2)
     assert found.peak_bytes > PROCESS_BYTES
     assert found.memory_bytes == 8_000_000_000
     json.dumps(found.as_dict(), allow_nan=False)
@@ -95,6 +93,9 @@ def test_terrain_in_memory_tells_which_networks_are_skipped(bundle: Bundle) -> N
     assert shares == pytest.approx({"teacher": 1 - 40 / 400, "student": 140 / 400})
     assert found.gflop_needed is not None
     assert found.gflop_needed < found.gflop
+    expected = {"teacher": 260 / 400, "student": 40 / 400, "both": 100 / 400}
+    pixel = sum(share * found.pixel_seconds[by] for by, share in expected.items())
+    assert found.seconds == pytest.approx(pixel * 3 * 400 * 400)
     lazy = plan(ds, bundle=bundle, terrain=ground.chunk(y=200, x=200), workers=1)
     assert lazy.gflop_needed is None
 
@@ -113,8 +114,9 @@ def test_a_physical_method_has_no_matrix_work(bundle: Bundle) -> None:
     ds["air_temperature"] = ("time", np.full(3, 290.0), {"units": "K"})
     found = plan(ds, method="tes", bundle=bundle, workers=1)
     assert found.networks == ()
-    assert found.seconds is None
-    assert "not estimated" in found.lines()["time"]
+    assert list(found.pixel_seconds) == ["tes"]
+    assert found.seconds == found.pixel_seconds["tes"] * 3 * 400 * 400
+    assert "us by tes" in found.lines()["a pixel"]
 
 
 def test_what_cannot_fit_is_refused_with_a_remedy_that_fits(bundle: Bundle) -> None:

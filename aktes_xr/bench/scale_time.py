@@ -29,6 +29,7 @@ from aktes_xr.bench.blas import single_blas_thread
 from aktes_xr.bench.scale_cubes import both_networks, cube, terrain, write_granules
 from aktes_xr.bench.scale_process import discard
 from aktes_xr.errors import ResourceError
+from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle, Fusion, load_bundle
 from aktes_xr.models.forward import TILE
 from aktes_xr.models.network import Network
@@ -51,10 +52,12 @@ def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
         whole = min(whole, _seconds(lambda: _compute(result, "synchronous"), time.thread_time))
         bare = min(bare, sum(_pass_seconds(network) for network in networks) * side**2 / TILE)
     limit = work / rate
+    planned = _planned(bundle, side)
     rows: list[tuple[Any, ...]] = [
         ("matrix products alone, at the matrix rate", side, 1, limit, 1.0),
         ("bare forward passes", side, 1, bare, bare / limit),
         ("whole retrieval", side, 1, whole, whole / limit),
+        ("what plan() says of it", side, 1, planned, planned / limit),
     ]
     checks = [
         Check.at_most(
@@ -173,6 +176,12 @@ def _both(bundle: Bundle) -> Bundle:
 def _result(bundle: Bundle, side: int, chunk: int) -> xr.Dataset:
     ds = cube(1, (side, side), chunk, memory=True)
     return aktes_xr.retrieve(ds, bundle=bundle, terrain=terrain(ds, both_networks(bundle)))
+
+
+def _planned(bundle: Bundle, side: int) -> float:
+    ds = cube(1, (side, side), side, memory=True)
+    ground = terrain(ds, both_networks(bundle))
+    return plan(ds, bundle=bundle, terrain=ground, workers=1, memory="1 TB").seconds
 
 
 def _compute(result: xr.Dataset, scheduler: str) -> None:

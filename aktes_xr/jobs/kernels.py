@@ -14,7 +14,7 @@ from aktes_xr.cube import DN_UNITS, RADIANCE_UNITS, describe, new_cube
 from aktes_xr.retrieval.block import Method
 from aktes_xr.retrieval.mapping import retrieve
 
-__all__ = ["compile_kernels"]
+__all__ = ["compile_kernels", "sample_cube"]
 
 _SIDE: Final = 64
 _CHUNK: Final = 32
@@ -34,7 +34,7 @@ def compile_kernels() -> tuple[int, str]:
         Number of kernels that are kept, and where.
     """
     for digital in (True, False):
-        ds = _cube(digital=digital)
+        ds = sample_cube(_SIDE, digital=digital).chunk(y=_CHUNK, x=_CHUNK)
         for method in get_args(Method):
             dask.compute(retrieve(ds, method=method), scheduler="synchronous")
             dask.compute(retrieve(_bare(ds), method=method), scheduler="synchronous")
@@ -42,27 +42,40 @@ def compile_kernels() -> tuple[int, str]:
     return len(list(place.glob("*.kernel"))), str(place)
 
 
-def _cube(*, digital: bool) -> xr.Dataset:
-    """Return a cube with everything that a cube may have."""
-    shape = (1, _SIDE, _SIDE)
-    measured = np.broadcast_to(_LEVEL, (1, _SIDE, _SIDE, 5))
+def sample_cube(side: int, *, digital: bool) -> xr.Dataset:
+    """Make a small cube of one date at 300 K, with terrain, ancillaries and masks.
+
+    Parameters
+    ----------
+    side : int
+        Pixels along y and x.
+    digital : bool
+        Digital numbers rather than radiance.
+
+    Returns
+    -------
+    Dataset
+        Of one chunk.
+    """
+    shape = (1, side, side)
+    measured = np.broadcast_to(_LEVEL, (1, side, side, 5))
     ds = new_cube(
         np.moveaxis(measured if digital else sensor.dn_to_radiance(measured), -1, 1),
         time=np.array(["2004-07-01"], "datetime64[ns]"),
-        y=4_000_000.0 - 90.0 * np.arange(_SIDE, dtype=np.float64),
-        x=300_000.0 + 90.0 * np.arange(_SIDE, dtype=np.float64),
+        y=4_000_000.0 - 90.0 * np.arange(side, dtype=np.float64),
+        x=300_000.0 + 90.0 * np.arange(side, dtype=np.float64),
         crs="EPSG:32617",
         units=DN_UNITS if digital else RADIANCE_UNITS,
         coordinates={"view_zenith": [3.0], "sun_zenith": [40.0], "sun_azimuth": [150.0]},
     )
-    slope = np.arange(_SIDE, dtype=np.float32)[:, np.newaxis] * np.ones(_SIDE, np.float32)
+    slope = np.arange(side, dtype=np.float32)[:, np.newaxis] * np.ones(side, np.float32)
     image = ("time", "y", "x")
     ds["elevation"] = (("y", "x"), 500.0 + 10.0 * slope, {"units": "m"})
     ds["water_vapor"] = (image, np.full(shape, 15.0, np.float32), {"units": "kg m-2"})
     ds["air_temperature"] = (image, np.full(shape, 290.0, np.float32), {"units": "K"})
     ds["cloud"] = (image, np.zeros(shape, bool))
     ds["water"] = (image, np.zeros(shape, bool))
-    return describe(ds).chunk(time=1, band=-1, y=_CHUNK, x=_CHUNK)
+    return describe(ds).chunk()
 
 
 def _bare(ds: xr.Dataset) -> xr.Dataset:

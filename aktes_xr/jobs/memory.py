@@ -20,7 +20,7 @@ from dask.utils import format_bytes
 
 from aktes_xr.retrieval.tiles import N_PLANES, STATIC
 
-PROCESS_BYTES: Final = 550_000_000
+PROCESS_BYTES: Final = 450_000_000
 """Allowed for a worker's process itself: interpreter, libraries, a bundle, the compiler at work.
 
 `aktes bench scale` prints a worker's peak beside the projection.

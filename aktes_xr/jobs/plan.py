@@ -1,15 +1,14 @@
 """What a retrieval will cost, before it runs: reading, tasks, memory, matrix work and time.
 
-Everything is counted from the lazy result, from metadata and on the machine; the cube is never
-computed.
+Everything is counted from the lazy result, from metadata and on the machine, where a small block is
+retrieved; the cube is never computed.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -18,19 +17,17 @@ from dask.utils import format_bytes, parse_bytes
 from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.jobs.graph_size import GraphSize, graph_size
 from aktes_xr.jobs.memory import MemoryModel, remedy
+from aktes_xr.jobs.pace import pixel_seconds
 from aktes_xr.models.bundle import Bundle, load_bundle
-from aktes_xr.models.forward import TILE
 from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS, retrieve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from aktes_xr.models.network import Network
     from aktes_xr.retrieval.block import Method
 
 __all__ = ["NetworkWork", "Plan", "plan"]
 
-_CALIBRATION_SECONDS: Final = 0.1
 
 Chunks = tuple[tuple[int, ...], ...]
 
@@ -46,14 +43,11 @@ class NetworkWork:
         If it ran for every pixel.
     gflop_needed : float or None
         Where terrain gives it weight; None where the terrain is not in memory.
-    seconds : float
-        Of ``gflop_needed`` (or ``gflop``) on one thread of this machine.
     """
 
     name: str
     gflop: float
     gflop_needed: float | None
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -80,10 +74,12 @@ class Plan:
         Projected peak of a worker.
     networks : tuple of NetworkWork
         Empty for the physics baselines.
-    network_gflops : float or None
-        Measured now: rate of one thread in the networks, Gflop/s; None without networks.
-    seconds : float or None
-        Of the networks on all workers, without reading and writing; None without networks.
+    pixel_seconds : dict
+        Measured now: seconds a pixel takes on one thread of this machine, by what retrieves it
+        (`aktes_xr.jobs.pace.pixel_seconds`).
+    seconds : float
+        Of the retrieval on all workers, without terrain, reading and writing; where the terrain is
+        not known, as if the slowest retrieved every pixel.
     """
 
     method_used: str
@@ -98,8 +94,8 @@ class Plan:
     memory_bytes: int
     peak_bytes: int
     networks: tuple[NetworkWork, ...]
-    network_gflops: float | None
-    seconds: float | None
+    pixel_seconds: dict[str, float]
+    seconds: float
 
     @property
     def gflop(self) -> float:
@@ -132,14 +128,12 @@ class Plan:
             "memory": f"{format_bytes(self.peak_bytes)} of {format_bytes(self.memory_bytes)} "
             f"on each of {self.workers} worker(s)",
         }
-        if self.network_gflops is not None:
+        if self.networks:
             found["matrix work"] = f"{self.gflop:,.0f} Gflop everywhere"
             found["  needed"] = less
-            found["  rate"] = f"{self.network_gflops:,.0f} Gflop/s on one thread"
-        if self.seconds is None:
-            found["time"] = "not estimated for a method without networks"
-        else:
-            found["time"] = f"{self.seconds:,.0f} s in the networks, at most; reading comes on top"
+        paces = ", ".join(f"{1e6 * took:.2f} us by {by}" for by, took in self.pixel_seconds.items())
+        found["a pixel"] = f"{paces}, on one thread"
+        found["time"] = f"{self.seconds:,.0f} s, at most; terrain, reading and writing come on top"
         return found
 
 
@@ -186,7 +180,11 @@ def plan(
     peak = needs.peak(largest)
     if peak > available:
         raise ResourceError(remedy(needs, largest, available))
-    networks, rate = _networks(ds, result, loaded, terrain)
+    shares = _shares(result, loaded, terrain)
+    pace = pixel_seconds(ds, method, loaded)
+    pixels = ds.sizes["time"] * ds.sizes["y"] * ds.sizes["x"]
+    slowest = max(pace.values())
+    pixel = slowest if shares is None else sum(shares[by] * pace.get(by, slowest) for by in shares)
     return Plan(
         method_used=str(result.attrs["method_used"]),
         dates=ds.sizes["time"],
@@ -199,9 +197,9 @@ def plan(
         workers=count,
         memory_bytes=available,
         peak_bytes=peak,
-        networks=networks,
-        network_gflops=rate,
-        seconds=sum(work.seconds for work in networks) / count if networks else None,
+        networks=_networks(result, loaded, shares, pixels),
+        pixel_seconds=pace,
+        seconds=pixel * pixels / count,
     )
 
 
@@ -234,30 +232,23 @@ def _halo_overhead(chunks: Chunks, halo: int) -> float:
 
 
 def _networks(
-    ds: xr.Dataset, result: xr.Dataset, bundle: Bundle, terrain: xr.Dataset | None
-) -> tuple[tuple[NetworkWork, ...], float | None]:
-    """Work and time of each network that may run, and the rate of them all (Gflop/s)."""
-    pixels = ds.sizes["time"] * ds.sizes["y"] * ds.sizes["x"]
-    used = str(result.attrs["method_used"])
-    student = result.attrs.get("student")
-    shares: dict[str, float | None] = {}
-    if used in {"fusion", "teacher", "student"}:
-        shares["teacher"] = 1.0
-    if student is not None:
-        shares |= {"teacher": None, student: None}
-        complexity = _in_memory(terrain)
-        if complexity is not None:
-            shares = _needed_shares(complexity, bundle, student, used)
+    result: xr.Dataset, bundle: Bundle, shares: dict[str, float] | None, pixels: int
+) -> tuple[NetworkWork, ...]:
+    """Matrix work of each network that may run."""
+    used, student = str(result.attrs["method_used"]), result.attrs.get("student")
+    if used not in {"fusion", "teacher", "student"}:
+        return ()
+    needed: dict[str, float | None] = {"teacher": 1.0}
+    if student is not None and shares is None:
+        needed = {"teacher": None, student: None}
+    elif student is not None and shares is not None:
+        both = shares["both"]
+        needed = {"teacher": shares["teacher"] + both, student: shares["student"] + both}
     work = []
-    spent = counted = 0.0
-    for name, share in shares.items():
-        network = bundle.models[name].network
-        gflop = 2e-9 * network.multiplications * pixels
-        tile_seconds = _tile_seconds(network)
-        spent, counted = spent + tile_seconds, counted + 2e-9 * network.multiplications * TILE
-        seconds = tile_seconds * pixels / TILE * (1.0 if share is None else share)
-        work.append(NetworkWork(name, gflop, None if share is None else share * gflop, seconds))
-    return tuple(work), counted / spent if work else None
+    for name, share in needed.items():
+        gflop = 2e-9 * bundle.models[name].network.multiplications * pixels
+        work.append(NetworkWork(name, gflop, None if share is None else share * gflop))
+    return tuple(work)
 
 
 def _in_memory(terrain: xr.Dataset | None) -> NDArray[np.float32] | None:
@@ -266,30 +257,18 @@ def _in_memory(terrain: xr.Dataset | None) -> NDArray[np.float32] | None:
     return np.asarray(terrain["terrain_complexity_k"].to_numpy(), np.float32)
 
 
-def _needed_shares(
-    complexity: NDArray[np.float32], bundle: Bundle, student: str, used: str
-) -> dict[str, float | None]:
-    if used == "student":
-        share = np.where(np.isnan(complexity), np.float32(0.0), np.float32(1.0))
+def _shares(
+    result: xr.Dataset, bundle: Bundle, terrain: xr.Dataset | None
+) -> dict[str, float] | None:
+    """Share of the pixels by what retrieves them; None where the terrain decides and is unknown."""
+    complexity = _in_memory(terrain)
+    if "student" not in result.attrs or complexity is None:
+        return None
+    if result.attrs["method_used"] == "student":
+        student = np.where(np.isnan(complexity), np.float32(0.0), np.float32(1.0))
     elif bundle.fusion is not None:
-        share = bundle.fusion.share(complexity)
+        student = bundle.fusion.share(complexity)
     else:
-        return {"teacher": None, student: None}
-    return {"teacher": float((share < 1.0).mean()), student: float((share > 0.0).mean())}
-
-
-def _tile_seconds(network: Network) -> float:
-    tile = np.ones((network.n_features, TILE), np.float32)
-    buffers = network.buffers()
-    network.forward(tile, buffers)
-    return _best(lambda: network.forward(tile, buffers))
-
-
-def _best(call: Any) -> float:
-    """Shortest time of a call, repeated for a tenth of a second; seconds."""
-    best, start = math.inf, time.perf_counter()
-    while time.perf_counter() - start < _CALIBRATION_SECONDS:
-        before = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - before)
-    return best
+        return None
+    found = {"teacher": float((student == 0.0).mean()), "student": float((student == 1.0).mean())}
+    return {**found, "both": 1.0 - sum(found.values())}

@@ -36,6 +36,7 @@ from aktes_xr.stac.grid import (
     reproject_bounds,
 )
 from aktes_xr.stac.items import ItemsLike, plain_items
+from aktes_xr.stac.login import with_environment
 from aktes_xr.stac.reader import BandReader, OnError, band_href, check_header
 from aktes_xr.stac.signing import Modifier, granule_name
 
@@ -87,7 +88,9 @@ def open_stac(
     engine : ``"stackstac"``, the only one
     modifier : function that signs items and links, such as ``planetary_computer.sign``; called in
         the task that reads, so that no signature is in the graph and none expires there. It must
-        fetch its token rather than carry it.
+        fetch its token rather than carry it. An `aktes_xr.stac.Login` brings credentials for the
+        header or the storage instead; what an enclosing ``rasterio.Env`` holds serves this
+        process's threads.
     errors : what an unreadable file is: ``"raise"`` a ReadError, or ``"nodata"``, logged and marked
         with `sensor.UNREADABLE_DN`: a retrieval has no value there and flags it ``unreadable``
     groupby : ``"item"``, or ``"orbit"`` to join the granules of one day's pass into one date,
@@ -110,6 +113,7 @@ def open_stac(
         A file's tags contradict the sensor's constants (local files now, others when read).
     """
     _check_arguments(engine=engine, errors=errors, groupby=groupby)
+    modifier = with_environment(modifier)
     granules, skipped = _granules(items, modifier)
     if like is not None:
         if bbox is not None or crs is not None:

@@ -11,12 +11,13 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from aktes_xr.errors import AktesError, ReadError
+from aktes_xr.stac.login import Login
 from aktes_xr.stac.signing import Modifier, granule_name, redact, redact_logs, signed_href
 
 T = TypeVar("T")
 
-# GDAL's settings for reading over the network, all in this one place; what the caller sets in an
-# enclosing rasterio.Env (credentials, requester pays) stays.
+# GDAL's settings for reading over the network, all in this one place. A login's options (see
+# aktes_xr.stac.login) and what the caller sets in an enclosing rasterio.Env come on top.
 GDAL_SETTINGS: dict[str, Any] = {
     # Do not list the bucket, nor ask for sidecar files that are not there.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -29,6 +30,8 @@ GDAL_SETTINGS: dict[str, Any] = {
     "GDAL_HTTP_TIMEOUT": 120,
     "VSI_CACHE": True,
 }
+
+_REFUSED = r"\b(401|403)\b"
 
 _failures: Counter[str] = Counter()
 
@@ -43,7 +46,7 @@ def with_raster(
     Parameters
     ----------
     href : bare link or path
-    modifier : signs the link, now
+    modifier : signs the link, now; a `Login` also brings credentials, renewed if they are refused
     work : is given the open rasterio dataset
     remedy : what the message of a failure advises
 
@@ -53,16 +56,26 @@ def with_raster(
         It cannot be opened or read. The message names the file, not where it lies, and nothing
         is chained to it: GDAL's own messages hold the signed link.
     """
-    signed = signed_href(href, modifier)
-    path = _gdal_path(href, signed)
-    try:
-        with rasterio.Env(**GDAL_SETTINGS), rasterio.open(path, sharing=False) as source:
-            return work(source)
-    except AktesError:
-        raise
-    except (RasterioError, OSError) as error:
-        failure = _describe(error, href, path, signed)
-    _failures[href] += 1
+    login = modifier if isinstance(modifier, Login) else None
+    failure = ""
+    # Credentials may have expired since they were fetched: a second try fetches them anew.
+    for anew in (False,) if login is None else (False, True):
+        signed = signed_href(href, modifier)
+        path = _gdal_path(href, signed)
+        options = {} if login is None else login.options(anew=anew)
+        try:
+            with (
+                rasterio.Env(**{**GDAL_SETTINGS, **options}),
+                rasterio.open(path, sharing=False) as source,
+            ):
+                return work(source)
+        except AktesError:
+            raise
+        except (RasterioError, OSError) as error:
+            failure = _describe(error, href, path, signed)
+        _failures[href] += 1
+        if not re.search(_REFUSED, failure):
+            break
     raise ReadError(f"could not read {failure}; {remedy}")
 
 
@@ -83,9 +96,9 @@ def _describe(error: Exception, href: str, *links: str) -> str:
     for link in (*links, href):
         reason = reason.replace(link, name)
     reason = redact(reason)
-    if re.search(r"\b(401|403)\b", reason):
+    if re.search(_REFUSED, reason):
         reason += (
             " (the archive wants a signed link or a login: pass modifier=, e.g. "
-            "planetary_computer.sign, so that it is signed where it is read)"
+            "planetary_computer.sign or aktes_xr.stac.Login, so that this happens where it is read)"
         )
     return f"{name}: {reason}"

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from aktes_xr.errors import StacError
+from aktes_xr.stac.login import Login
 
 Modifier = Callable[[Any], Any]
 
@@ -74,6 +75,7 @@ def bare_href(href: str, modifier: Modifier | None) -> str:
     """
     if "://" not in href or "?" not in href:
         return href
+    modifier = _signer(modifier)
     bare, query = href.split("?", 1)
     if modifier is not None:
         return bare
@@ -91,6 +93,7 @@ def signed_href(href: str, modifier: Modifier | None) -> str:
     StacError
         The modifier does not turn a link (str) into a link.
     """
+    modifier = _signer(modifier)
     if modifier is None:
         query = _signatures.get(href)
         return href if query is None else f"{href}?{query}"
@@ -104,6 +107,11 @@ def signed_href(href: str, modifier: Modifier | None) -> str:
             "links"
         )
     return signed
+
+
+def _signer(modifier: Modifier | None) -> Modifier | None:
+    """Return what signs links: a login signs none by itself."""
+    return modifier.modifier if isinstance(modifier, Login) else modifier
 
 
 class _Redaction(logging.Filter):

@@ -108,3 +108,19 @@ def test_unreadable_pixels_are_fill_for_themselves_and_their_neighbours(
     flags = (found["quality"] - expected["quality"]).to_numpy()
     np.testing.assert_array_equal(flags, hole[:, 0] * np.uint16(QualityFlag.UNREADABLE))
     assert np.isnan(radiance(unread)).to_numpy()[hole].all()
+
+
+def test_all_variables_are_computed_however_they_are_asked_for(bundle: Bundle) -> None:
+    ds = cube(1)
+    whole = ds.assign(tir=ds["tir"].chunk(y=-1, x=-1), elevation=ds["elevation"].chunk(y=-1, x=-1))
+    result = aktes_xr.retrieve(whole, bundle=bundle)
+    (found,) = dask.compute(result)
+    xr.testing.assert_identical(found, result.compute())
+
+
+def test_annotations_reach_the_tasks(bundle: Bundle) -> None:
+    with dask.annotate(priority=7, resources={"memory": 2}):
+        result = aktes_xr.retrieve(cube(2), bundle=bundle)
+    layers = result.__dask_graph__().layers
+    annotated = [layer.annotations for name, layer in layers.items() if "aktes-retrieve" in name]
+    assert annotated == [{"priority": 7, "resources": {"memory": 2}}]

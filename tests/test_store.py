@@ -260,6 +260,19 @@ def test_lazy_results_are_written_chunk_by_chunk(tmp_path: Path) -> None:
     assert sorted(seen) == [(1, 20, 25)] * 8
 
 
+def test_variables_of_other_dimensions_are_stored_too(tmp_path: Path) -> None:
+    result = make_result(chunks={"time": 1, "y": 20, "x": 25})
+    cube_of_quantiles = result["surface_temperature"].expand_dims(quantile=[0.1, 0.5, 0.9])
+    result["quantiles"] = cube_of_quantiles.chunk(quantile=1)
+    result["bias"] = ("band", da.arange(5, chunks=2))
+    result["count"] = ((), da.ones((), chunks=()))
+    result["per_date"] = ("time", da.arange(2, chunks=1))
+    write_result(result, tmp_path / "r.zarr")
+    again = open_result(tmp_path / "r.zarr")
+    for name in result.data_vars:
+        np.testing.assert_array_equal(again[name], result[name], err_msg=str(name))
+
+
 def test_gdal(tmp_path: Path) -> None:
     version = tuple(int(part) for part in rasterio.__gdal_version__.split(".")[:2])
     if version < (3, 12):

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 Write = Callable[[xr.Dataset, dict[str, slice]], None]
 """Is given a block's variables, and where they lie along each dimension."""
 
-_GRID = ("time", "y", "x")
+GRID = ("time", "y", "x")
+"""Dimensions along which blocks lie."""
 _SUMMED_AT_ONCE = 16
 
 
@@ -49,8 +50,9 @@ def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
     Parameters
     ----------
     ds : Dataset
-        Its lazy variables have common chunks (`xarray.Dataset.unify_chunks`); those along time, y
-        and x are of one length, but for the last, which may be shorter.
+        Its lazy variables have at least one dimension of `GRID` and common chunks
+        (`xarray.Dataset.unify_chunks`); those along time, y and x are of one length, but for the
+        last, which may be shorter.
     write : callable
         Small, picklable and safe to be called from several threads and processes at once.
 
@@ -60,12 +62,20 @@ def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
         Numbers of blocks written, when they are computed: one array for the variables of each set
         of dimensions.
     """
-    groups: dict[tuple[str, ...], list[str]] = {}
+    groups: dict[tuple[str, ...], dict[tuple[str, ...], list[str]]] = {}
     for name, variable in ds.variables.items():
         if variable.chunks is not None:
-            dims = tuple(dim for dim in _GRID if dim in variable.dims)
-            groups.setdefault(dims, []).append(str(name))
-    return [_write_group(ds, dims, names, write) for dims, names in groups.items()]
+            dims = tuple(dim for dim in GRID if dim in variable.dims)
+            beside = tuple(str(dim) for dim in variable.dims if dim not in dims)
+            groups.setdefault(dims, {}).setdefault(beside, []).append(str(name))
+    counts = []
+    for dims, kinds in groups.items():
+        # Images join the first kind of stacks: these have one more dimension, such as the band.
+        images = kinds.pop((), [])
+        stacks = list(kinds.values()) or [[]]
+        stacks[0] = images + stacks[0]
+        counts += [_write_group(ds, dims, names, write) for names in stacks]
+    return counts
 
 
 def _write_group(

@@ -22,7 +22,7 @@ import xarray as xr
 import zarr
 
 from aktes_xr.errors import AktesError, StoreError, StoreExistsError
-from aktes_xr.store.blocks import ZarrRegion, write_lazily
+from aktes_xr.store.blocks import GRID, ZarrRegion, write_lazily
 from aktes_xr.store.encoding import encode
 from aktes_xr.store.place import is_store, local_path
 
@@ -137,6 +137,12 @@ def _own_threads() -> Iterator[None]:
 
 def _fill(prepared: xr.Dataset, store: Path) -> None:
     """Write metadata and what is in memory first, then the lazy variables by blocks."""
+    small = [
+        name
+        for name, variable in prepared.variables.items()
+        if variable.chunks is not None and not set(GRID) & set(variable.dims)
+    ]
+    prepared = prepared.assign({name: prepared[name].variable.compute() for name in small})
     # A task for every chunk, which xarray would make here, is never needed.
     bare = {
         name: variable.copy(data=da.zeros(variable.shape, dtype=variable.dtype, chunks=-1))

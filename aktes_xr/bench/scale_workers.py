@@ -36,13 +36,15 @@ _ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL
 def memory_checks(bundle: Path, many: int, sides: tuple[int, int]) -> BenchResult:
     """Peak memory of a worker with one thread, for 20 and for ``many`` dates of two chunks.
 
-    And then, of the same worker, for a few dates of two chunks of the second of ``sides``: over
-    time the peak must not grow, and a large chunk shows what a pixel takes.
+    Over time one worker's peak must not grow. Another worker's, for a few dates of two chunks of
+    the second of ``sides``, shows what a pixel takes.
     """
     runs = ((_FEW, sides[0]), (many, sides[0]), (_LARGE_DATES, sides[1]))
-    with workers(1) as client:
-        (before,) = client.run(peak_bytes).values()
-        peaks = {run: _peak(client, bundle, *run) for run in runs}
+    peaks: dict[tuple[int, int], int] = {}
+    for together in (runs[:2], runs[2:]):
+        with workers(1) as client:
+            (before,) = client.run(peak_bytes).values()
+            peaks |= {run: _peak(client, bundle, *run) for run in together}
     rows: list[tuple[Any, ...]] = []
     checks: list[Check] = []
     for (dates, chunk), peak in peaks.items():

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import pytest
 import rasterio
@@ -104,6 +106,16 @@ def test_a_login_signs_only_with_a_modifier() -> None:
     assert bare_href(versioned, signing) == "https://a.test/x.tif"
     assert signed_href("https://a.test/x.tif", signing) == "https://a.test/x.tif?sig=fresh"
     assert bare({"id": "x"}) == {"id": "x"}
+
+
+def test_copies_of_a_login_fetch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook's function travels by value: each task has its own."""
+    monkeypatch.setattr(login, "_fetched", {})
+    sent = cloudpickle.dumps(Login(lambda: {"GDAL_HTTP_USERAGENT": str(os.urandom(8))}))
+    first, second = cloudpickle.loads(sent), cloudpickle.loads(sent)
+    assert first.fetch is not second.fetch
+    assert first.options() == second.options()
+    assert len(login._fetched) == 1
 
 
 def test_what_is_fetched_must_be_options() -> None:

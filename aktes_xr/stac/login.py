@@ -13,10 +13,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import rasterio.env
+from dask.base import tokenize
 
 from aktes_xr.errors import StacError
 
@@ -27,7 +28,7 @@ RENEWED_AFTER_S: Final = 600.0
 
 _LOCK: Final = threading.Lock()
 _SALT: Final = secrets.token_bytes(16)
-_fetched: dict[Fetch, tuple[float, dict[str, Any]]] = {}
+_fetched: dict[str, tuple[float, dict[str, Any]]] = {}
 _environments: dict[str, dict[str, Any]] = {}
 
 
@@ -54,6 +55,11 @@ class Login:
 
     fetch: Fetch
     modifier: Callable[[Any], Any] | None = None
+    # A function that travels by value is another object in every task, and still the same login.
+    _key: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_key", tokenize(self.fetch))
 
     def __call__(self, thing: Any) -> Any:
         """Sign an item or a link, where there is something to sign it with."""
@@ -68,7 +74,7 @@ class Login:
             What was fetched are no options.
         """
         with _LOCK:
-            until, options = _fetched.get(self.fetch, (0.0, {}))
+            until, options = _fetched.get(self._key, (0.0, {}))
             if anew or time.monotonic() >= until:
                 found = self.fetch()
                 if not isinstance(found, Mapping):
@@ -77,7 +83,7 @@ class Login:
                         "of rasterio.Env as a dict"
                     )
                 options = dict(found)
-                _fetched[self.fetch] = (time.monotonic() + RENEWED_AFTER_S, options)
+                _fetched[self._key] = (time.monotonic() + RENEWED_AFTER_S, options)
             return options
 
 

@@ -7,6 +7,7 @@ import pytest
 from aktes_xr import cube
 from aktes_xr.jobs import kernels
 from aktes_xr.jobs.kernels import compile_kernels
+from aktes_xr.retrieval.sample import sample_cube
 
 
 def test_nothing_is_left_to_compile_for_a_cube() -> None:
@@ -18,6 +19,6 @@ def test_nothing_is_left_to_compile_for_a_cube() -> None:
 
 @pytest.mark.parametrize("digital", [True, False])
 def test_the_cubes_are_cubes(digital: bool) -> None:
-    ds = kernels.sample_cube(20, digital=digital)
+    ds = sample_cube(20, digital=digital)
     cube.check(ds)
     cube.check(kernels._bare(ds))

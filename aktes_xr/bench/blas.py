@@ -1,10 +1,8 @@
-"""One BLAS thread inside a task.
+"""One BLAS thread, for the matrix rate that the networks' passes are compared with.
 
-Dask gives the parallelism: a matrix product that starts threads of its own inside each of several
-tasks makes them wait for one another (a student-size network ran at 0.7 of its single-thread
-rate). Nothing in numpy's API sets the number; NumPy's own wheels bundle OpenBLAS, whose entry
-points are called here. With another BLAS (MKL, Accelerate) nothing is changed, and the environment
-variables of that library decide (``OMP_NUM_THREADS=1``, which Dask's nanny sets).
+Nothing in numpy's API sets the number; NumPy's own wheels bundle OpenBLAS, whose entry points are
+called here. With another BLAS (MKL, Accelerate) nothing is changed, and the environment variables
+of that library decide (``OMP_NUM_THREADS=1``).
 """
 
 from __future__ import annotations
@@ -12,18 +10,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 _LOGGER = logging.getLogger(__name__)
-_LOCK: Final = threading.Lock()
-_depth = 0
-_before = 0
 
 
 class _Entry(NamedTuple):
@@ -49,21 +43,14 @@ def _openblas() -> _Entry | None:
 
 @contextmanager
 def single_blas_thread() -> Iterator[None]:
-    """Hold OpenBLAS at one thread while any task is inside; the last one out restores it."""
-    global _depth, _before
+    """Hold OpenBLAS at one thread."""
     entry = _openblas()
     if entry is None:
         yield
         return
-    with _LOCK:
-        if _depth == 0:
-            _before = entry.get()
-            entry.set(1)
-        _depth += 1
+    before = entry.get()
+    entry.set(1)
     try:
         yield
     finally:
-        with _LOCK:
-            _depth -= 1
-            if _depth == 0:
-                entry.set(_before)
+        entry.set(before)

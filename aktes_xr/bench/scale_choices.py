@@ -17,12 +17,13 @@ import xarray as xr
 
 import aktes_xr
 from aktes_xr.bench import BenchResult, Table
-from aktes_xr.bench.scale_cubes import CRS, both_networks, cube, terrain, write_granules
+from aktes_xr.bench.scale_cubes import CRS, cube, write_granules
 from aktes_xr.jobs.graph_size import graph_size, optimised_size
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle
 from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS
 from aktes_xr.retrieval.result import VARIABLES
+from aktes_xr.retrieval.sample import both_networks, even_terrain
 from aktes_xr.retrieval.tiles import N_PLANES, QUALITY
 from aktes_xr.sensor import BANDS
 
@@ -44,7 +45,7 @@ def _chunk_shapes(bundle: Bundle, dates: int) -> Table:
     rows = []
     for count, side in _SHAPES:
         ds = cube(dates, (_REGION, _REGION), side).chunk(time=count)
-        ground = terrain(ds, both_networks(bundle), lazy=True)
+        ground = even_terrain(ds, both_networks(bundle), lazy=True)
         projected = plan(ds, bundle=bundle, terrain=ground, workers=1, memory="1 TB")
         name = f"{count} x {side} x {side}"
         graph = optimised_size(aktes_xr.retrieve(ds, bundle=bundle, terrain=ground))
@@ -64,7 +65,7 @@ def _chunk_shapes(bundle: Bundle, dates: int) -> Table:
 def _engines(bundle: Bundle, dates: int) -> Table:
     """Graphs of ways to give one function a chunk with its neighbours' edges."""
     ds = cube(dates, (_REGION, _REGION), 1024)
-    ground = terrain(ds, both_networks(bundle), lazy=True)
+    ground = even_terrain(ds, both_networks(bundle), lazy=True)
     ways: dict[str, Callable[[], Any]] = {
         "edges packed, own layer (ours)": lambda: aktes_xr.retrieve(
             ds, bundle=bundle, terrain=ground

@@ -15,6 +15,7 @@ from aktes_xr.models import Bundle, BundleContents, Fusion, write_bundle
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
 from aktes_xr.models.network import Layer, Network
 from aktes_xr.models.pixel_model import PixelModel, Role, Scaling
+from aktes_xr.retrieval.sample import LEVEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,16 +23,14 @@ if TYPE_CHECKING:
 CRS: Final = "EPSG:32633"
 _PIXEL_M: Final = 90.0
 _ORIGIN: Final = (300_000.0, 4_400_000.0)
-# Digital numbers of a surface at about 290 K.
-_LEVEL: Final = np.array([1362, 1423, 1496, 1709, 1802], np.uint16)
 
 
 def digital_numbers(seed: int, shape: tuple[int, int]) -> NDArray[np.uint16]:
-    """One date's digital numbers (5, y, x): a surface near 290 K with texture."""
+    """One date's digital numbers (5, y, x): a surface from 300 K up with texture."""
     rng = np.random.default_rng(seed)
     texture = rng.integers(0, 300, (1, *shape), dtype=np.uint16)
     noise = rng.integers(0, 8, (5, *shape), dtype=np.uint16)
-    return np.asarray(_LEVEL[:, np.newaxis, np.newaxis] + texture + noise, np.uint16)
+    return np.asarray(LEVEL[:, np.newaxis, np.newaxis] + texture + noise, np.uint16)
 
 
 def _block(block_info: Any = None, shape: tuple[int, int] = (0, 0)) -> NDArray[np.uint16]:
@@ -73,36 +72,6 @@ def cube(dates: int, shape: tuple[int, int], chunk: int, *, memory: bool = False
     ds["water_vapor"] = ("time", np.full(dates, 15.0), {"units": "kg m-2"})
     ds["air_temperature"] = ("time", np.full(dates, 288.0), {"units": "K"})
     return describe(ds)
-
-
-def terrain(ds: xr.Dataset, complexity_k: float, *, lazy: bool = False) -> xr.Dataset:
-    """Terrain of one complexity (K) everywhere; in memory, or ``lazy`` as that of a region is."""
-    values = {
-        "terrain_complexity_k": complexity_k,
-        "sky_view_factor": 0.93,
-        "slope": 14.0,
-        "aspect": 200.0,
-        "relief": 240.0,
-    }
-    shape = (ds.sizes["y"], ds.sizes["x"])
-    chunks = (ds.chunksizes["y"], ds.chunksizes["x"]) if lazy else "auto"
-    fields: dict[str, Any] = {
-        name: da.full(shape, value, dtype=np.float32, chunks=chunks)
-        if lazy
-        else np.full(shape, value, np.float32)
-        for name, value in values.items()
-    }
-    return xr.Dataset(
-        {name: (("y", "x"), field) for name, field in fields.items()},
-        coords={"y": ds.y, "x": ds.x, "spatial_ref": ds.spatial_ref},
-    )
-
-
-def both_networks(bundle: Bundle) -> float:
-    """Terrain complexity (K) at which teacher and student both run."""
-    if bundle.fusion is None:
-        return 0.5
-    return 0.5 * (bundle.fusion.start_k + bundle.fusion.full_k)
 
 
 def item(number: int, href: str, shape: tuple[int, int]) -> dict[str, Any]:

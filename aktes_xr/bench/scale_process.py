@@ -21,8 +21,9 @@ import dask.array as da
 import xarray as xr
 
 import aktes_xr
-from aktes_xr.bench.scale_cubes import both_networks, cube, terrain
+from aktes_xr.bench.scale_cubes import cube
 from aktes_xr.models import load_bundle
+from aktes_xr.retrieval.sample import both_networks, even_terrain
 from aktes_xr.store.blocks import write_lazily
 
 
@@ -38,7 +39,7 @@ def lazy_result(bundle: str, dates: int, shape: tuple[int, int], chunk: int) -> 
     """Fusion of both networks at every pixel of a cube that tasks draw."""
     loaded = load_bundle(bundle)
     ds = cube(dates, shape, chunk)
-    ground = terrain(ds, both_networks(loaded), lazy=True)
+    ground = even_terrain(ds, both_networks(loaded), lazy=True)
     return aktes_xr.retrieve(ds, bundle=loaded, terrain=ground)
 
 

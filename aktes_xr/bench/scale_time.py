@@ -26,13 +26,14 @@ import xarray as xr
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.blas import single_blas_thread
-from aktes_xr.bench.scale_cubes import both_networks, cube, terrain, write_granules
+from aktes_xr.bench.scale_cubes import cube, write_granules
 from aktes_xr.bench.scale_process import discard
 from aktes_xr.errors import ResourceError
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle, Fusion, load_bundle
 from aktes_xr.models.forward import TILE
 from aktes_xr.models.network import Network
+from aktes_xr.retrieval.sample import both_networks, even_terrain
 from aktes_xr.store import write_result
 
 _MATRIX: Final = 2048
@@ -175,12 +176,12 @@ def _both(bundle: Bundle) -> Bundle:
 
 def _result(bundle: Bundle, side: int, chunk: int) -> xr.Dataset:
     ds = cube(1, (side, side), chunk, memory=True)
-    return aktes_xr.retrieve(ds, bundle=bundle, terrain=terrain(ds, both_networks(bundle)))
+    return aktes_xr.retrieve(ds, bundle=bundle, terrain=even_terrain(ds, both_networks(bundle)))
 
 
 def _planned(bundle: Bundle, side: int) -> float:
     ds = cube(1, (side, side), side, memory=True)
-    ground = terrain(ds, both_networks(bundle))
+    ground = even_terrain(ds, both_networks(bundle))
     return plan(ds, bundle=bundle, terrain=ground, workers=1, memory="1 TB").seconds
 
 
@@ -201,10 +202,8 @@ def _pass_seconds(network: Network) -> float:
     """Seconds of one tile's pass."""
     tile = np.ones((network.n_features, TILE), np.float32)
     buffers = network.buffers()
-    with single_blas_thread():
-        return min(
-            _seconds(lambda: network.forward(tile, buffers), time.thread_time) for _ in range(50)
-        )
+    passes = (_seconds(lambda: network.forward(tile, buffers), time.thread_time) for _ in range(50))
+    return min(passes)
 
 
 def _seconds(call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:

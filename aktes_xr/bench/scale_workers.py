@@ -19,10 +19,11 @@ import xarray as xr
 
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
-from aktes_xr.bench.scale_cubes import both_networks, cube, terrain
+from aktes_xr.bench.scale_cubes import cube
 from aktes_xr.bench.scale_process import discard, lazy_result, peak_bytes, workers
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import load_bundle
+from aktes_xr.retrieval.sample import both_networks, even_terrain
 
 SCALING: Final = "Scaling over workers"
 _FEW: Final = 20
@@ -103,7 +104,7 @@ def identity_checks(client: Any) -> BenchResult:
     shape = (260, 300)
     ds = cube(2, shape, 100, memory=True)
     # Fusion ramps from the teacher alone to the student alone over the scene.
-    ground = terrain(ds, 0.0)
+    ground = even_terrain(ds, 0.0)
     ramp = np.linspace(0.0, 4.0 * both_networks(load_bundle()), shape[1], dtype=np.float32)
     ground["terrain_complexity_k"][:] = ramp
 
@@ -136,7 +137,7 @@ def _peak(client: Any, bundle: Path, dates: int, side: int) -> int:
 def _planned_peak(bundle: Path, dates: int, side: int) -> int:
     loaded = load_bundle(str(bundle))
     ds = cube(dates, (side, 2 * side), side)
-    ground = terrain(ds, both_networks(loaded), lazy=True)
+    ground = even_terrain(ds, both_networks(loaded), lazy=True)
     return plan(ds, bundle=loaded, terrain=ground, workers=1, memory="64 GB").peak_bytes
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from aktes_xr.cube import GRID_MAPPING
-from aktes_xr.jobs.kernels import sample_cube
 from aktes_xr.models.bundle import Bundle
 from aktes_xr.retrieval.block import Method
 from aktes_xr.retrieval.mapping import retrieve
+from aktes_xr.retrieval.sample import both_networks, even_terrain, sample_cube
 
 _SIDE: Final = 256
 _TURNS: Final = 2
@@ -43,9 +43,9 @@ def pixel_seconds(ds: xr.Dataset, method: Method, bundle: Bundle) -> dict[str, f
         return {method: _seconds(sample, method, bundle, None)}
     complexity = {"teacher": math.nan, "student": math.inf}
     if method == "fusion" and bundle.fusion is not None:
-        complexity["both"] = 0.5 * (bundle.fusion.start_k + bundle.fusion.full_k)
+        complexity["both"] = both_networks(bundle)
     return {
-        name: _seconds(sample, method, bundle, _terrain(sample, value))
+        name: _seconds(sample, method, bundle, even_terrain(sample, value))
         for name, value in complexity.items()
     }
 
@@ -74,18 +74,3 @@ def _seconds(
         dask.compute(work, scheduler="synchronous")
         best = min(best, time.perf_counter() - start)
     return best / _SIDE**2
-
-
-def _terrain(sample: xr.Dataset, complexity_k: float) -> xr.Dataset:
-    shape = (sample.sizes["y"], sample.sizes["x"])
-    values = {
-        "terrain_complexity_k": complexity_k,
-        "sky_view_factor": 0.95,
-        "slope": 12.0,
-        "aspect": 90.0,
-        "relief": 150.0,
-    }
-    return xr.Dataset(
-        {name: (("y", "x"), np.full(shape, value, np.float32)) for name, value in values.items()},
-        coords={"y": sample["y"], "x": sample["x"], "spatial_ref": sample["spatial_ref"]},
-    )

@@ -63,4 +63,5 @@ def test_shipped_absorption_is_the_published_file_reduced(directory: Path) -> No
 def test_shipped_response_is_the_published_one(directory: Path, tmp_path: Path) -> None:
     build_sensor_table(directory / "aster_tir_srf.csv", tmp_path / "table.npz")
     with np.load(tmp_path / "table.npz") as fresh:
-        np.testing.assert_array_equal(fresh["radiance"], sensor.planck_table().radiance)
+        # NumPy's exp differs in its last bit between one processor's vector units and another's.
+        np.testing.assert_allclose(fresh["radiance"], sensor.planck_table().radiance, rtol=1e-14)

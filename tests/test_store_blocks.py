@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import Client, LocalCluster
 
 import aktes_xr
 from aktes_xr.bench.scale_cubes import cube, small_bundle
-from aktes_xr.store.blocks import ZarrRegion, write_lazily
+from aktes_xr.store.blocks import ZarrRegion, finish, write_lazily
 
 
 class Seen:
@@ -45,8 +46,8 @@ def dataset(chunks: dict[str, int]) -> xr.Dataset:
 def test_blocks_are_the_dataset(chunks: dict[str, int]) -> None:
     ds = dataset(chunks)
     seen = Seen()
-    counts = [int(count) for count in dask.compute(*write_lazily(ds, seen))]
-    assert sum(counts) == len(seen.blocks)
+    counts = dask.compute(*write_lazily(ds, seen))
+    assert sum(int(count.sum()) for count in counts) == len(seen.blocks)
     found = ds.copy(data={name: np.full(ds[name].shape, np.nan) for name in ds.data_vars})
     for block, region in seen.blocks:
         for name, variable in block.variables.items():
@@ -63,7 +64,7 @@ def test_a_block_is_read_edged_retrieved_and_written_by_three_tasks(tmp_path: Pa
         written = write_lazily(result.unify_chunks(), ZarrRegion("nowhere"))
         (dated,) = dask.optimize(written[0])
         graph = dict(dated.__dask_graph__())
-        # Fused tasks keep their old names as aliases, and sums of sixteen blocks come on top.
+        # Fused tasks keep their old names as aliases, and one task per date counts its blocks.
         return sum("sum" not in str(key[0]) or "retrieve" in str(key[0]) for key in graph)
 
     blocks = 4
@@ -77,12 +78,69 @@ def test_the_writer_is_small(tmp_path: Path) -> None:
     assert group.name == write_lazily(dataset({"time": 1}), write)[0].name
 
 
-def test_a_failure_stops_the_writing() -> None:
-    def refuse(block: xr.Dataset, region: dict[str, slice]) -> Any:
-        raise OSError("no space left")
+def refuse(block: xr.Dataset, region: dict[str, slice]) -> None:
+    raise OSError("no space left")
 
+
+def test_a_failure_stops_the_writing() -> None:
     with pytest.raises(OSError, match="no space left"):
-        dask.compute(write_lazily(dataset({"time": 1}), refuse))
+        finish(write_lazily(dataset({"time": 1}), refuse))
+
+
+class Known:
+    """Writes nothing, and notes how many tasks the worker knows meanwhile."""
+
+    most = 0
+
+    def __call__(self, block: xr.Dataset, region: dict[str, slice]) -> None:
+        from distributed import get_worker
+
+        Known.most = max(Known.most, len(get_worker().state.tasks))
+
+
+def long_series(dates: int) -> xr.Dataset:
+    values = da.ones((dates, 8, 8), chunks=(1, 4, 4)).map_blocks(np.sin)
+    return xr.Dataset({"temperature": (("time", "y", "x"), values)})
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            processes=False,
+            host="127.0.0.1",
+            protocol="tcp",
+            dashboard_address=None,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def test_a_cluster_forgets_what_is_written(client: Client) -> None:
+    most = []
+    for dates in (20, 200):
+        Known.most = 0
+        finish(write_lazily(long_series(dates), Known()), client=client)
+        most.append(Known.most)
+    # A sum over all of it would have the worker know 200 x 4 blocks' tasks in the end.
+    assert 0 < most[1] < most[0] + 80
+
+
+def test_a_cluster_takes_what_is_current(client: Client, tmp_path: Path) -> None:
+    ds = dataset({"time": 1})
+    store = str(tmp_path / "store")
+    ds.to_zarr(store, compute=False, consolidated=False)
+    with client.as_current():
+        finish(write_lazily(ds, ZarrRegion(store)))
+    xr.testing.assert_equal(xr.open_zarr(store, consolidated=False).compute(), ds.compute())
+
+
+def test_a_failure_on_a_cluster_stops_the_writing(client: Client) -> None:
+    with pytest.raises(OSError, match="no space left"):
+        finish(write_lazily(long_series(20), refuse), client=client)
 
 
 def test_what_is_in_memory_is_not_written_by_tasks() -> None:
@@ -90,4 +148,4 @@ def test_what_is_in_memory_is_not_written_by_tasks() -> None:
     assert write_lazily(ds, Seen()) == []
     ds["lazy"] = ("time", da.arange(3, chunks=1))
     (only,) = write_lazily(ds, Seen())
-    assert int(only.compute(scheduler="synchronous")) == 3
+    assert int(only.compute(scheduler="synchronous").sum()) == 3

@@ -24,6 +24,7 @@ from aktes_xr.bench.scale_process import discard, lazy_result, peak_bytes, worke
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import load_bundle
 from aktes_xr.retrieval.sample import both_networks, even_terrain
+from aktes_xr.store.blocks import finish
 
 SCALING: Final = "Scaling over workers"
 _FEW: Final = 20
@@ -129,7 +130,7 @@ def identity_checks(client: Any) -> BenchResult:
 def _peak(client: Any, bundle: Path, dates: int, side: int) -> int:
     """Peak resident memory of a cluster's one worker after a retrieval, bytes."""
     work = lazy_result(str(bundle), dates, (side, 2 * side), side)
-    client.gather(client.compute(discard(work)))
+    finish(discard(work), client=client)
     (peak,) = client.run(peak_bytes).values()
     return int(peak)
 

@@ -1,20 +1,24 @@
 """One task per block that writes all its variables.
 
-xarray's own writer makes a task for each variable and chunk, and both the workers and the scheduler
-keep every one of them until the last is done: some eighty kilobytes per date and chunk, so that a
-worker's memory grows with the number of dates. Here one task takes what a block has of all
-variables and writes them as a region, by xarray; what it returns is a number, and these are summed
-as they come in.
+xarray's own writer makes a task for each variable and chunk. Here one task takes what a block has
+of all variables and writes them as a region, by xarray.
+
+The tasks of different dates meet nowhere: both the workers and the scheduler of a cluster keep a
+task, some tens of kilobytes per date and chunk, until all that comes of it is done with. One end
+for all blocks, such as xarray's own writer has, would let their memory grow with the dates.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import dask
 import dask.array as da
+import dask.base
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
@@ -25,7 +29,6 @@ Write = Callable[[xr.Dataset, dict[str, slice]], None]
 
 GRID = ("time", "y", "x")
 """Dimensions along which blocks lie."""
-_SUMMED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
 
     Returns
     -------
-    list of dask array ()
-        Numbers of blocks written, when they are computed: one array for the variables of each set
-        of dimensions.
+    list of dask array
+        One for the variables of each set of dimensions: numbers of blocks written when it is
+        computed, best by `finish`, for each row of blocks along the first dimension of `GRID`.
     """
     groups: dict[tuple[str, ...], dict[tuple[str, ...], list[str]]] = {}
     for name, variable in ds.variables.items():
@@ -68,14 +71,48 @@ def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
             dims = tuple(dim for dim in GRID if dim in variable.dims)
             beside = tuple(str(dim) for dim in variable.dims if dim not in dims)
             groups.setdefault(dims, {}).setdefault(beside, []).append(str(name))
-    counts = []
+    written = []
     for dims, kinds in groups.items():
         # Images join the first kind of stacks: these have one more dimension, such as the band.
         images = kinds.pop((), [])
         stacks = list(kinds.values()) or [[]]
         stacks[0] = images + stacks[0]
-        counts += [_write_group(ds, dims, names, write) for names in stacks]
-    return counts
+        written += [_write_group(ds, dims, names, write) for names in stacks]
+    return written
+
+
+def finish(written: Sequence[da.Array], *, client: Any = None) -> None:
+    """Write what `write_lazily` has prepared; where a block fails, so does this, with its error.
+
+    Parameters
+    ----------
+    written : sequence of dask array
+    client : distributed.Client, optional
+        Of the cluster that works; None takes Dask's current scheduler, whichever it is. A cluster
+        is told to forget each date as soon as it is written.
+    """
+    client = client or _current_client()
+    if client is None:
+        dask.compute(*written)
+        return
+    from distributed import as_completed, futures_of
+
+    futures = futures_of(client.persist(list(written)))
+    try:
+        for future in as_completed(futures, loop=client.loop):
+            if future.status != "finished":
+                future.result()
+            future.release()
+    except BaseException:
+        client.cancel(futures)
+        raise
+
+
+def _current_client() -> Any:
+    """Return the client whose cluster Dask would use now, if it would."""
+    distributed = sys.modules.get("distributed")
+    owner = getattr(dask.base.get_scheduler(), "__self__", None)
+    return owner if distributed is not None and isinstance(owner, distributed.Client) else None
 
 
 def _write_group(
@@ -88,7 +125,7 @@ def _write_group(
     arrays = [array.rechunk(dict.fromkeys(range(array.ndim - len(dims)), -1)) for array in arrays]
     beside = max(array.ndim for array in arrays) - len(dims)
     chunks = [ds.chunksizes[dim] for dim in dims]
-    numbers = da.map_blocks(
+    written: da.Array = da.map_blocks(
         partial(_write_block, write=write),
         *arrays,
         names=tuple((name, (*others[name], *dims), tuple(ds[name].dims)) for name in names),
@@ -98,7 +135,9 @@ def _write_group(
         meta=np.empty((0,) * (beside + len(dims)), np.int64),
         name=f"aktes-write-{tokenize(arrays, write)}",
     )
-    return numbers.sum(split_every=_SUMMED_AT_ONCE)
+    # One step for all of a row: its numbers are small, however many they are.
+    within = {axis: max(2, n) for axis, n in enumerate(written.numblocks) if axis != beside}
+    return written.sum(axis=tuple(within), split_every=within)
 
 
 def _write_block(

@@ -22,7 +22,7 @@ import xarray as xr
 import zarr
 
 from aktes_xr.errors import AktesError, StoreError, StoreExistsError
-from aktes_xr.store.blocks import GRID, ZarrRegion, write_lazily
+from aktes_xr.store.blocks import GRID, ZarrRegion, finish, write_lazily
 from aktes_xr.store.encoding import encode
 from aktes_xr.store.place import is_store, local_path
 
@@ -152,7 +152,7 @@ def _fill(prepared: xr.Dataset, store: Path) -> None:
     prepared.assign(bare).to_zarr(
         str(store), mode="w-", zarr_format=3, consolidated=False, compute=False
     )
-    dask.compute(write_lazily(prepared, ZarrRegion(str(store))))
+    finish(write_lazily(prepared, ZarrRegion(str(store))))
 
 
 def _put(partial: Path, target: Path) -> None:

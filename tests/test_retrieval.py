@@ -117,8 +117,9 @@ def by_hand(ds: xr.Dataset, ground: xr.Dataset, bundle: Bundle, date: int) -> di
     quantities[place["surface_pressure"]] = surface_pressure_from_elevation(ds["elevation"])
     quantities[place["water_vapor"]] = water = float(ds["water_vapor"][date])
     quantities[place["water_vapor_error"]] = 0.1 * water
-    for name in ("sky_view_factor", "slope", "relief"):
+    for name in ("sky_view_factor", "relief"):
         quantities[place[name]] = ground[name]
+    quantities[place["sine_of_slope"]] = np.sin(np.deg2rad(ground["slope"]))
     quantities[place["elevation_difference"]] = ds["elevation"] - ds["ancillary_elevation"]
     if ds["sun_zenith"][date] < 90:
         incidence = local_incidence(

@@ -64,7 +64,7 @@ def features(quantities: dict[str, Any], model: PixelModel, shape: tuple[int, in
     images += [quantities["air_temperature"] - reference, quantities["air_temperature_error"], 1.0]
     images += [np.nan] * 6 + [0.0]
     if model.role == "student":
-        images += [quantities["sky_view_factor"], np.sin(np.deg2rad(quantities["slope"]))]
+        images += [quantities["sky_view_factor"], quantities["sine_of_slope"]]
         images += [quantities["solar_incidence"], quantities["relief"]]
         images += [
             quantities[f"adjacent_brightness_temperature_{band}"]
@@ -93,7 +93,7 @@ def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) ->
         known[f"adjacent_brightness_temperature_{band}"] = adjacent[..., index]
     known |= {"view_zenith": 3.0, "water_vapor": 15.0, "water_vapor_error": 1.5}
     known |= {"air_temperature": 288.0, "air_temperature_error": 2.0, "sky_view_factor": 0.93}
-    known |= {"slope": 14.0, "relief": 240.0, "solar_incidence": 0.7}
+    known |= {"sine_of_slope": 0.242, "relief": 240.0, "solar_incidence": 0.7}
     known |= {"elevation_difference": np.nan}
     known["surface_pressure"] = surface_pressure_from_elevation(np.full(shape, 700.0, np.float32))
     answers = []

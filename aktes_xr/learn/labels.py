@@ -2,10 +2,11 @@
 
 A table (CSV, Parquet, or a Zarr store of one-dimensional variables) has one row per pixel. Its
 columns are the names of `aktes_xr.models.features.QUANTITIES`, those of the five brightness
-temperatures at least; labels are ``surface_temperature`` (K) with ``surface_temperature_error`` and
-``emissivity_B10`` ... ``emissivity_B14`` with ``emissivity_error``. Pixels without a label learn
-from the teacher. `local_pixels` makes such a table from a cube and a standard product on its grid
-(AST_08 temperature, AST_05 emissivity) or any other map.
+temperatures at least, and ``slope`` (degrees) is taken for ``sine_of_slope``; labels are
+``surface_temperature`` (K) with ``surface_temperature_error`` and ``emissivity_B10`` ...
+``emissivity_B14`` with ``emissivity_error``. Pixels without a label learn from the teacher.
+`local_pixels` makes such a table from a cube and a standard product on its grid (AST_08
+temperature, AST_05 emissivity) or any other map.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ def from_table(table: pd.DataFrame, *, name: str = "the table") -> LocalPixels:
         )
     if len(table) == 0:
         raise InputError(f"{name} has no rows")
+    if "slope" in table:
+        table = table.assign(sine_of_slope=np.sin(np.deg2rad(table["slope"])))
     quantities = _columns(table, QUANTITIES)
     if not np.isfinite(quantities[:, : len(_NEEDED)]).all():
         raise InputError(f"{name} has rows without all five brightness temperatures: remove them")
@@ -245,8 +248,10 @@ def _fields(date: xr.Dataset, terrain: xr.Dataset) -> dict[str, NDArray[np.float
     if "emissivity_prior_uncertainty" in date:
         squared = date["emissivity_prior_uncertainty"] ** 2
         found["emissivity_prior_uncertainty"] = (squared.mean("band") ** 0.5).to_numpy()
-    for name in ("sky_view_factor", "slope", "relief"):
+    for name in ("sky_view_factor", "relief"):
         found[name] = terrain[name].to_numpy()
+    slope = terrain["slope"].to_numpy()
+    found["sine_of_slope"] = np.sin(np.deg2rad(slope))
     elevation = date["elevation"]
     found["surface_pressure"] = surface_pressure_from_elevation(elevation.to_numpy())
     if "ancillary_elevation" in date:
@@ -255,6 +260,6 @@ def _fields(date: xr.Dataset, terrain: xr.Dataset) -> dict[str, NDArray[np.float
         azimuth = float(date["sun_azimuth"]) - grid_convergence(elevation)
         zenith = float(date["sun_zenith"])
         aspect = np.nan_to_num(terrain["aspect"].to_numpy())
-        cosine = local_incidence(found["slope"], aspect, zenith, azimuth)
+        cosine = local_incidence(slope, aspect, zenith, azimuth)
         found["solar_incidence"] = np.clip(cosine, 0.0, 1.0) * np.float32(zenith < 90.0)
     return found

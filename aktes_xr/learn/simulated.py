@@ -99,6 +99,9 @@ def quantities(simulated: xr.Dataset) -> Float32Array:
     if "band" in uncertainty.dims:
         uncertainty = (uncertainty**2).mean("band") ** 0.5
     table[:, QUANTITIES.index("emissivity_prior_uncertainty")] = uncertainty.to_numpy()
+    if "slope" in simulated:
+        sine = np.sin(np.deg2rad(simulated["slope"].to_numpy()))
+        table[:, QUANTITIES.index("sine_of_slope")] = sine
     for index, name in enumerate(QUANTITIES):
         if name in simulated and simulated[name].dims == ("sample",):
             table[:, index] = simulated[name].to_numpy()

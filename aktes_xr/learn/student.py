@@ -284,7 +284,7 @@ def draw_level(recipe: Recipe) -> Sample:
     )
     told: dict[str, Any] = {
         "sky_view_factor": 1.0,
-        "slope": 0.0,
+        "sine_of_slope": 0.0,
         "relief": _LEVEL_RELIEF_M,
         "solar_incidence": np.where(day, height, 0.0),
         "elevation_difference": 0.0,

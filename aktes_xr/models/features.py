@@ -27,7 +27,6 @@ from aktes_xr.models.quantities import (
     PRIOR,
     QUANTITIES,
     REFERENCE,
-    SLOPE,
     SURFACE_PRESSURE,
     VIEW_ZENITH,
     WATER_VAPOR,
@@ -96,9 +95,14 @@ _N_PRIORS: Final = _PRIOR_MASK - _PRIOR_FEATURE
 _N_TEACHER: Final = len(TEACHER_FEATURES)
 _TERRAIN: Final = tuple(
     (_PLACE[name], QUANTITIES.index(name))
-    for name in ("sky_view_factor", "solar_incidence", "relief", "elevation_difference")
+    for name in (
+        "sky_view_factor",
+        "sine_of_slope",
+        "solar_incidence",
+        "relief",
+        "elevation_difference",
+    )
 )
-_SINE_OF_SLOPE: Final = _PLACE["sine_of_slope"]
 _EXCESS: Final = _PLACE["adjacent_excess_B10"]
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
@@ -140,9 +144,6 @@ def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # p
     if features.shape[0] > _N_TEACHER:
         for feature, quantity in _TERRAIN:
             features[feature, :] = quantities[quantity]
-        slope, sine = quantities[SLOPE], features[_SINE_OF_SLOPE]
-        for pixel in range(slope.size):
-            sine[pixel] = math.sin(np.float32(math.radians(slope[pixel])))
         for band in range(5):
             near, own = quantities[ADJACENT + band], quantities[BRIGHTNESS + band]
             _subtract(near, own, features[_EXCESS + band])

@@ -20,7 +20,7 @@ QUANTITIES: Final = (
     *(f"emissivity_prior_{band}" for band in _BANDS),
     "emissivity_prior_uncertainty",  # 1 sigma, root mean square over the bands
     "sky_view_factor",
-    "slope",  # degrees
+    "sine_of_slope",
     "solar_incidence",  # cosine of the local angle; 0 at night
     "relief",  # m
     *(f"adjacent_brightness_temperature_{band}" for band in _BANDS),  # K, of the mean radiance
@@ -37,7 +37,7 @@ WATER_VAPOR: Final = QUANTITIES.index("water_vapor")
 AIR_TEMPERATURE: Final = QUANTITIES.index("air_temperature")
 PRIOR: Final = QUANTITIES.index("emissivity_prior_B10")
 SKY_VIEW_FACTOR: Final = QUANTITIES.index("sky_view_factor")
-SLOPE: Final = QUANTITIES.index("slope")
+SINE_OF_SLOPE: Final = QUANTITIES.index("sine_of_slope")
 SOLAR_INCIDENCE: Final = QUANTITIES.index("solar_incidence")
 RELIEF: Final = QUANTITIES.index("relief")
 ADJACENT: Final = QUANTITIES.index("adjacent_brightness_temperature_B10")

@@ -17,8 +17,8 @@ from aktes_xr.models.quantities import (
     ELEVATION_DIFFERENCE,
     PRIOR,
     RELIEF,
+    SINE_OF_SLOPE,
     SKY_VIEW_FACTOR,
-    SLOPE,
     SOLAR_INCIDENCE,
     SURFACE_PRESSURE,
     VIEW_ZENITH,
@@ -41,11 +41,11 @@ _STATIC_ROWS: Final = (
 )
 _TERRAIN_ROWS: Final = (
     (SKY_VIEW_FACTOR, STATIC.index("sky_view_factor")),
-    (SLOPE, STATIC.index("slope")),
     (RELIEF, STATIC.index("relief")),
     (ELEVATION_DIFFERENCE, STATIC.index("elevation_difference")),
 )
 _NORTH: Final = STATIC.index("normal_north")
+_EAST: Final = STATIC.index("normal_east")
 _FIRST_DATED: Final = SCALARS.index(DATED[0])
 _VIEW: Final = SCALARS.index("view_zenith")
 _SUN_ZENITH: Final = SCALARS.index("sun_zenith")
@@ -93,6 +93,7 @@ def describe(chunk, tables, date, count, around, terrain, tile):  # type: ignore
     if terrain:
         for row, name in _TERRAIN_ROWS:
             _static(chunk, name, pixels, quantities[row])
+        _sine_of_slope(chunk, pixels, quantities[SINE_OF_SLOPE])
         _insolation(chunk, date, pixels, quantities[SOLAR_INCIDENCE])
         _adjacent(chunk, tables, date, pixels, around, quantities)
 
@@ -104,6 +105,18 @@ def _static(chunk, name, pixels, row):  # type: ignore[no-untyped-def]  # pragma
         row[:] = np.float32(np.nan)
     else:
         take(chunk.static[place], pixels, 0, row)
+
+
+@kernel()
+def _sine_of_slope(chunk, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the length of the unit normal's horizontal part."""
+    if chunk.static_place[_NORTH] < 0:
+        row[:] = np.float32(np.nan)
+        return
+    north, east = chunk.static[chunk.static_place[_NORTH]], chunk.static[chunk.static_place[_EAST]]
+    for place in range(pixels.size):
+        pixel = pixels[place]
+        row[place] = np.sqrt(north[pixel] * north[pixel] + east[pixel] * east[pixel])
 
 
 @kernel()

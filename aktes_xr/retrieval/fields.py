@@ -252,8 +252,8 @@ def _static(ds: xr.Dataset, terrain: xr.Dataset | None) -> dict[str, xr.DataArra
             )
         check_grid(terrain["slope"], ds, name="the terrain")
         fields["terrain_complexity"] = terrain["terrain_complexity_k"]
-        fields |= {name: terrain[name] for name in ("sky_view_factor", "slope", "relief")}
-        # Two parts of the unit normal instead of the aspect: no angle functions date by date.
+        fields |= {name: terrain[name] for name in ("sky_view_factor", "relief")}
+        # Two parts of the unit normal instead of the angles: no angle functions date by date.
         for name, part in (("normal_north", np.cos), ("normal_east", np.sin)):
             fields[name] = xr.apply_ufunc(
                 _normal, terrain["slope"], terrain["aspect"], kwargs={"part": part}, dask="allowed"

@@ -43,7 +43,6 @@ SCALARS: Final = ("view_zenith", "sun_zenith", "sun_azimuth", "drift_uncorrected
 STATIC: Final = (
     "terrain_complexity",
     "sky_view_factor",
-    "slope",
     "normal_north",
     "normal_east",
     "relief",

@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -30,8 +31,8 @@ from rasterio.windows import Window
 import aktes_xr
 from aktes_xr import cube, errors
 from aktes_xr.sensor import UNREADABLE_DN
-from aktes_xr.stac import open_stac
-from aktes_xr.stac.opening import GDAL_SETTINGS
+from aktes_xr.stac import open_stac, reader
+from aktes_xr.stac.opening import GDAL_SETTINGS, with_raster
 
 LAYOUTS = ("planetary_computer", "aws", "lpdaac")
 
@@ -95,7 +96,9 @@ def test_pixels_of_the_size_asked_for_are_kept(tmp_path: Path) -> None:
     item = write_granule(tmp_path, affine=affine)
     np.testing.assert_array_equal(open_stac(item)["tir"].to_numpy()[0], numbers())
     below = transform((affine.c, affine.f - 9 * 90.0), (90.0, 90.0))
-    second = write_granule(tmp_path, item_id="b", affine=below, dn=numbers(seed=1))
+    second = write_granule(
+        tmp_path, item_id="b", time="2001-02-07T03:11:00Z", affine=below, dn=numbers(seed=1)
+    )
     both = open_stac([item, second])
     assert both.sizes == {"time": 2, "band": 5, "y": 79, "x": 90}
     np.testing.assert_array_equal(both["tir"].to_numpy()[1, :, 9:], numbers(seed=1))
@@ -463,14 +466,69 @@ def test_one_pass_becomes_one_date(tmp_path: Path) -> None:
         ),
         write_granule(tmp_path, item_id="next", dn=north, time="2001-01-22T03:11:39Z"),
     ]
-    ds = open_stac(items, groupby="orbit", resolution=None)
+    ds = open_stac(items, resolution=None)
     assert list(ds["item_id"].to_numpy()) == ["north+south", "next"]
-    apart = open_stac(items, resolution=None)["tir"].to_numpy()
+    apart = open_stac(items, groupby="item", resolution=None)["tir"].to_numpy()
     np.testing.assert_array_equal(
         ds["tir"].to_numpy()[0], np.where(apart[0] > 0, apart[0], apart[1])
     )
     np.testing.assert_array_equal(ds["tir"].to_numpy()[1], apart[2])
     cube.check(ds)
+
+
+def test_the_next_orbit_is_another_date(tmp_path: Path) -> None:
+    times = ("2001-01-06T23:30:00Z", "2001-01-07T00:10:00Z", "2001-01-07T01:09:00Z")
+    items = [write_granule(tmp_path, item_id=time[8:16], time=time) for time in times]
+    assert open_stac(items)["item_id"].to_numpy().tolist() == ["06T23:30+07T00:10", "07T01:09"]
+    items[1]["properties"]["sat:orbit_state"] = "ascending"
+    items[0]["properties"]["sat:orbit_state"] = "descending"
+    assert open_stac(items).sizes["time"] == 3
+
+
+def test_of_two_versions_the_newer_lies_on_top(tmp_path: Path) -> None:
+    old, new = (f"AST_L1T_00301062001031139_{day}031232" for day in ("20050414", "20150414"))
+    items = [
+        write_granule(tmp_path, item_id=name, dn=numbers(seed=seed))
+        for seed, name in enumerate((old, new))
+    ]
+    ds = open_stac(items, resolution=None)
+    assert ds["item_id"].to_numpy().tolist() == [f"{new}+{old}"]
+    np.testing.assert_array_equal(ds["tir"][0, :, 5:9, :80], numbers(seed=1)[:, 5:9, :80])
+
+
+@pytest.mark.parametrize("chunks", [-1, 32])
+def test_an_unreadable_granule_of_a_pass_marks_its_own_place(tmp_path: Path, chunks: int) -> None:
+    below = transform((ORIGIN[0], ORIGIN[1] - 60 * PIXEL[1]))
+    north = write_granule(tmp_path, item_id="north", time="2001-01-06T03:11:39Z")
+    south = write_granule(tmp_path, item_id="south", affine=below, time="2001-01-06T03:11:48Z")
+    Path(north["assets"]["TIR"]["href"]).write_bytes(b"torn")
+    ds = open_stac([north, south], resolution=None, errors="nodata", chunks=chunks)
+    tir = ds["tir"].to_numpy()[0]
+    found = numbers()
+    np.testing.assert_array_equal(tir[:, 71:], found[:, 11:])
+    overlap = np.where(found[:, :10] == 0, UNREADABLE_DN, found[:, :10])
+    np.testing.assert_array_equal(tir[:, 60:70], overlap)
+    assert (tir[:, :60] == UNREADABLE_DN).all()
+
+
+def test_files_of_a_pass_are_opened_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = transform((ORIGIN[0], ORIGIN[1] - 70 * PIXEL[1]))
+    items = [
+        write_granule(tmp_path, item_id="north", time="2001-01-06T03:11:39Z"),
+        write_granule(tmp_path, item_id="south", affine=below, time="2001-01-06T03:11:48Z"),
+    ]
+    ds = open_stac(items, resolution=None, chunks=35)
+    opened: list[str] = []
+
+    def note(href: str, *rest: Any, **options: Any) -> Any:
+        opened.append(Path(href).name[:5])
+        return with_raster(href, *rest, **options)
+
+    monkeypatch.setattr(reader, "with_raster", note)
+    ds["tir"][0, :, :35, :35].compute(scheduler="synchronous")
+    assert opened == ["north"]
 
 
 def write_dem(
@@ -605,7 +663,7 @@ def test_elevation_as_an_array_on_another_grid(tmp_path: Path) -> None:
         ({"chunks": {"lat": 5}}, errors.InputError, "chunks names lat"),
         ({"engine": "odc"}, errors.InputError, "odc-stac returns fill"),
         ({"errors": "ignore"}, errors.InputError, "expected 'raise' or 'nodata'"),
-        ({"groupby": "week"}, errors.InputError, "expected 'item' or 'orbit'"),
+        ({"groupby": "week"}, errors.InputError, "expected 'orbit' or 'item'"),
         ({"bbox": (0, 0, 1, 1)}, errors.NoItemsError, "none of the 1 item"),
     ],
 )

@@ -6,10 +6,12 @@ from aktes_xr.cube.building import describe, new_cube
 from aktes_xr.cube.checking import CubeInfo, check
 from aktes_xr.cube.contract import (
     ANCILLARIES,
+    CHUNK_STEP,
     COORDINATES,
     DIMS,
     DN_UNITS,
     GRID_MAPPING,
+    ITEM_SEPARATOR,
     RADIANCE_UNITS,
     VARIABLES,
     Field,
@@ -18,10 +20,12 @@ from aktes_xr.cube.placement import check_grid
 
 __all__ = [
     "ANCILLARIES",
+    "CHUNK_STEP",
     "COORDINATES",
     "DIMS",
     "DN_UNITS",
     "GRID_MAPPING",
+    "ITEM_SEPARATOR",
     "RADIANCE_UNITS",
     "VARIABLES",
     "CubeInfo",

@@ -10,6 +10,11 @@ DIMS = ("time", "band", "y", "x")
 DN_UNITS = "DN"
 RADIANCE_UNITS = "W m-2 sr-1 um-1"
 GRID_MAPPING = "spatial_ref"
+ITEM_SEPARATOR = "+"
+"""Between the identifiers in ``item_id`` where several items make one date."""
+CHUNK_STEP = 256
+"""Pixels: a side of the chunks that a shard of a result's store holds, and of which a cube's chunks
+are best a multiple."""
 
 SPELLINGS = {
     "DN": ("DN", "dn", "digital_number", "count", "counts"),

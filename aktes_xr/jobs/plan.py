@@ -18,6 +18,7 @@ from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.jobs.graph_size import GraphSize, graph_size
 from aktes_xr.jobs.memory import MemoryModel, remedy
 from aktes_xr.jobs.pace import pixel_seconds
+from aktes_xr.machine import workers_and_memory
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS, retrieve
 
@@ -154,10 +155,11 @@ def plan(
         As for `aktes_xr.retrieve`. With a ``terrain`` in memory the share of pixels that the
         networks skip is counted too.
     workers : int, optional
-        Workers of one thread each; as many as this machine's processors unless given.
+        Workers of one thread each; unless given as many as the threads of the current cluster, or
+        as this machine's processors.
     memory : int or str, optional
-        Of each worker, bytes or text such as ``"4 GB"``; this machine's divided by ``workers``
-        unless given.
+        Of each worker, bytes or text such as ``"4 GB"``; unless given the cluster's or this
+        machine's, shared by the workers.
 
     Returns
     -------
@@ -204,15 +206,12 @@ def plan(
 
 
 def _resources(workers: int | None, memory: int | str | None) -> tuple[int, int]:
-    # Both know a container's limits.
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
-    count = CPU_COUNT if workers is None else workers
+    threads, each = workers_and_memory()
+    count = threads if workers is None else workers
     if count < 1:
         raise InputError(f"found {count} workers, expected at least one")
     if memory is None:
-        return count, int(MEMORY_LIMIT) // count
+        return count, threads * each // count
     try:
         available = int(parse_bytes(memory))
     except ValueError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from dask.base import tokenize
 
-from aktes_xr.cube import GRID_MAPPING
+from aktes_xr.cube import GRID_MAPPING, ITEM_SEPARATOR
 from aktes_xr.models.bundle import Bundle
 from aktes_xr.quality import flag_attributes
 from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
@@ -221,5 +221,6 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
         if name in ds and not stated:
             attrs[f"assumed_{name}_error"] = error
     if "item_id" in ds.coords and not isinstance(ds["item_id"].data, da.Array):
-        attrs["item_ids"] = [str(item) for item in ds["item_id"].to_numpy().tolist()]
+        dates = ds["item_id"].to_numpy().tolist()
+        attrs["item_ids"] = [item for date in dates for item in str(date).split(ITEM_SEPARATOR)]
     return attrs

@@ -46,7 +46,7 @@ class Granule:
     time, processing_time : UTC without zone; NaT where unknown
     view_zenith, sun_zenith, sun_azimuth : degrees; NaN where unknown
     processing_version : e.g. ``"V003-83940"``
-    orbit : what granules of one pass share (date and orbit direction)
+    orbit_state : ``"ascending"`` or ``"descending"``; empty where unknown
     """
 
     item_id: str
@@ -59,7 +59,7 @@ class Granule:
     sun_azimuth: float
     processing_version: str
     processing_time: pd.Timestamp
-    orbit: str
+    orbit_state: str
 
 
 def granule_of(item: Mapping[str, Any], *, modifier: Modifier | None = None) -> Granule:
@@ -95,7 +95,7 @@ def granule_of(item: Mapping[str, Any], *, modifier: Modifier | None = None) -> 
         sun_azimuth=_number(properties, "view:sun_azimuth"),
         processing_version=version,
         processing_time=processed,
-        orbit=f"{time:%Y-%m-%d} {properties.get('sat:orbit_state', '')}".strip(),
+        orbit_state=str(properties.get("sat:orbit_state") or ""),
     )
 
 

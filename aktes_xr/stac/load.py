@@ -5,24 +5,22 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import dask
 import numpy as np
 import pandas as pd
 import rasterio
 import stackstac
 import xarray as xr
-from dask.utils import parse_bytes
 from rasterio.errors import RasterioError
 
 from aktes_xr import cube
 from aktes_xr.errors import AssetError, CRSError, InputError, NoItemsError
 from aktes_xr.sensor import BANDS
 from aktes_xr.stac.assets import Granule, granule_of
+from aktes_xr.stac.chunking import Chunks, chunk_lengths
 from aktes_xr.stac.elevation import ElevationSource, open_elevation
 from aktes_xr.stac.grid import (
     Bounds,
@@ -42,12 +40,10 @@ from aktes_xr.stac.signing import Modifier, granule_name
 
 logger = logging.getLogger(__name__)
 
-Chunks = Literal["auto"] | int | tuple[int, int] | Mapping[str, int]
 Skipped = list[dict[str, str]]
 
-# A retrieval holds about this many float32 copies of a chunk's five bands.
-_COPIES = 6
-_CHUNK_STEP = 256
+_HALF_ORBIT = pd.Timedelta(minutes=98.88 / 2)
+"""Terra takes 98.88 minutes round the Earth, and sees no place again before that."""
 
 
 def open_stac(
@@ -62,7 +58,7 @@ def open_stac(
     engine: Literal["stackstac"] = "stackstac",
     modifier: Modifier | None = None,
     errors: OnError = "raise",
-    groupby: Literal["item", "orbit"] = "item",
+    groupby: Literal["orbit", "item"] = "orbit",
 ) -> xr.Dataset:
     """Open ASTER Level-1T items as a lazy cube.
 
@@ -81,9 +77,9 @@ def open_stac(
     like : Dataset or DataArray whose x, y and CRS the cube takes; excludes bbox, crs, resolution
     crs : projected CRS in metres; None takes the items', which must then agree
     resolution : m, edges on its multiples or the items' own; None takes the items' own pixels
-    chunks : ``"auto"`` (a date whole, or squares that let six float copies fit into Dask's
-        ``array.chunk-size``), pixels per side, (y, x), or a mapping of time, y, x.
-        All five bands are always in one chunk.
+    chunks : ``"auto"`` (a date whole, or squares that suit the memory of a worker's thread, Dask's
+        ``array.chunk-size`` and the store's shards; see `aktes_xr.stac.chunking`), pixels per side,
+        (y, x), or a mapping of time, y, x. All five bands are always in one chunk.
     dem : elevation model: DataArray, path of a raster, or STAC items; averaged to the grid
     engine : ``"stackstac"``, the only one
     modifier : function that signs items and links, such as ``planetary_computer.sign``; called in
@@ -93,8 +89,8 @@ def open_stac(
         process's threads.
     errors : what an unreadable file is: ``"raise"`` a ReadError, or ``"nodata"``, logged and marked
         with `sensor.UNREADABLE_DN`: a retrieval has no value there and flags it ``unreadable``
-    groupby : ``"item"``, or ``"orbit"`` to join the granules of one day's pass into one date,
-        earlier ones on top
+    groupby : ``"orbit"`` joins the granules of one pass into one date, earlier ones on top, and of
+        a granule that was processed twice the newer; ``"item"`` gives each item a date
 
     Returns
     -------
@@ -126,7 +122,7 @@ def open_stac(
         _check_local_files(granule)
     groups = _group(granules, groupby)
     shape = (len(groups), *grid.shape)
-    ds = _stack(groups, grid, _chunks(chunks, shape), modifier=modifier, errors=errors)
+    ds = _stack(groups, grid, chunk_lengths(chunks, shape), modifier=modifier, errors=errors)
     if like is not None:
         # The very same numbers, so that both align exactly.
         ds = ds.assign_coords(x=like["x"].variable, y=like["y"].variable)
@@ -150,7 +146,7 @@ def _check_arguments(*, engine: str, errors: str, groupby: str) -> None:
     for name, value, allowed in (
         ("engine", engine, ("stackstac",)),
         ("errors", errors, ("raise", "nodata")),
-        ("groupby", groupby, ("item", "orbit")),
+        ("groupby", groupby, ("orbit", "item")),
     ):
         if value not in allowed:
             raise InputError(f"{name} is {value!r}, expected {' or '.join(map(repr, allowed))}")
@@ -168,7 +164,7 @@ def _granules(items: ItemsLike, modifier: Modifier | None) -> tuple[list[Granule
     if not granules:
         reasons = "; ".join(entry["reason"] for entry in skipped) or "there were none"
         raise NoItemsError(f"no item with thermal bands to load ({reasons}); widen the search")
-    granules.sort(key=lambda granule: (granule.time, granule.item_id))
+    granules.sort(key=lambda one: (one.time, -one.processing_time.value, one.item_id))
     return granules, skipped
 
 
@@ -259,41 +255,16 @@ def _check_local_files(granule: Granule) -> None:
 def _group(granules: Sequence[Granule], groupby: str) -> list[list[Granule]]:
     if groupby == "item":
         return [[granule] for granule in granules]
-    passes: dict[tuple[Any, ...], list[Granule]] = {}
+    passes: list[list[Granule]] = []
+    latest: dict[tuple[Any, ...], list[Granule]] = {}
     for granule in granules:
         numbers = tuple(number for _, number in granule.bands)
-        passes.setdefault((granule.orbit, granule.layout, numbers), []).append(granule)
-    return list(passes.values())
-
-
-def _chunks(chunks: Chunks, shape: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """Return the chunk lengths along time, band, y, x."""
-    _, height, width = shape
-    time = 1
-    if chunks == "auto":
-        budget = parse_bytes(dask.config.get("array.chunk-size")) / (4 * len(BANDS) * _COPIES)
-        if height * width <= budget:
-            rows, columns = height, width
-        else:
-            side = max(int(math.sqrt(budget)) // _CHUNK_STEP, 1) * _CHUNK_STEP
-            rows = columns = side
-    elif isinstance(chunks, int):
-        rows = columns = chunks
-    elif isinstance(chunks, Mapping):
-        unknown = set(chunks) - {"time", "band", "y", "x"}
-        if unknown:
-            raise InputError(f"chunks names {', '.join(sorted(unknown))}: expected time, y, x")
-        time = chunks.get("time", 1)
-        rows, columns = chunks.get("y", height), chunks.get("x", width)
-    else:
-        rows, columns = chunks
-    lengths = [
-        full if length == -1 else min(length, full)
-        for length, full in zip((time, rows, columns), shape, strict=True)
-    ]
-    if min(lengths) < 1:
-        raise InputError(f"chunks is {chunks!r}, expected positive lengths, -1 or 'auto'")
-    return lengths[0], len(BANDS), lengths[1], lengths[2]
+        alike = (granule.orbit_state, granule.layout, numbers)
+        if alike not in latest or granule.time - latest[alike][0].time > _HALF_ORBIT:
+            latest[alike] = []
+            passes.append(latest[alike])
+        latest[alike].append(granule)
+    return passes
 
 
 def _stack(
@@ -337,7 +308,7 @@ def _stack(
             "processing_time": pd.DatetimeIndex([granule.processing_time for granule in first])
             .as_unit("ns")
             .to_numpy(),
-            "item_id": ["+".join(granule.item_id for granule in group) for group in groups],
+            "item_id": [cube.ITEM_SEPARATOR.join(granule.item_id for granule in group) for group in groups],
             "processing_version": [
                 "+".join(dict.fromkeys(granule.processing_version for granule in group))
                 for group in groups
@@ -365,7 +336,9 @@ def _band_item(group: Sequence[Granule], epsg: int) -> dict[str, Any]:
         "assets": {
             band: {
                 "href": band_href(
-                    tuple(granule.bands[index][0] for granule in group), group[0].bands[index][1]
+                    [granule.bands[index][0] for granule in group],
+                    group[0].bands[index][1],
+                    boxes,
                 ),
                 "proj:bbox": box,
                 "proj:epsg": epsg,

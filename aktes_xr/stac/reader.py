@@ -13,8 +13,10 @@ has. Level-1T COGs carry no nodata tag: zero is always fill.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +27,7 @@ from rasterio.windows import Window
 
 from aktes_xr import sensor
 from aktes_xr.errors import CalibrationError, ReadError
+from aktes_xr.stac.grid import Bounds
 from aktes_xr.stac.opening import with_raster
 from aktes_xr.stac.signing import Modifier, granule_name
 
@@ -35,6 +38,7 @@ Bands = dict[int, npt.NDArray[np.uint16]]
 
 _WARP_NODATA = 65535
 _SEPARATOR = "\n"
+_BOX = "\t"
 _NUMBERS = range(1, len(sensor.BANDS) + 1)
 
 
@@ -49,15 +53,30 @@ class _Held(threading.local):
 _held = _Held()
 
 
-def band_href(hrefs: tuple[str, ...], band: int) -> str:
+def band_href(hrefs: Sequence[str], band: int, boxes: Sequence[Bounds]) -> str:
     """Return what stands for one band in stackstac's asset table.
 
     Parameters
     ----------
     hrefs : bare links; later ones fill where earlier ones have no data
     band : number in the file, from 1
+    boxes : what each file covers at most, in the target's CRS
     """
+    if len(hrefs) > 1:
+        # Of a single file stackstac knows this itself.
+        hrefs = [
+            _BOX.join((href, *(f"{edge:.3f}" for edge in box)))
+            for href, box in zip(hrefs, boxes, strict=True)
+        ]
     return f"{_SEPARATOR.join(hrefs)}#band={band}"
+
+
+def _part(text: str) -> tuple[str, Bounds | None]:
+    href, *edges = text.split(_BOX)
+    if not edges:
+        return href, None
+    left, bottom, right, top = (float(edge) for edge in edges)
+    return href, (left, bottom, right, top)
 
 
 class BandReader:
@@ -83,7 +102,7 @@ class BandReader:
         **unused: Any,
     ) -> None:
         links, number = url.rsplit("#band=", 1)
-        self.hrefs = tuple(links.split(_SEPARATOR))
+        self.parts = tuple(_part(text) for text in links.split(_SEPARATOR))
         self.band = int(number)
         self.spec = spec
         self.dtype = np.dtype(dtype)
@@ -95,7 +114,7 @@ class BandReader:
         """Read the band over ``window`` of the target grid; thread-safe."""
         height, width = int(window.height), int(window.width)
         place = (int(window.row_off), int(window.col_off), height, width)
-        key = (self.hrefs, self.spec.epsg, self.spec.bounds, self.spec.resolutions_xy, place)
+        key = (self.parts, self.spec.epsg, self.spec.bounds, self.spec.resolutions_xy, place)
         known = _held.key == key and self.band not in _held.served
         if not (known and self.band in _held.bands):
             _held.key, _held.bands, _held.served = None, {}, set()
@@ -111,19 +130,42 @@ class BandReader:
     def _read_all(self, place: tuple[int, int, int, int]) -> Bands:
         """Read all files; pixels that an unreadable one may have held are marked as that."""
         merged: Bands = {}
-        read = [self._read_file(href, place) for href in self.hrefs]
-        for bands in read:
+        unreadable = np.zeros(place[2:], np.bool_)
+        for href, box in self.parts:
+            inside = self._covered(box, place)
+            if inside is None:
+                continue
+            bands = self._read_file(href, place)
+            if not bands:
+                unreadable[inside] = True
             for band, values in bands.items():
                 if band in merged:
                     np.copyto(merged[band], values, where=merged[band] == sensor.FILL_DN)
                 else:
                     merged[band] = values
-        if not all(read):
-            unreadable = np.uint16(sensor.UNREADABLE_DN)
-            for band in tuple(merged) or (self.band, *_NUMBERS):
-                found = merged.get(band, np.zeros(place[2:], np.uint16))
-                merged[band] = np.where(found == sensor.FILL_DN, unreadable, found)
+        for band in () if merged else (self.band, *_NUMBERS):
+            merged[band] = np.zeros(place[2:], np.uint16)
+        if unreadable.any():
+            for values in merged.values():
+                values[unreadable & (values == sensor.FILL_DN)] = sensor.UNREADABLE_DN
         return merged
+
+    def _covered(
+        self, box: Bounds | None, place: tuple[int, int, int, int]
+    ) -> tuple[slice, slice] | None:
+        """Return which rows and columns of a window a file may reach; None where it reaches none.
+
+        A pixel more is taken on every side.
+        """
+        row, column, height, width = place
+        if box is None:
+            return slice(0, height), slice(0, width)
+        target = self.spec.transform
+        left, right = ((edge - target.c) / target.a - column for edge in (box[0], box[2]))
+        top, bottom = ((edge - target.f) / target.e - row for edge in (box[3], box[1]))
+        rows = slice(max(math.floor(top) - 1, 0), min(math.ceil(bottom) + 1, height))
+        columns = slice(max(math.floor(left) - 1, 0), min(math.ceil(right) + 1, width))
+        return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
     def _read_file(self, href: str, place: tuple[int, int, int, int]) -> Bands:
         def work(source: Any) -> Bands:

@@ -10,7 +10,6 @@ for all blocks, such as xarray's own writer has, would let their memory grow wit
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +17,12 @@ from typing import Any
 
 import dask
 import dask.array as da
-import dask.base
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
 from numpy.typing import NDArray
+
+from aktes_xr.machine import current_client
 
 Write = Callable[[xr.Dataset, dict[str, slice]], None]
 """Is given a block's variables, and where they lie along each dimension."""
@@ -91,28 +91,21 @@ def finish(written: Sequence[da.Array], *, client: Any = None) -> None:
         Of the cluster that works; None takes Dask's current scheduler, whichever it is. A cluster
         is told to forget each date as soon as it is written.
     """
-    client = client or _current_client()
+    client = client or current_client()
     if client is None:
         dask.compute(*written)
         return
     from distributed import as_completed, futures_of
 
-    futures = futures_of(client.persist(list(written)))
+    waiting = set(futures_of(client.persist(list(written))))
     try:
-        for future in as_completed(futures, loop=client.loop):
+        for future in as_completed(waiting.copy(), loop=client.loop):
             if future.status != "finished":
                 future.result()
+            waiting.remove(future)
             future.release()
-    except BaseException:
-        client.cancel(futures)
-        raise
-
-
-def _current_client() -> Any:
-    """Return the client whose cluster Dask would use now, if it would."""
-    distributed = sys.modules.get("distributed")
-    owner = getattr(dask.base.get_scheduler(), "__self__", None)
-    return owner if distributed is not None and isinstance(owner, distributed.Client) else None
+    finally:
+        client.cancel(list(waiting))
 
 
 def _write_group(

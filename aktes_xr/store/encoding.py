@@ -14,11 +14,10 @@ import numpy as np
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 
-from aktes_xr.cube import GRID_MAPPING
+from aktes_xr.cube import CHUNK_STEP, GRID_MAPPING
 from aktes_xr.errors import CRSError, InputError
 
 _LONGEST_CHUNK = 1024
-_INNER_CHUNK = 256
 _TIME_UNITS = "microseconds since 1970-01-01"
 _NOT_A_TIME = np.iinfo(np.int64).min
 _KEPT_ENCODING = ("dtype", "scale_factor", "add_offset")
@@ -125,7 +124,7 @@ def _chunks(array: xr.DataArray, *, sharded: bool) -> dict[str, Any]:
     spatial = [dim in ("y", "x") for dim in array.dims]
     if not all(dim in array.dims for dim in ("y", "x")):
         return {"chunks": tuple(lengths)}
-    longest = _INNER_CHUNK if sharded else _LONGEST_CHUNK
+    longest = CHUNK_STEP if sharded else _LONGEST_CHUNK
     inner = tuple(
         _divisor(length, longest) if flat else 1
         for length, flat in zip(lengths, spatial, strict=True)

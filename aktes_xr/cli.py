@@ -454,6 +454,13 @@ def bench(
         str | None,
         typer.Option(metavar="FILE", help="Of scale: draw the checks and the scaling (PNG, SVG)."),
     ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="Of scale: measure one part alone: graph, scheduler, retrieval, granules, memory, "
+            "workers, identity or choices."
+        ),
+    ] = None,
 ) -> None:
     """Measure one set of claims; the exit code is 1 where a check does not hold."""
     from aktes_xr.bench import available, print_result, run_benchmark, write_json
@@ -461,7 +468,7 @@ def bench(
     if name == "list":
         print("\n".join(available()))
         return
-    chosen = {"bundle": bundle, "reference": reference, "figure": figure}
+    chosen = {"bundle": bundle, "reference": reference, "figure": figure, "part": part}
     options = {key: value for key, value in chosen.items() if value is not None}
     result = run_benchmark(name, quick=quick, **options)
     print_result(result, stdout())

@@ -28,6 +28,7 @@ from aktes_xr.bench.scale_workers import (
     memory_checks,
     worker_checks,
 )
+from aktes_xr.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -62,11 +63,23 @@ class Sizes:
 
 
 FULL = Sizes(2048, 2, 1024, 20, (700, 830), 400, (256, 1024), 8, 512, (100_000, 3_200), 100)
-QUICK = Sizes(512, 2, 256, 4, (400, 400), 80, (48, 256), 8, 256, (1_600, 160), 12)
+QUICK = Sizes(512, 1, 128, 4, (400, 400), 80, (48, 256), 8, 224, (1_600, 160), 12)
 
 
-def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
-    """Measure everything.
+PARTS = (
+    "graph",
+    "scheduler",
+    "retrieval",
+    "granules",
+    "memory",
+    "workers",
+    "identity",
+    "choices",
+)
+
+
+def run(*, quick: bool, figure: str | Path | None = None, part: str | None = None) -> BenchResult:
+    """Measure everything, or one part.
 
     Parameters
     ----------
@@ -74,11 +87,20 @@ def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
         Smaller cubes.
     figure : str or Path, optional
         Where to draw the checks, each as a share of its target, and the scaling.
+    part : str, optional
+        One of `PARTS`, to measure it alone.
 
     Returns
     -------
     BenchResult
+
+    Raises
+    ------
+    InputError
+        There is no such part.
     """
+    if part is not None and part not in PARTS:
+        raise InputError(f"found part {part!r}, expected one of {', '.join(PARTS)}")
     sizes = QUICK if quick else FULL
     parts: list[BenchResult] = []
     seconds: list[tuple[Any, ...]] = []
@@ -104,9 +126,9 @@ def run(*, quick: bool, figure: str | Path | None = None) -> BenchResult:
                 "identity": lambda: identity_checks(client),
                 "choices": lambda: choice_tables(small, folder, sizes.choice_dates, sizes.granules),
             }
-            for name, measure in measures.items():
+            for name in PARTS if part is None else (part,):
                 start = time.perf_counter()
-                parts.append(measure())
+                parts.append(measures[name]())
                 seconds.append((name, time.perf_counter() - start))
                 _LOGGER.info("measured %s in %.0f s", *seconds[-1])
     parts.append(BenchResult([], [Table("Time the parts took", ("part", "s"), seconds)]))

@@ -12,6 +12,7 @@ import xarray as xr
 import aktes_xr
 from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import item
+from aktes_xr.bench.scale_process import discard
 from aktes_xr.cube import describe
 from aktes_xr.jobs.graph_size import graph_size, optimised_size
 
@@ -33,7 +34,7 @@ def graph_checks() -> BenchResult:
     added = whole.tasks - graph_size(few).tasks - (loading.tasks - graph_size(few_ds).tasks)
     per_block = added / (_DATES // 2 * chunks)
     variables = sum("time" in variable.dims for variable in result.data_vars.values())
-    sent = optimised_size(result)
+    sent, stored = optimised_size(result), optimised_size(discard(result))
     size = f"{_DATES} x 5 x {_SIDE} x {_SIDE}"
     checks = [
         Check.at_most(f"graph of {size} built from items", seconds, 10.0, "s"),
@@ -50,6 +51,7 @@ def graph_checks() -> BenchResult:
         ("loading", loading.tasks, loading.pickled_bytes / 1e6),
         ("from items to retrieval", whole.tasks, whole.pickled_bytes / 1e6),
         ("the same, optimised", sent.tasks, sent.pickled_bytes / 1e6),
+        ("from items to store, optimised", stored.tasks, stored.pickled_bytes / 1e6),
     ]
     return BenchResult(checks, [Table(f"Graph of {size}", ("graph", "tasks", "MB"), rows)])
 

@@ -29,6 +29,7 @@ from aktes_xr.bench.scale_process import discard
 from aktes_xr.models import Bundle
 
 _BLOCKS_PER_DATE: Final = 16
+_STAND_INS: Final = 16
 _QUIET: Final[dict[str, Any]] = {
     "distributed.scheduler.worker-ttl": None,
     # The stand-ins do not answer requests to hand tasks over.
@@ -102,7 +103,7 @@ async def _simulate(stubs: Stubs) -> float:
     from distributed import Client, as_completed
 
     async with (
-        _scheduler(count=2) as address,
+        _scheduler(count=_STAND_INS) as address,
         Client(address, asynchronous=True) as client,
     ):
         start = time.process_time()

@@ -67,14 +67,17 @@ def optimised_size(collection: Any) -> GraphSize:
 
     Parameters
     ----------
-    collection : Dataset, DataArray or any Dask collection
+    collection : Dataset, DataArray or any Dask collection, or a list of them
 
     Returns
     -------
     GraphSize
     """
-    (optimised,) = dask.optimize(collection)
-    return graph_size(_Plain(dict(optimised.__dask_graph__())))
+    together = collection if isinstance(collection, list) else [collection]
+    graph: dict[Any, Any] = {}
+    for optimised in dask.optimize(*together):
+        graph |= optimised.__dask_graph__()
+    return graph_size(_Plain(graph))
 
 
 @dataclass(frozen=True)

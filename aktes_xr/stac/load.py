@@ -308,7 +308,9 @@ def _stack(
             "processing_time": pd.DatetimeIndex([granule.processing_time for granule in first])
             .as_unit("ns")
             .to_numpy(),
-            "item_id": [cube.ITEM_SEPARATOR.join(granule.item_id for granule in group) for group in groups],
+            "item_id": [
+                cube.ITEM_SEPARATOR.join(granule.item_id for granule in group) for group in groups
+            ],
             "processing_version": [
                 "+".join(dict.fromkeys(granule.processing_version for granule in group))
                 for group in groups

@@ -1,10 +1,10 @@
 """The obvious pipeline to compare with: ``apply_ufunc``, ``model.predict``, NumPy for the rest.
 
 It runs in a process of its own, for importing TensorFlow starts threads that would compete with
-ours: ``python -m aktes_xr.bench.scale_pipeline BUNDLE SIDE CHUNK BATCH`` says it is ready, and runs
-and prints its seconds for each line it is sent. The networks are the bundle's, as Keras models;
-features are assembled in NumPy; two Dask threads take one chunk each, and each asks ``predict`` for
-the whole chunk.
+ours: ``python -m aktes_xr.bench.scale_pipeline BUNDLE SIDE CHUNK`` says it is ready, and for each
+line it is sent, the batch of ``predict`` or ``default``, runs and prints its seconds. The networks
+are the bundle's, as Keras models; features are assembled in NumPy; two Dask threads take one chunk
+each, and each asks ``predict`` for the whole chunk.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,24 +125,25 @@ def main(arguments: list[str]) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(2)
     bundle = load_bundle(arguments[0])
     side, chunk = int(arguments[1]), int(arguments[2])
-    batch = None if arguments[3] == "default" else int(arguments[3])
     ds = cube(1, (side, side), chunk, memory=True)
     student = next(model for model in bundle.models.values() if model.role == "student")
     models: Models = {
         model.name: (model, keras_model(model)) for model in (bundle.teacher, student)
     }
-    retrieve_chunk(np.full((64, 64, 5), 1500, np.uint16), models, batch)
-    out = xr.apply_ufunc(
-        lambda image: retrieve_chunk(image, models, batch),
-        ds["tir"].isel(time=0),
-        input_core_dims=[["band"]],
-        output_core_dims=[["plane"]],
-        dask="parallelized",
-        output_dtypes=[np.float32],
-        dask_gufunc_kwargs={"output_sizes": {"plane": 14}},
-    )
     print("ready", flush=True)
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        batch = None if line.strip() == "default" else int(line)
+        out = xr.apply_ufunc(
+            partial(retrieve_chunk, models=models, batch=batch),
+            ds["tir"].isel(time=0),
+            input_core_dims=[["band"]],
+            output_core_dims=[["plane"]],
+            dask="parallelized",
+            output_dtypes=[np.float32],
+            dask_gufunc_kwargs={"output_sizes": {"plane": 14}},
+        )
+        # TensorFlow traces the model for each new shape of batch: that is not what is timed.
+        retrieve_chunk(np.full((128, 128, 5), 1500, np.uint16), models, batch)
         start = time.perf_counter()
         out.compute(scheduler="threads", num_workers=2)
         print(time.perf_counter() - start, flush=True)

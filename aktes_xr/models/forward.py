@@ -9,7 +9,7 @@ a chunk, bit for bit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,6 @@ class Packed(NamedTuple):
 
 def pack(layers: Sequence[Layer]) -> Packed:
     """Arrange a network's layers for the kernel."""
-    codes = list(ACTIVATIONS)
     weights: list[Float32Array] = []
     biases: list[Float32Array] = []
     rows = []
@@ -65,13 +64,13 @@ def pack(layers: Sequence[Layer]) -> Packed:
         missing = padded(units) - units
         weights.append(np.pad(layer.weight, ((0, missing), (0, 0))).ravel())
         biases.append(np.pad(layer.bias[:, 0], (0, missing)))
-        code = codes.index(layer.activation)
+        code = ACTIVATIONS.index(layer.activation)
         rows.append((inputs, units, code, layer.skip, weight_place, bias_place))
         weight_place += weights[-1].size
         bias_place += biases[-1].size
     return Packed(
-        np.concatenate(weights).astype(np.float32, copy=False),
-        np.concatenate(biases).astype(np.float32, copy=False),
+        np.concatenate(weights),
+        np.concatenate(biases),
         np.array(rows, np.int64),
     )
 
@@ -121,7 +120,7 @@ def forward(packed, tile, count, panels, outputs):  # type: ignore[no-untyped-de
                 outputs[output, first + place] = panel[output, place]
 
 
-def scratch(packed: Packed, features: int) -> Any:
+def scratch(packed: Packed, features: int) -> Float32Array:
     """Allocate the panels of a network; not to be shared between threads."""
     widest = max(padded(int(packed.layers[:, _OUTPUTS].max())), features)
     return np.zeros((2, widest, PANEL), np.float32)

@@ -76,6 +76,7 @@ def _accumulate(typing: Any, weight: Any, x: Any, out: Any, inputs: Any, wide: A
         builder.position_at_end(loop)
         number, place = builder.phi(integer), builder.phi(integer)
         sums = [builder.phi(_VECTOR) for _ in range(UNITS)]
+        last = []
         number.add_incoming(constant(0), entry)
         place.add_incoming(x, entry)
         pixels = builder.load(at(place, _VECTOR), align=_BYTES)
@@ -88,17 +89,16 @@ def _accumulate(typing: Any, weight: Any, x: Any, out: Any, inputs: Any, wide: A
             after = builder.call(fused, [factors, pixels, before])
             before.add_incoming(ir.Constant(_VECTOR, [0.0] * LANES), entry)
             before.add_incoming(after, loop)
+            last.append(after)
         following = builder.add(number, constant(1))
         number.add_incoming(following, loop)
         place.add_incoming(builder.add(place, stride), loop)
         builder.cbranch(builder.icmp_signed("<", following, inputs), loop, done)
 
         builder.position_at_end(done)
-        for unit, total in enumerate(sums):
-            # The value of the last step, not the one it began with.
-            last = total.incomings[1][0]
+        for unit, total in enumerate(last):
             target = builder.add(out, builder.mul(stride, constant(unit)))
-            builder.store(last, at(target, _VECTOR), align=_BYTES)
+            builder.store(total, at(target, _VECTOR), align=_BYTES)
         return context.get_dummy_value()
 
     return signature, generate

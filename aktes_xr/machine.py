@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import dask.base
 import dask.system
+
+PROCESS_BYTES: Final = 450_000_000
+"""Allowed for a worker's process itself: interpreter, libraries, a bundle, the compiler at work."""
 
 
 def current_client() -> Any:

@@ -26,7 +26,7 @@ def client() -> Iterator[Client]:
             host="127.0.0.1",
             protocol="tcp",
             dashboard_address=None,
-            memory_limit="400 MB",
+            memory_limit="1100 MB",
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -34,7 +34,7 @@ def client() -> Iterator[Client]:
 
 
 @pytest.mark.parametrize(
-    ("memory", "side"), [("16 GB", 1024), ("400 MB", 768), ("100 MB", 256), ("1 MB", 256)]
+    ("memory", "side"), [("16 GB", 1024), ("600 MB", 768), ("500 MB", 256), ("1 MB", 256)]
 )
 def test_auto_suits_the_memory(monkeypatch: pytest.MonkeyPatch, memory: str, side: int) -> None:
     bytes_ = dask.utils.parse_bytes(memory)
@@ -52,7 +52,7 @@ def test_auto_takes_a_date_whole_where_it_fits(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_cluster_is_asked_for_its_memory(client: Client) -> None:
     assert machine.current_client() is client
-    assert machine.workers_and_memory() == (2, 200_000_000)
+    assert machine.workers_and_memory() == (2, 550_000_000)
     assert chunk_lengths("auto", REGION)[2:] == (512, 512)
     found = plan(sample_cube(64, digital=True), memory="2 GB")
     assert found.workers == 2

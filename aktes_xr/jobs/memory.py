@@ -7,6 +7,7 @@ The peak of a worker with one thread is an upper estimate,
 with the input held for a row of chunks and two, which wait for their neighbours' edges; the
 planes of `aktes_xr.retrieval.tiles`, and as much again while they are written; and the terrain's
 planes of the whole region, which one worker may have to keep from one date to the next.
+`aktes bench scale` prints a worker's peak beside the projection.
 """
 
 from __future__ import annotations
@@ -18,13 +19,9 @@ from typing import Final
 import xarray as xr
 from dask.utils import format_bytes
 
+from aktes_xr.machine import PROCESS_BYTES
 from aktes_xr.retrieval.tiles import N_PLANES, STATIC
 
-PROCESS_BYTES: Final = 450_000_000
-"""Allowed for a worker's process itself: interpreter, libraries, a bundle, the compiler at work.
-
-`aktes bench scale` prints a worker's peak beside the projection.
-"""
 _CHUNK_STEP: Final = 64
 
 

@@ -11,15 +11,15 @@ from dask.utils import parse_bytes
 
 from aktes_xr.cube import CHUNK_STEP
 from aktes_xr.errors import InputError
-from aktes_xr.machine import workers_and_memory
+from aktes_xr.machine import PROCESS_BYTES, workers_and_memory
 from aktes_xr.sensor import BANDS
 
 Chunks = Literal["auto"] | int | tuple[int, int] | Mapping[str, int]
 
 _COPIES = 6
 """A retrieval holds about this many float32 copies of a chunk's five bands ..."""
-_SHARE = 4
-"""... beside neighbours, the region's terrain and the process: a fourth of a thread's memory."""
+_SHARE = 2
+"""... in half of what a thread's process leaves: neighbours' edges and terrain need the rest."""
 
 
 def chunk_lengths(chunks: Chunks, shape: tuple[int, int, int]) -> tuple[int, int, int, int]:
@@ -30,7 +30,8 @@ def chunk_lengths(chunks: Chunks, shape: tuple[int, int, int]) -> tuple[int, int
     chunks : ``"auto"``, pixels per side, (y, x), or a mapping of time, y, x; -1 is a whole axis.
         ``"auto"`` takes a date whole, or squares of a multiple of `aktes_xr.cube.CHUNK_STEP`
         pixels, so that six float32 copies of a chunk fit into Dask's ``array.chunk-size`` and into
-        a quarter of the memory a thread has, on the current cluster or this machine.
+        half of the memory that a thread, on the current cluster or this machine, has besides what
+        its process takes.
     shape : (time, y, x)
 
     Raises
@@ -63,7 +64,8 @@ def chunk_lengths(chunks: Chunks, shape: tuple[int, int, int]) -> tuple[int, int
 
 def _auto(height: int, width: int) -> tuple[int, int]:
     _, memory = workers_and_memory()
-    allowed = min(parse_bytes(dask.config.get("array.chunk-size")), memory // _SHARE)
+    left = max(memory - PROCESS_BYTES, 0)
+    allowed = min(parse_bytes(dask.config.get("array.chunk-size")), left // _SHARE)
     pixels = allowed // (4 * len(BANDS) * _COPIES)
     if height * width <= pixels:
         return height, width

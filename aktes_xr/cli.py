@@ -204,8 +204,8 @@ def retrieve_command(
     resolution: Resolution = 90.0,
     method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
-    skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Go on without files that cannot be read.")
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a file that cannot be read; write nothing.")
     ] = False,
     scheduler: Annotated[
         str | None,
@@ -230,7 +230,7 @@ def retrieve_command(
         resolution_m=resolution,
         method=method.value,
         bundle=bundle,
-        errors="nodata" if skip_unreadable else "raise",
+        errors="raise" if strict else "nodata",
     )
     with _cluster(scheduler) as client:
         watch = _watch("retrieve", client)

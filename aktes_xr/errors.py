@@ -145,6 +145,12 @@ class ReadError(AktesError, OSError):
     code = "stac.read"
 
 
+class AccessError(ReadError, PermissionError):
+    """An archive refuses to be read: a signature or a login is missing or wrong."""
+
+    code = "stac.access"
+
+
 class BundleError(AktesError, ValueError):
     """A model bundle cannot be used."""
 

@@ -141,12 +141,12 @@ def test_an_unreadable_file_stops_or_is_left_out_as_told(tmp_path: Path, bundle:
     broken.write_bytes(whole[: len(whole) // 2])
     store = tmp_path / "o.zarr"
     arguments = ("retrieve", *map(str, items), "--out", str(store), "--bundle", bundle)
-    stopped = run(*arguments)
+    stopped = run(*arguments, "--strict")
     assert stopped.exit_code == 4
     assert "error [stac.read]: " in stopped.stderr
     assert str(tmp_path) not in stopped.stderr
     assert not store.exists()
-    partial = run(*arguments, "--skip-unreadable")
+    partial = run(*arguments)
     assert partial.exit_code == 3, partial.output
     assert f"no temperature anywhere: {SECOND} (2001-01-22T03:11:39)" in partial.stderr
     assert f"could not be read in 100.00% of the pixels: {SECOND}" in partial.stderr

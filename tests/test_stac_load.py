@@ -381,10 +381,10 @@ def test_a_bad_file_is_an_error_or_fill_but_never_silent(
     else:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(errors.ReadError, match=r"bad_83940.TIR.tif.*errors='nodata'") as caught:
-        open_stac([good, bad])["tir"].load()
+        open_stac([good, bad], errors="raise")["tir"].load()
     assert str(tmp_path) not in str(caught.value)
     with caplog.at_level(logging.WARNING):
-        tir = open_stac([good, bad], errors="nodata")["tir"].to_numpy()
+        tir = open_stac([good, bad])["tir"].to_numpy()
     assert tir[0].any()
     assert (tir[1] == UNREADABLE_DN).all()
     assert caplog.text.count("its pixels are marked unreadable") == 1
@@ -412,7 +412,7 @@ def test_signed_where_it_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         graph = repr(dict(ds["tir"].data.__dask_graph__())) + repr(ds.attrs) + ds._repr_html_()
         host.token = "third-secret"
         stale = open_stac(item, modifier=lambda link: f"{link}?se=2020&sig=stale-secret")
-        with pytest.raises(errors.ReadError, match="pass modifier=") as caught:
+        with pytest.raises(errors.AccessError, match="pass modifier=") as caught:
             stale["tir"].load()
         chain = repr(caught.value.__cause__) + repr(caught.value.__context__) + str(caught.value)
     assert "secret" not in graph
@@ -438,7 +438,7 @@ def test_a_failure_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = Path(item["assets"]["TIR"]["href"])
     with serve(tmp_path) as host:
         item["assets"]["TIR"]["href"] = f"{host.url}/{path.name}"
-        ds = open_stac(item)
+        ds = open_stac(item, errors="raise")
         host.broken = True
         with pytest.raises(errors.ReadError, match="503"):
             ds.compute()
@@ -502,7 +502,7 @@ def test_an_unreadable_granule_of_a_pass_marks_its_own_place(tmp_path: Path, chu
     north = write_granule(tmp_path, item_id="north", time="2001-01-06T03:11:39Z")
     south = write_granule(tmp_path, item_id="south", affine=below, time="2001-01-06T03:11:48Z")
     Path(north["assets"]["TIR"]["href"]).write_bytes(b"torn")
-    ds = open_stac([north, south], resolution=None, errors="nodata", chunks=chunks)
+    ds = open_stac([north, south], resolution=None, chunks=chunks)
     tir = ds["tir"].to_numpy()[0]
     found = numbers()
     np.testing.assert_array_equal(tir[:, 71:], found[:, 11:])
@@ -662,7 +662,7 @@ def test_elevation_as_an_array_on_another_grid(tmp_path: Path) -> None:
         ({"chunks": 0}, errors.InputError, "positive lengths"),
         ({"chunks": {"lat": 5}}, errors.InputError, "chunks names lat"),
         ({"engine": "odc"}, errors.InputError, "odc-stac returns fill"),
-        ({"errors": "ignore"}, errors.InputError, "expected 'raise' or 'nodata'"),
+        ({"errors": "ignore"}, errors.InputError, "expected 'nodata' or 'raise'"),
         ({"groupby": "week"}, errors.InputError, "expected 'orbit' or 'item'"),
         ({"bbox": (0, 0, 1, 1)}, errors.NoItemsError, "none of the 1 item"),
     ],

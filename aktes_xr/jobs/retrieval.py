@@ -51,7 +51,7 @@ class Request:
     ancillary : Zarr store or NetCDF file with water_vapor, air_temperature and the like
     crs, resolution_m : grid of the cube; None takes the items' CRS
     method, bundle : as in `aktes_xr.retrieve`
-    errors : what an unreadable file is: an error, or nodata in the result
+    errors : what an unreadable file is: nodata in the result, or an error
     """
 
     items: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Request:
     resolution_m: float = 90.0
     method: Method = "fusion"
     bundle: str = "default"
-    errors: Literal["raise", "nodata"] = "raise"
+    errors: Literal["nodata", "raise"] = "nodata"
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def open_stac(
     dem: ElevationSource | None = None,
     engine: Literal["stackstac"] = "stackstac",
     modifier: Modifier | None = None,
-    errors: OnError = "raise",
+    errors: OnError = "nodata",
     groupby: Literal["orbit", "item"] = "orbit",
 ) -> xr.Dataset:
     """Open ASTER Level-1T items as a lazy cube.
@@ -87,8 +87,10 @@ def open_stac(
         fetch its token rather than carry it. An `aktes_xr.stac.Login` brings credentials for the
         header or the storage instead; what an enclosing ``rasterio.Env`` holds serves this
         process's threads.
-    errors : what an unreadable file is: ``"raise"`` a ReadError, or ``"nodata"``, logged and marked
-        with `sensor.UNREADABLE_DN`: a retrieval has no value there and flags it ``unreadable``
+    errors : what an unreadable file is: ``"nodata"``, logged and marked with
+        `sensor.UNREADABLE_DN`, so that a retrieval has no value there and flags it ``unreadable``,
+        or ``"raise"`` a ReadError when it is read. An archive that refuses (401, 403) is an
+        AccessError either way.
     groupby : ``"orbit"`` joins the granules of one pass into one date, earlier ones on top, and of
         a granule that was processed twice the newer; ``"item"`` gives each item a date
 
@@ -145,7 +147,7 @@ def _check_arguments(*, engine: str, errors: str, groupby: str) -> None:
         )
     for name, value, allowed in (
         ("engine", engine, ("stackstac",)),
-        ("errors", errors, ("raise", "nodata")),
+        ("errors", errors, ("nodata", "raise")),
         ("groupby", groupby, ("orbit", "item")),
     ):
         if value not in allowed:

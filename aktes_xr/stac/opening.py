@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import rasterio
 from rasterio.errors import RasterioError
 
-from aktes_xr.errors import AktesError, ReadError
+from aktes_xr.errors import AccessError, AktesError, ReadError
 from aktes_xr.stac.login import Login
 from aktes_xr.stac.signing import Modifier, granule_name, redact, redact_logs, signed_href
 
@@ -55,6 +55,8 @@ def with_raster(
     ReadError
         It cannot be opened or read. The message names the file, not where it lies, and nothing
         is chained to it: GDAL's own messages hold the signed link.
+    AccessError
+        The archive refuses (401, 403).
     """
     login = modifier if isinstance(modifier, Login) else None
     failure = ""
@@ -76,6 +78,8 @@ def with_raster(
         _failures[href] += 1
         if not re.search(_REFUSED, failure):
             break
+    if re.search(_REFUSED, failure):
+        raise AccessError(f"could not read {failure}")
     raise ReadError(f"could not read {failure}; {remedy}")
 
 

@@ -26,7 +26,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from aktes_xr import sensor
-from aktes_xr.errors import CalibrationError, ReadError
+from aktes_xr.errors import AccessError, CalibrationError, ReadError
 from aktes_xr.stac.grid import Bounds
 from aktes_xr.stac.opening import with_raster
 from aktes_xr.stac.signing import Modifier, granule_name
@@ -98,7 +98,7 @@ class BandReader:
         dtype: Any,
         fill_value: Any,
         modifier: Modifier | None = None,
-        errors: OnError = "raise",
+        errors: OnError = "nodata",
         **unused: Any,
     ) -> None:
         links, number = url.rsplit("#band=", 1)
@@ -180,7 +180,8 @@ class BandReader:
                 remedy="try again, or open the cube with errors='nodata' to go on without it",
             )
         except ReadError as error:
-            if self.errors == "raise":
+            # A refusal is not one file's fault: all others would be refused, too.
+            if self.errors == "raise" or isinstance(error, AccessError):
                 raise
             logger.warning("%s; its pixels are marked unreadable", error)
             return {}

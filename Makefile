@@ -28,7 +28,7 @@ demo: $(VENV)/.base
 	$(BIN)/aktes demo --output $(OUTPUT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -49,7 +49,7 @@ def test_forward_equals_the_plain_one(activation: str) -> None:
     )
 
 
-def test_float32_costs_the_default_networks_less_than_their_outputs_last_bit() -> None:
+def test_what_single_precision_costs_the_default_networks() -> None:
     bundle = load_bundle()
     for model in bundle.models.values():
         count = model.network.n_features

@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 Skipped = list[dict[str, str]]
 
-_HALF_ORBIT = pd.Timedelta(minutes=98.88 / 2)
+_HALF_ORBIT = timedelta(minutes=98.88 / 2)
 """Terra takes 98.88 minutes round the Earth, and sees no place again before that."""
 
 

@@ -63,17 +63,15 @@ def test_what_single_precision_costs_the_default_networks() -> None:
 
 def test_silu_is_the_function_from_end_to_end() -> None:
     silu = ACTIVATIONS.index("silu")
-    values = np.linspace(-120.0, 120.0, 4096, dtype=np.float32).reshape(4, 1024)
+    values = np.linspace(-120.0, 120.0, 4096, dtype=np.float32)
     exact = values.astype(np.float64) / (1.0 + np.exp(-values.astype(np.float64)))
-    before = np.full_like(values, 2.0)
-    for skip in (False, True):
-        found = (values - 0.5).astype(np.float32)
-        finish(found, np.full(4, 0.5, np.float32), before, silu, skip)
-        error = np.abs(found - (exact + 2.0 * skip)) / np.maximum(1.0, np.abs(values))
-        assert error.max() < 3e-7
+    found = values.copy()
+    finish(found, silu)
+    error = np.abs(found - exact) / np.maximum(1.0, np.abs(values))
+    assert error.max() < 2e-7
     for code, name in enumerate(ACTIVATIONS):
-        missing = np.full((1, PANEL), np.nan, np.float32)
-        finish(missing, np.zeros(1, np.float32), missing, code, False)
+        missing = np.full(PANEL, np.nan, np.float32)
+        finish(missing, code)
         assert np.isnan(missing).all(), name
 
 
@@ -83,11 +81,12 @@ def test_sums_run_in_the_order_of_the_inputs(units: int) -> None:
     rng = np.random.default_rng(units)
     weight = rng.normal(size=(units, 19)).astype(np.float32)
     x = rng.normal(size=(19, 100)).astype(np.float32)
-    sums = np.zeros((units, 100), np.float32)
+    bias = rng.normal(size=(units, 1)).astype(np.float32)
+    sums = np.repeat(bias, 100, axis=1)
     for k in range(19):
         # A product of two float32 is exact in float64; the sum is within its 53 bits but rarely.
         sums = (weight[:, k, np.newaxis].astype(np.float64) * x[k] + sums).astype(np.float32)
-    network = Network((Layer(weight, np.zeros((units, 1), np.float32), "linear"),))
+    network = Network((Layer(weight, bias, "linear"),))
     np.testing.assert_array_equal(network.predict(x), sums)
 
 

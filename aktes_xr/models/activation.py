@@ -1,6 +1,6 @@
-r"""What follows a layer's product: bias, activation and skip in one pass over a few of its units.
+r"""What follows a layer's product: the activation, in one pass over a few of its units.
 
-Pixels lie along the last axis. The loops run over whole rows without branches, so that the compiler
+The loops run over all pixels of all these units without branches, so that the compiler
 takes eight or sixteen pixels at once; each pixel's arithmetic is the same wherever it stands.
 
 .. math:: x\,\mathrm{sigmoid}(x) = \frac{x}{1 + 2^t}, \qquad t = -x \log_2 e = n + f,
@@ -40,7 +40,7 @@ _TO_BASE_TWO: Final = np.float32(-1.4426950408889634)
 _ROUNDER: Final = np.float32(1.5 * 2**23)
 _MANTISSA_BITS: Final = np.int32(23)
 _LARGEST_POWER: Final = np.float32(126.0)
-_ZERO: Final = np.float32(0.0)
+_HALF: Final = np.float32(0.5)
 _ONE: Final = np.float32(1.0)
 
 
@@ -52,68 +52,50 @@ _TANH: Final = ACTIVATIONS.index("tanh")
 
 
 @kernel()
-def finish(
-    values: Float32Array, bias: Float32Array, before: Float32Array, activation: int, skip: bool
-) -> None:  # pragma: no cover
+def finish(values: Float32Array, activation: int) -> None:  # pragma: no cover
     """Turn sums into a layer's outputs, in place.
 
     Parameters
     ----------
-    values : ndarray (unit, pixel), float32
-    bias : ndarray (unit,), float32
-    before : ndarray (unit, pixel), float32
-        The layer's input, which is added to its activated output with ``skip``.
+    values : ndarray (number,), float32
     activation : int
         Place in `ACTIVATIONS`.
-    skip : bool
     """
-    for unit in range(values.shape[0]):
-        row, shift = values[unit], bias[unit]
-        if activation == _SILU:
-            _silu(row, shift)
-        elif activation == _RELU:
-            _relu(row, shift)
-        elif activation == _TANH:
-            _tanh(row, shift)
-        else:
-            _linear(row, shift)
-        if skip:
-            _add(row, before[unit])
+    if activation == _SILU:
+        _silu(values)
+    elif activation == _RELU:
+        _relu(values)
+    elif activation == _TANH:
+        _tanh(values)
 
 
 @kernel()
-def _add(row: Float32Array, before: Float32Array) -> None:  # pragma: no cover
-    for place in range(row.size):
-        row[place] += before[place]
+def add(values: Float32Array, before: Float32Array) -> None:  # pragma: no cover
+    """Add a layer's input to its output."""
+    for place in range(values.size):
+        values[place] += before[place]
 
 
 @kernel()
-def _linear(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
-    for place in range(row.size):
-        row[place] += shift
+def _relu(values: Float32Array) -> None:  # pragma: no cover
+    for place in range(values.size):
+        # Exact, and a NaN stays one. A comparison would become a store on condition, and a branch.
+        values[place] = _HALF * (values[place] + abs(values[place]))
 
 
 @kernel()
-def _relu(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
-    for place in range(row.size):
-        value = row[place] + shift
-        # Not max(): a NaN stays one.
-        row[place] = _ZERO if value < _ZERO else value
-
-
-@kernel()
-def _tanh(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
-    for place in range(row.size):
-        row[place] = np.float32(math.tanh(row[place] + shift))
+def _tanh(values: Float32Array) -> None:  # pragma: no cover
+    for place in range(values.size):
+        values[place] = np.float32(math.tanh(values[place]))
 
 
 # Division by NumPy's rules: a test for zero would keep the loop from being vectorised. Of fast math
 # only the contraction of a product and a sum, a quarter of the time: it changes neither order nor
 # NaN, and acts on each pixel alike.
 @kernel(error_model="numpy", fastmath={"contract"})
-def _silu(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
-    for place in range(row.size):
-        value = row[place] + shift
+def _silu(values: Float32Array) -> None:  # pragma: no cover
+    for place in range(values.size):
+        value = values[place]
         power = value * _TO_BASE_TWO
         power = _LARGEST_POWER if power > _LARGEST_POWER else power
         power = -_LARGEST_POWER if power < -_LARGEST_POWER else power
@@ -123,4 +105,4 @@ def _silu(row: Float32Array, shift: np.float32) -> None:  # pragma: no cover
             _C0 + rest * (_C1 + rest * (_C2 + rest * (_C3 + rest * (_C4 + rest * _C5))))
         )
         bits = np.int32(fraction.view(np.int32) + (rounded.view(np.int32) << _MANTISSA_BITS))
-        row[place] = value / (_ONE + bits.view(np.float32))
+        values[place] = value / (_ONE + bits.view(np.float32))

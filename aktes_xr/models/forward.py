@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from aktes_xr.compilation import kernel
-from aktes_xr.models.activation import ACTIVATIONS, finish
+from aktes_xr.models.activation import ACTIVATIONS, add, finish
 from aktes_xr.models.product import LANES, UNITS, accumulate
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def forward(packed, tile, count, panels, outputs):  # type: ignore[no-untyped-de
         Scratch for as many units as the widest layer has, and as many as there are features.
     outputs : ndarray (output, TILE), float32
     """
-    weight = packed.weight.ctypes.data
+    weight, biases = packed.weight.ctypes.data, packed.bias.ctypes.data
+    flat = panels.reshape(2, panels.shape[1] * PANEL)
     for first in range(0, count, PANEL):
         panel = panels[0]
         for feature in range(tile.shape[0]):
@@ -106,14 +107,15 @@ def forward(packed, tile, count, panels, outputs):  # type: ignore[no-untyped-de
             inputs, units = layer[_INPUTS], layer[_OUTPUTS]
             x, out = source.ctypes.data, target.ctypes.data
             for unit in range(0, units, UNITS):
+                bias = biases + _BYTES * (layer[_BIAS] + unit)
                 row = weight + _BYTES * (layer[_WEIGHT] + unit * inputs)
                 for place in range(0, PANEL, LANES):
                     sums = out + _BYTES * (unit * PANEL + place)
-                    accumulate(row, x + _BYTES * place, sums, inputs, PANEL)
-                end = min(unit + UNITS, units)
-                bias = packed.bias[layer[_BIAS] + unit : layer[_BIAS] + end]
-                before = source[unit:end] if layer[_SKIP] else target[unit:end]
-                finish(target[unit:end], bias, before, layer[_ACTIVATION], layer[_SKIP])
+                    accumulate(row, bias, x + _BYTES * place, sums, inputs, PANEL)
+                done = slice(unit * PANEL, (unit + UNITS) * PANEL)
+                finish(flat[(number + 1) % 2, done], layer[_ACTIVATION])
+                if layer[_SKIP]:
+                    add(flat[(number + 1) % 2, done], flat[number % 2, done])
         panel = panels[packed.layers.shape[0] % 2]
         for output in range(outputs.shape[0]):
             for place in range(PANEL):

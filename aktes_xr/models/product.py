@@ -1,6 +1,6 @@
 r"""The product of a layer, register by register: `UNITS` units by `LANES` pixels at a time.
 
-.. math:: s_{u,p} = \sum_k w_{u,k}\, x_{k,p}
+.. math:: s_{u,p} = b_u + \sum_k w_{u,k}\, x_{k,p}
 
 The sums stay in vector registers while k runs, one fused multiplication and addition a step,
 always in the order of k: a pixel's sum has the same bits wherever the pixel stands, whatever the
@@ -33,7 +33,9 @@ _BYTES: Final = 4
 
 
 @intrinsic
-def _accumulate(typing: Any, weight: Any, x: Any, out: Any, inputs: Any, wide: Any) -> Any:
+def _accumulate(
+    typing: Any, weight: Any, bias: Any, x: Any, out: Any, inputs: Any, wide: Any
+) -> Any:
     """Write the sums of `UNITS` units for `LANES` pixels.
 
     Parameters
@@ -41,6 +43,8 @@ def _accumulate(typing: Any, weight: Any, x: Any, out: Any, inputs: Any, wide: A
     weight : int
         Address of the first unit's weights; a unit's ``inputs`` weights lie side by side, and the
         units one behind the other.
+    bias : int
+        Address of the first unit's bias, with which its sum begins; the units lie side by side.
     x : int
         Address of the first pixel's first input; the pixels lie side by side, and the inputs
         ``wide`` numbers apart.
@@ -49,10 +53,10 @@ def _accumulate(typing: Any, weight: Any, x: Any, out: Any, inputs: Any, wide: A
         numbers apart.
     inputs, wide : int
     """
-    signature = types.void(types.intp, types.intp, types.intp, types.intp, types.intp)
+    signature = types.void(*[types.intp] * 6)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        weight, x, out, inputs, wide = arguments
+        weight, bias, x, out, inputs, wide = arguments
         integer = weight.type
 
         def constant(value: int) -> Any:
@@ -67,8 +71,16 @@ def _accumulate(typing: Any, weight: Any, x: Any, out: Any, inputs: Any, wide: A
             f"llvm.fma.v{LANES}f32",
         )
         nothing = ir.Constant(_VECTOR, ir.Undefined)
+
+        def spread(address: Any) -> Any:
+            """Load a number into all places of a vector."""
+            number = builder.load(at(address, _FLOAT), align=_BYTES)
+            first = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(first, nothing, ir.Constant(_INDEX, [0] * LANES))
+
         row = builder.mul(inputs, constant(_BYTES))
         stride = builder.mul(wide, constant(_BYTES))
+        begin = [spread(builder.add(bias, constant(_BYTES * unit))) for unit in range(UNITS)]
         entry = builder.block
         loop, done = builder.append_basic_block("inputs"), builder.append_basic_block("done")
         builder.branch(loop)
@@ -83,11 +95,8 @@ def _accumulate(typing: Any, weight: Any, x: Any, out: Any, inputs: Any, wide: A
         offset = builder.mul(number, constant(_BYTES))
         for unit, before in enumerate(sums):
             start = builder.add(weight, builder.mul(row, constant(unit)))
-            factor = builder.load(at(builder.add(start, offset), _FLOAT), align=_BYTES)
-            first = builder.insert_element(nothing, factor, ir.Constant(ir.IntType(32), 0))
-            factors = builder.shuffle_vector(first, nothing, ir.Constant(_INDEX, [0] * LANES))
-            after = builder.call(fused, [factors, pixels, before])
-            before.add_incoming(ir.Constant(_VECTOR, [0.0] * LANES), entry)
+            after = builder.call(fused, [spread(builder.add(start, offset)), pixels, before])
+            before.add_incoming(begin[unit], entry)
             before.add_incoming(after, loop)
             last.append(after)
         following = builder.add(number, constant(1))

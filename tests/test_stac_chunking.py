@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from aktes_xr import machine
 from aktes_xr.cube import CHUNK_STEP
@@ -14,23 +12,6 @@ from aktes_xr.stac import chunking
 from aktes_xr.stac.chunking import chunk_lengths
 
 REGION = (400, 4000, 4000)
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=2,
-            processes=False,
-            host="127.0.0.1",
-            protocol="tcp",
-            dashboard_address=None,
-            memory_limit="1100 MB",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
 
 
 @pytest.mark.parametrize(
@@ -50,11 +31,13 @@ def test_auto_takes_a_date_whole_where_it_fits(monkeypatch: pytest.MonkeyPatch) 
         assert chunk_lengths("auto", (20, 700, 830)) == (1, 5, 512, 512)
 
 
+@pytest.mark.parametrize("client", ["1100 MB"], indirect=True)
 def test_a_cluster_is_asked_for_its_memory(client: Client) -> None:
-    assert machine.current_client() is client
-    assert machine.workers_and_memory() == (2, 550_000_000)
-    assert chunk_lengths("auto", REGION)[2:] == (512, 512)
-    found = plan(sample_cube(64, digital=True), memory="2 GB")
+    with client.as_current():
+        assert machine.current_client() is client
+        assert machine.workers_and_memory() == (2, 550_000_000)
+        assert chunk_lengths("auto", REGION)[2:] == (512, 512)
+        found = plan(sample_cube(64, digital=True), memory="2 GB")
     assert found.workers == 2
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 
 import dask
@@ -9,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import aktes_xr
 from aktes_xr.bench.scale_cubes import cube, small_bundle
@@ -101,22 +100,6 @@ class Known:
 def long_series(dates: int) -> xr.Dataset:
     values = da.ones((dates, 8, 8), chunks=(1, 4, 4)).map_blocks(np.sin)
     return xr.Dataset({"temperature": (("time", "y", "x"), values)})
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=2,
-            processes=False,
-            host="127.0.0.1",
-            protocol="tcp",
-            dashboard_address=None,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
 
 
 def test_a_cluster_forgets_what_is_written(client: Client) -> None:

@@ -531,6 +531,16 @@ def test_files_of_a_pass_are_opened_where_they_lie(
     assert opened == ["north"]
 
 
+def test_a_file_torn_at_row_403_is_not_refused(tmp_path: Path) -> None:
+    def torn(source: Any) -> None:
+        raise rasterio.errors.RasterioIOError("IReadBlock failed at X offset 0, Y offset 403")
+
+    item = write_granule(tmp_path)
+    with pytest.raises(errors.ReadError, match="Y offset 403; do something") as caught:
+        with_raster(item["assets"]["TIR"]["href"], None, torn, remedy="do something")
+    assert not isinstance(caught.value, errors.AccessError)
+
+
 def write_dem(
     path: Path, *, factor: int = 3, shape: tuple[int, int] = (70, 90), value: float | None = None
 ) -> Path:

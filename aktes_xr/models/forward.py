@@ -103,7 +103,7 @@ def forward(packed, tile, count, panels, outputs):  # type: ignore[no-untyped-de
                 panel[feature, place] = tile[feature, first + place]
         for number in range(packed.layers.shape[0]):
             layer = packed.layers[number]
-            source, target = panels[number % 2], panels[(number + 1) % 2]
+            source, target = flat[number % 2], flat[(number + 1) % 2]
             inputs, units = layer[_INPUTS], layer[_OUTPUTS]
             x, out = source.ctypes.data, target.ctypes.data
             for unit in range(0, units, UNITS):
@@ -113,9 +113,9 @@ def forward(packed, tile, count, panels, outputs):  # type: ignore[no-untyped-de
                     sums = out + _BYTES * (unit * PANEL + place)
                     accumulate(row, bias, x + _BYTES * place, sums, inputs, PANEL)
                 done = slice(unit * PANEL, (unit + UNITS) * PANEL)
-                finish(flat[(number + 1) % 2, done], layer[_ACTIVATION])
+                finish(target[done], layer[_ACTIVATION])
                 if layer[_SKIP]:
-                    add(flat[(number + 1) % 2, done], flat[number % 2, done])
+                    add(target[done], source[done])
         panel = panels[packed.layers.shape[0] % 2]
         for output in range(outputs.shape[0]):
             for place in range(PANEL):

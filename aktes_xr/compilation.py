@@ -1,8 +1,8 @@
 """How kernels are compiled, and how their machine code is kept for the next process.
 
 Compiling the kernels of one retrieval takes half a minute and leaves the compiler's own structures,
-some 130 MB, in the process for good. Both would be paid by every worker and every command anew. So
-what was compiled is kept on disk, one file for each kernel and signature, in the user's cache
+130 to 190 MB, in the process for good. Both would be paid by every worker and every command anew.
+So what was compiled is kept on disk, one file for each kernel and signature, in the user's cache
 directory: ``$NUMBA_CACHE_DIR`` or ``$XDG_CACHE_HOME`` or ``~/.cache``.
 
 Numba's own cache is not used. It knows a kernel by its file alone and does not notice that another

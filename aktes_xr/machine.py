@@ -9,7 +9,10 @@ import dask.base
 import dask.system
 
 PROCESS_BYTES: Final = 450_000_000
-"""Allowed for a worker's process itself: interpreter, libraries, a bundle, the compiler at work."""
+"""Allowed for a worker's process itself: interpreter, libraries, a bundle.
+
+Where kernels are still to be compiled, the compiler may take it some ten per cent beyond.
+"""
 
 
 def current_client() -> Any:

@@ -8,9 +8,9 @@ directory: ``$NUMBA_CACHE_DIR`` or ``$XDG_CACHE_HOME`` or ``~/.cache``.
 Numba's own cache is not used. It knows a kernel by its file alone and does not notice that another
 file, whose functions were compiled into it, has changed; and processes that compile two signatures
 of one kernel at once can mix them up in its index. Here a file's name is a hash of everything the
-code depends on (this whole package, the versions of Python and Numba, the processor, the
-signature), so that no file is ever changed or wrong. Where the directory cannot be used, kernels
-are compiled as if there were none.
+code depends on (all kernels and what their files import, the versions of Python and Numba, the
+processor, the signature), so that no file is ever changed or wrong. Where the directory cannot be
+used, kernels are compiled as if there were none.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import logging
 import os
 import pickle
 import platform
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -39,6 +40,12 @@ logger = logging.getLogger(__name__)
 _VERSIONS_KEPT: Final = 8
 _PRIVATE: Final = 0o700
 _OTHERS_WRITE: Final = 0o002
+_MAKES_A_KERNEL: Final = re.compile(r"^\s*@(?:kernel|overload|intrinsic|njit)\b", re.MULTILINE)
+_IMPORT: Final = re.compile(
+    r"^[ \t]*(?:from[ \t]+aktes_xr([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)"
+    r"|import[ \t]+aktes_xr([\w.]*))",
+    re.MULTILINE,
+)
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -79,10 +86,31 @@ def _version() -> str:
     """Hash of all that machine code depends on but its own signature and processor."""
     digest = hashlib.sha256(f"{platform.python_version()} {numba.__version__}".encode())
     package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
+    for path in _sources(package):
         digest.update(f"{path.relative_to(package)}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _sources(package: Path) -> list[Path]:
+    """Return the files that make kernels and all that these import, to the last: sorted.
+
+    A kernel takes other files' functions and constants into its code. What no kernel can reach,
+    such as a command's text, may change without a compilation.
+    """
+    texts = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    waiting = [path for path, text in texts.items() if _MAKES_A_KERNEL.search(text)]
+    found = set(waiting)
+    while waiting:
+        for place, names, whole in _IMPORT.findall(texts[waiting.pop()]):
+            folder = package.joinpath(*(place or whole).split("."))
+            modules = [folder, *(folder / name for name in re.findall(r"\w+", names))]
+            for module in modules:
+                for path in (module.with_suffix(".py"), module / "__init__.py"):
+                    if path in texts and path not in found:
+                        found.add(path)
+                        waiting.append(path)
+    return sorted(found)
 
 
 class _KernelCache(_Cache):

@@ -92,11 +92,30 @@ def test_of_old_versions_a_few_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert kept == [f"version-{number:02d}" for number in range(4, 12)]
 
 
-def test_the_version_is_of_all_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_is_of_all_that_kernels_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compilation, "__file__", str(tmp_path / "compilation.py"))
     (tmp_path / "room").mkdir()
-    found = set()
-    for text in ("x = 1", "x = 2"):
-        (tmp_path / "room" / "wall.py").write_text(text)
-        found.add(compilation._version.__wrapped__())
-    assert len(found) == 2
+    sources = {
+        "room/__init__.py": "",
+        "room/kernels.py": "from aktes_xr.room import (\n    wall,\n)\n@kernel()\ndef f(): ...",
+        "room/wall.py": "import aktes_xr.door",
+        "door.py": "x = 1",
+        "text.py": "from aktes_xr.room.kernels import f",
+    }
+    for name, text in sources.items():
+        (tmp_path / name).write_text(text)
+    before = compilation._version.__wrapped__()
+    for name, reached in [
+        ("text.py", False),
+        ("door.py", True),
+        ("room/wall.py", True),
+        ("room/kernels.py", True),
+        ("room/__init__.py", True),
+    ]:
+        with (tmp_path / name).open("a") as file:
+            file.write("\ny = 2\n")
+        after = compilation._version.__wrapped__()
+        assert (after != before) == reached, name
+        before = after

@@ -9,7 +9,7 @@ through one table, linear between nodes 0.1 K apart. The same nodes serve both w
 trip is exact to rounding; the interpolation itself is off by less than 2e-4 K. The table and the
 response it comes from (USGS/NASA ASTER relative spectral response, averaged over 1 cm-1) are
 shipped; the command
-``python -m aktes_xr.radiative.build`` rebuilds them.
+``python -m aktes_xr.tables.build`` rebuilds them.
 
 Every converter takes an array with the five bands on its last axis (or any array of one band, named
 by ``band=``) and returns an array, or a DataArray with a dimension ``band`` and returns a

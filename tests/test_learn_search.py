@@ -17,8 +17,7 @@ import pytest
 
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.recipe import SearchSpace, TeacherRecipe
-from aktes_xr.learn.search import LEADERBOARD, leaderboard_table, search
-from aktes_xr.learn.trial_memory import RESULTS
+from aktes_xr.learn.search import LEADERBOARD, RESULTS, leaderboard_table, search
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match:UserWarning"),

@@ -8,7 +8,7 @@ import xarray as xr
 from aktes_xr import radiative, sensor
 from aktes_xr.errors import InputError
 from aktes_xr.radiative import emulator, table
-from aktes_xr.radiative.profile_sets import perturbed
+from aktes_xr.tables.profile_sets import perturbed
 
 
 def test_the_table_is_what_it_says() -> None:

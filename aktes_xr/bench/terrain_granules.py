@@ -19,7 +19,7 @@ from aktes_xr.baselines import split_window, tes
 from aktes_xr.radiative import surface_leaving_radiance, surface_pressure_from_elevation
 from aktes_xr.radiative.emulator import band_atmosphere
 from aktes_xr.retrieval import retrieve
-from aktes_xr.retrieval.fields import terrain_of
+from aktes_xr.retrieval.inputs import terrain_of
 from aktes_xr.simulate.landforms import Landform, landform
 from aktes_xr.simulate.landscape import neighbourhood_radiance
 from aktes_xr.simulate.scene import SceneSettings, ground_dataset, make_ground, simulate_dates

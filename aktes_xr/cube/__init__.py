@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aktes_xr.cube.building import describe, new_cube
 from aktes_xr.cube.checking import CubeInfo, check
 from aktes_xr.cube.contract import (
     ANCILLARIES,
@@ -15,8 +14,10 @@ from aktes_xr.cube.contract import (
     RADIANCE_UNITS,
     VARIABLES,
     Field,
+    describe,
+    new_cube,
 )
-from aktes_xr.cube.placement import check_grid
+from aktes_xr.cube.grid import check_grid
 
 __all__ = [
     "ANCILLARIES",

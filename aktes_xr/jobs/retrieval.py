@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from aktes_xr.cube import ANCILLARIES, check_grid, describe
+from aktes_xr.cube.quality import METHOD_MASK, QualityFlag
 from aktes_xr.errors import DependencyError, InputError, MissingVariableError
 from aktes_xr.models import load_bundle
-from aktes_xr.quality import METHOD_MASK, QualityFlag
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
 from aktes_xr.store import add_attributes, open_result, write_result

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr import sensor
-from aktes_xr.learn.ancillaries import ALL, keep_only
 from aktes_xr.learn.evaluation import (
     AIR_ERROR_K,
     ANCILLARY_SETS,
@@ -25,10 +24,10 @@ from aktes_xr.learn.evaluation import (
     strata,
     unseen_pixels,
 )
-from aktes_xr.learn.metrics import scores
-from aktes_xr.learn.simulated import draw
+from aktes_xr.learn.pixels import ALL, draw, keep_only
 from aktes_xr.models.quantities import SKY_VIEW_FACTOR
 from aktes_xr.terrain.complexity import complexity_k
+from aktes_xr.validation.metrics import scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from aktes_xr.errors import InputError
-from aktes_xr.learn.ancillaries import ALL
-from aktes_xr.learn.metrics import Scores, scores, strata_by, strata_of
-from aktes_xr.learn.simulated import quantities, truth
+from aktes_xr.learn.pixels import ALL, quantities, truth
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+from aktes_xr.validation.metrics import Scores, scores, strata_by, strata_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ import xarray as xr
 
 from aktes_xr import sensor
 from aktes_xr.errors import InputError, MissingVariableError
-from aktes_xr.learn.distillation import UNLABELLED
+from aktes_xr.learn.pixels import UNLABELLED
 from aktes_xr.models.features import N_OUTPUTS, QUANTITIES
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def local_pixels(
     InputError
         The cube has several dates, or no pixel with a measurement.
     """
-    from aktes_xr.retrieval.fields import terrain_of
+    from aktes_xr.retrieval.inputs import terrain_of
 
     if cube.sizes.get("time", 1) != 1:
         raise InputError(f"found {cube.sizes['time']} dates; expected one: use isel(time=[0])")

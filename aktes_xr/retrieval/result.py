@@ -13,10 +13,10 @@ import xarray as xr
 from dask.base import tokenize
 
 from aktes_xr.cube import GRID_MAPPING, ITEM_SEPARATOR
+from aktes_xr.cube.quality import flag_attributes
 from aktes_xr.models.bundle import Bundle
-from aktes_xr.quality import flag_attributes
 from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
-from aktes_xr.retrieval.fields import (
+from aktes_xr.retrieval.inputs import (
     AIR_TEMPERATURE_ERROR_K,
     PRIOR_UNCERTAINTY,
     RELATIVE_WATER_VAPOR_ERROR,
@@ -180,7 +180,7 @@ def _take_one(blocks: list[NDArray[np.float32]], *, plane: int, stored: Any) -> 
 
 
 def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:
-    from aktes_xr import __version__
+    from aktes_xr.version import __version__
 
     used = settings.method
     if used == "fusion" and settings.student is None:

@@ -33,12 +33,10 @@ from aktes_xr.models.quantities import REFERENCE
 from aktes_xr.validation.metrics import scores
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.learn.region import Region
     from aktes_xr.models import PixelModel, Scaling
 
-    Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 Way = Literal["none", "response", "feature", "residual"]

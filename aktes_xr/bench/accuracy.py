@@ -30,19 +30,21 @@ from aktes_xr.bench.accuracy_methods import (
     worth,
 )
 from aktes_xr.bench.checks import BenchResult, Check, Table
+from aktes_xr.cube import (
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
+)
 from aktes_xr.learn.evaluation import (
-    AIR_ERROR_K,
     ANCILLARY_SETS,
     DRY,
-    EMISSIVITY_ERROR,
     NEDT_K,
     OVERALL,
     SEED,
-    WATER_ERROR,
-    Protocol,
     unseen_pixels,
 )
 from aktes_xr.models.bundle import load_bundle
+from aktes_xr.simulate.atmospheres import Protocol
 
 if TYPE_CHECKING:
     from aktes_xr.models import Bundle
@@ -165,9 +167,9 @@ def _settings(bundle: Bundle, size: int) -> Table:
         ("bundle", f"{bundle.name} {bundle.sha256[:12]}"),
         ("samples per protocol, seed", f"{size}, {SEED}"),
         ("noise (NEdT at 300 K)", f"{NEDT_K:g} K"),
-        ("water column error", f"{100 * WATER_ERROR:g} %"),
-        ("air temperature error", f"{AIR_ERROR_K:g} K"),
-        ("emissivity prior error", f"{EMISSIVITY_ERROR:g} per band, each band's its own"),
+        ("water column error", f"{100 * DEFAULT_WATER_VAPOR_ERROR:g} %"),
+        ("air temperature error", f"{DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K"),
+        ("emissivity prior error", f"{DEFAULT_EMISSIVITY_ERROR:g} per band, each band's its own"),
         ("confidence interval", "95 %, analytic; G: samples of one atmosphere are one cluster"),
     ]
     return Table("Test sample", ("setting", "value"), rows)

@@ -37,9 +37,9 @@ from aktes_xr.validation.metrics import Ratio, Scores, ratio_of_means
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.learn.evaluation import UnseenPixels
 
-    Float32Array = NDArray[np.float32]
     Estimate = tuple[Float32Array, Float32Array | None]
     from collections.abc import Iterable
 

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aktes_xr.cube import (
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
+)
 from aktes_xr.documents import write_json
 from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.architecture import Architecture, multiplications
 from aktes_xr.learn.evaluation import (
-    AIR_ERROR_K,
     ANCILLARY_SETS,
-    EMISSIVITY_ERROR,
     NEDT_K,
     SEED,
-    WATER_ERROR,
-    Protocol,
     score_strata,
     strata,
     unseen_pixels,
@@ -35,6 +36,7 @@ from aktes_xr.learn.teacher import claim, draw_samples, fit
 from aktes_xr.learn.training import Progress, keras_bytes, scaling_of
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
 from aktes_xr.models.features import TEACHER_FEATURES
+from aktes_xr.simulate.atmospheres import Protocol
 
 if TYPE_CHECKING:
     from aktes_xr.learn.recipe import Recipe
@@ -173,9 +175,9 @@ def provenance(
             "samples": TEST_SAMPLES,
             "seed": SEED,
             "nedt_k": NEDT_K,
-            "water_vapor_error": WATER_ERROR,
-            "air_temperature_error_k": AIR_ERROR_K,
-            "emissivity_error": EMISSIVITY_ERROR,
+            "water_vapor_error": DEFAULT_WATER_VAPOR_ERROR,
+            "air_temperature_error_k": DEFAULT_AIR_TEMPERATURE_ERROR_K,
+            "emissivity_error": DEFAULT_EMISSIVITY_ERROR,
         },
     }
 

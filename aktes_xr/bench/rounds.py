@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from aktes_xr.models import Fusion, PixelModel
 
-    Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 GAIN: Final = 0.005

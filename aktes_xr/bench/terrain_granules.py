@@ -26,12 +26,11 @@ from aktes_xr.simulate.scene import SceneSettings, ground_dataset, make_ground, 
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models import Bundle
     from aktes_xr.simulate.landcover import Cover
 
-    Float32Array = NDArray[np.float32]
 
 PRIOR_ERROR: Final = 0.015
 NETWORKS: Final = ("teacher", "student", "fusion")

@@ -13,10 +13,10 @@ import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 
 from aktes_xr.sensor import BANDS
+from aktes_xr.sensor import RADIANCE_UNITS as RADIANCE_UNITS
 
 DIMS = ("time", "band", "y", "x")
 DN_UNITS = "DN"
-RADIANCE_UNITS = "W m-2 sr-1 um-1"
 GRID_MAPPING = "spatial_ref"
 ITEM_SEPARATOR = "+"
 """Between the identifiers in ``item_id`` where several items make one date."""
@@ -114,6 +114,11 @@ VARIABLES: dict[str, Field] = {
     "cloud": Field((_SCENE,), None, "cloud mask", kind="bool"),
     "water": Field((_SCENE,), None, "water mask", kind="bool"),
 }
+DEFAULT_WATER_VAPOR_ERROR = 0.10
+DEFAULT_AIR_TEMPERATURE_ERROR_K = 2.0
+DEFAULT_EMISSIVITY_ERROR = 0.015
+"""What an ancillary is taken to err by where it comes without its error: relative, K, and 1."""
+
 ANCILLARIES = frozenset(VARIABLES) - {"elevation"}
 COORDINATES: dict[str, Field] = {
     "view_zenith": Field(

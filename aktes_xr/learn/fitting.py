@@ -16,7 +16,8 @@ from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
     Estimate = tuple[Float32Array, Float32Array]
     from collections.abc import Sequence
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 STANDARD_ERRORS: Final = (1.0, 0.01)
 """Assumed of labels that come without: K and 1, about the standard product's."""

@@ -17,13 +17,11 @@ from aktes_xr.simulate.terrain_samples import terrain_fields
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.learn.recipe import AncillaryErrors
-    from aktes_xr.simulate.terrain_samples import Locality
-
-    Float32Array = NDArray[np.float32]
     from aktes_xr.models import PixelModel, Scaling
+    from aktes_xr.simulate.terrain_samples import Locality
 
 _PER_BAND: Final = ("brightness_temperature", "emissivity_prior", "adjacent_brightness_temperature")
 Split = Literal["train", "validation", "test"]

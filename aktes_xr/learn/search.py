@@ -24,13 +24,8 @@ from aktes_xr.learn.architecture import Architecture, hidden_layers
 from aktes_xr.models.features import N_OUTPUTS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from aktes_xr.learn.recipe import TeacherRecipe
-
-    Float32Array = NDArray[np.float32]
-    from aktes_xr.learn.recipe import SearchSpace
+    from aktes_xr.compilation import Float32Array
+    from aktes_xr.learn.recipe import SearchSpace, TeacherRecipe
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK: Final = "layers"

@@ -26,13 +26,10 @@ from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from aktes_xr.learn.labels import LocalPixels
     from aktes_xr.learn.region import Region
     from aktes_xr.models import Bundle, Fusion
 
-    Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 STUDENT_SHARE: Final = 0.05

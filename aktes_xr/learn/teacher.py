@@ -27,9 +27,8 @@ from aktes_xr.models.features import TEACHER_FEATURES
 from aktes_xr.simulate.atmospheres import Protocol
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-    Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 

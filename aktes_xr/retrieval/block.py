@@ -34,9 +34,9 @@ from aktes_xr.retrieval.tiles import N_PLANES, WEIGHT, Chunk, Layout, new_chunk
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.fusion import Fusion
 
-    Float32Array = NDArray[np.float32]
 
 Method = Literal["fusion", "teacher", "student", "tes", "split_window"]
 METHODS: Final[tuple[Method, ...]] = ("fusion", "teacher", "student", "tes", "split_window")

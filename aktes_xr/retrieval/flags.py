@@ -15,9 +15,8 @@ from aktes_xr.models.fusion import terrain_share
 from aktes_xr.retrieval.tiles import DATED, MASKS, QUALITY, SCALARS, STATIC, WEIGHT
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-    Float32Array = NDArray[np.float32]
 
 _FILL: Final = np.int32(QualityFlag.FILL)
 _SATURATED: Final = np.int32(QualityFlag.SATURATED)

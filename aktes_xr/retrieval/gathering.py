@@ -33,7 +33,8 @@ from aktes_xr.retrieval.tiles import DATED, SCALARS, STATIC
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 TEACHER_ALONE: Final = 0
 BOTH: Final = 1

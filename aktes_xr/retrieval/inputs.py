@@ -16,7 +16,12 @@ from dask.array.overlap import ensure_minimum_chunksize
 from dask.base import tokenize
 
 from aktes_xr import sensor
-from aktes_xr.cube import check_grid
+from aktes_xr.cube import (
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
+    check_grid,
+)
 from aktes_xr.errors import MissingVariableError
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval.tiles import DATED, MASKS, SCALARS, Layout
@@ -27,10 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-RELATIVE_WATER_VAPOR_ERROR: Final = 0.10
-AIR_TEMPERATURE_ERROR_K: Final = 2.0
-PRIOR_UNCERTAINTY: Final = 0.015
-"""What is assumed where an ancillary comes without its error; the result's attributes say so."""
 TERRAIN_VARIABLES: Final = (
     "terrain_complexity_k",
     "sky_view_factor",
@@ -219,11 +220,11 @@ def _stack_block(*planes: NDArray[Any], axis: int, stored: type[np.generic]) -> 
 def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     """Water vapour and air temperature as far as there are any, each with an error."""
     fields = {name: ds[name] for name in DATED if name in ds}
-    for name, scale in (("water_vapor", RELATIVE_WATER_VAPOR_ERROR), ("air_temperature", None)):
+    for name, scale in (("water_vapor", DEFAULT_WATER_VAPOR_ERROR), ("air_temperature", None)):
         if name in fields and f"{name}_error" not in fields:
             value = fields[name]
             fields[f"{name}_error"] = (
-                xr.DataArray(AIR_TEMPERATURE_ERROR_K) if scale is None else value * scale
+                xr.DataArray(DEFAULT_AIR_TEMPERATURE_ERROR_K) if scale is None else value * scale
             )
     return fields
 
@@ -266,6 +267,8 @@ def _normal(slope: Any, aspect: Any, part: Callable[[Any], Any]) -> Any:
 def _prior_uncertainty(ds: xr.Dataset) -> xr.DataArray:
     """Root mean square over the bands: the one number the networks take."""
     if "emissivity_prior_uncertainty" not in ds:
-        return xr.full_like(ds["emissivity_prior"].isel(band=0, drop=True), PRIOR_UNCERTAINTY)
+        return xr.full_like(
+            ds["emissivity_prior"].isel(band=0, drop=True), DEFAULT_EMISSIVITY_ERROR
+        )
     squared = ds["emissivity_prior_uncertainty"].astype(np.float32) ** 2
     return squared.mean("band", skipna=False) ** 0.5

@@ -16,9 +16,8 @@ from aktes_xr.retrieval.gathering import put
 from aktes_xr.retrieval.tiles import QUALITY, WEIGHT
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from aktes_xr.compilation import Float32Array
 
-    Float32Array = NDArray[np.float32]
 
 EMISSIVITY_RANGE: Final = (0.2, 1.0)
 _DARKEST: Final = np.float32(EMISSIVITY_RANGE[0])

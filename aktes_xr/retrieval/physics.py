@@ -27,7 +27,8 @@ from aktes_xr.retrieval.tiles import DATED, QUALITY, SCALARS, WEIGHT, Chunk
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 SEA_LEVEL_HPA: Final = np.float32(1013.25)
 # Gillespie et al. 1998: the scatter of emin about its regression on MMD is 0.015, which is 0.8 K

@@ -19,7 +19,8 @@ from aktes_xr.radiative.planck import band_temperature
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 _FIXED_POINT: Final = 64.0
 _LARGEST: Final = 16_000_000.0

@@ -18,7 +18,8 @@ from aktes_xr import sensor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 PLANES: Final = (
     "surface_temperature",

@@ -8,13 +8,13 @@ and their standard deviations. What is fill or cloud does not count; the share o
 did, does.
 
 Sums are of integers, temperatures in `FIXED_POINT` parts of a kelvin: exact in any order, so that a
-pixel's description does not depend on how the scene is cut. With :math:`n` pixels, sum :math:`S` and
-sum of squares :math:`Q`,
+pixel's description does not depend on how the scene is cut. With :math:`n` pixels, sum :math:`S`
+and sum of squares :math:`Q`,
 
 .. math:: \bar x - x = \frac{S - n x}{n}, \qquad s^2 = \frac{n Q - S^2}{n^2},
 
-and all of these are integers below :math:`2^{53}`, which a float64 holds exactly: sums and
-products run in float64, for which processors have vector instructions, and are exact all the same.
+and all of these are integers below :math:`2^{53}`, which a float64 holds exactly: sums and products
+run in float64, for which processors have vector instructions, and lose nothing.
 
 Columns' sums run down the rows: a row enters, another leaves, at two additions per number and pixel
 whatever the window; windows are then summed along the row. The retrieval feeds rows of a chunk, the
@@ -68,11 +68,11 @@ class Surroundings(NamedTuple):
     """Sums around one row of an image, on their way down it; not to be shared by threads.
 
     ``ring`` (12, 5, wide) int32 holds the last rows as temperature and differences, 0 where nothing
-    counts; ``known`` (12, wide) int32 is 1 where something does. ``sums`` (3, 11, wide) float64
-    are the columns' sums in each window: of five numbers, of their squares, and the count; integers
-    all of them. ``doubled`` (wide,) and ``total`` (11, columns) are scratch; ``place`` (2,) says which date and row the sums
-    stand at; ``described`` (33, columns) float32 is that row's description, in the order of
-    `CONTEXT`.
+    counts; ``known`` (12, wide) int32 is 1 where something does. ``sums`` (3, 11, wide) float64 are
+    the columns' sums in each window, integers all of them: of five numbers, of their squares, and
+    the count. ``doubled`` (wide,) and ``total`` (11, columns) are scratch; ``place`` (2,) says
+    which date and row the sums stand at; ``described`` (33, columns) float32 is that row's
+    description, in the order of `CONTEXT`.
     """
 
     ring: NDArray[np.int32]

@@ -19,7 +19,8 @@ from random_bundle import random_bundle
 from typer.testing import CliRunner
 
 import aktes_xr
-from aktes_xr import bench, sensor
+from aktes_xr import sensor
+from aktes_xr.bench import checks as bench
 from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.cli import app
 from aktes_xr.cli.console import EXIT_CODES

@@ -80,10 +80,8 @@ def kill_in_mid_trial(directory: Path, tuner: str, *, after: int) -> list[str]:
     )
     try:
         begun = directory / "search" / f"trial_{after}" / "trial.json"
-        limit = time.monotonic() + 120
         while not begun.exists():
             assert child.poll() is None, "the search ended before it could be killed"
-            assert time.monotonic() < limit
             time.sleep(0.005)
         assert len(results(directory)) == after
     finally:

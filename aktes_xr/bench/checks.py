@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aktes_xr.documents import write_json
 from aktes_xr.errors import InputError
+from aktes_xr.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +46,7 @@ NAMES = (
     "series",
     "faults",
 )
+_ROOM = "aktes_xr.bench"
 _PACKAGES = ("numpy", "xarray", "dask", "numba", "rasterio", "zarr", "stackstac")
 
 
@@ -122,7 +124,7 @@ class _Benchmark(Protocol):
 
 def available() -> tuple[str, ...]:
     """Names of the benchmarks this installation has, in their documented order."""
-    return tuple(name for name in NAMES if importlib.util.find_spec(f"{__name__}.{name}"))
+    return tuple(name for name in NAMES if importlib.util.find_spec(f"{_ROOM}.{name}"))
 
 
 def run_benchmark(name: str, *, quick: bool = False, **options: str) -> BenchResult:
@@ -152,7 +154,7 @@ def run_benchmark(name: str, *, quick: bool = False, **options: str) -> BenchRes
         raise InputError(
             f"There is no benchmark {name!r}. Choose one of: {', '.join(names) or '(none)'}."
         )
-    module = cast("_Benchmark", importlib.import_module(f"{__name__}.{name}"))
+    module = cast("_Benchmark", importlib.import_module(f"{_ROOM}.{name}"))
     surplus = sorted(set(options) - set(inspect.signature(module.run).parameters))
     if surplus:
         raise InputError(f"The benchmark {name} takes no {', '.join(surplus)}; leave it out.")
@@ -171,7 +173,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": _memory_gib(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "aktes_xr": importlib.import_module("aktes_xr").__version__,
+        "aktes_xr": __version__,
     }
 
 

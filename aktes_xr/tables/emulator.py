@@ -21,7 +21,7 @@ from aktes_xr.radiative.table import SPLITS, SURFACE_PRESSURES_HPA, VIEW_ZENITHS
 from aktes_xr.sensor import BANDS, brightness_temperature_to_radiance
 
 
-def _rows(
+def table_rows(
     arrays: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return inputs (n, 4: water, temperature, pressure, secant) and outputs (n, 15)."""
@@ -61,7 +61,7 @@ def fit_emulator(arrays: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> 
     -------
     Emulator
     """
-    inputs, outputs = _rows(arrays, chosen)
+    inputs, outputs = table_rows(arrays, chosen)
     scaled = np.array([_scaled(w, p, t) for w, t, p, _ in inputs])
     terms = np.prod(scaled[:, None, :] ** POWERS, axis=2)
     source = brightness_temperature_to_radiance(np.repeat(inputs[:, 1:2], len(BANDS), axis=1))
@@ -105,7 +105,7 @@ def residuals(
     ndarray (n, 15), float64
         Of t, Lp and Ls.
     """
-    inputs, outputs = _rows(arrays, chosen)
+    inputs, outputs = table_rows(arrays, chosen)
     return np.asarray(_evaluate(inputs, emulator) - outputs)
 
 

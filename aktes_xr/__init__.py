@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from aktes_xr.version import __version__
+
 if TYPE_CHECKING:
     from aktes_xr import baselines, models, radiative, sensor, simulate, terrain
     from aktes_xr.errors import AktesError
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
     from aktes_xr.stac import open_stac
     from aktes_xr.store import open_result, write_result
 
-__version__ = "0.1.0"
-
 __all__ = [
     "AktesError",
+    "__version__",
     "baselines",
     "load_bundle",
     "models",

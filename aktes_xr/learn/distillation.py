@@ -17,8 +17,8 @@ from aktes_xr.learn.ancillaries import drop_ancillaries
 from aktes_xr.learn.losses import BETA
 from aktes_xr.learn.training import Sample
 from aktes_xr.models.features import N_OUTPUTS, standardised_features
-from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
-from aktes_xr.models.quantities import REFERENCE
+from aktes_xr.models.reading import LOG_VARIANCE_RANGE
+from aktes_xr.models.features import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,8 +152,8 @@ def _last_hidden(teacher: PixelModel, quantities: Float32Array) -> Float32Array:
     from aktes_xr.models import Network
 
     scaling = teacher.scaling
-    tile = standardised_features(quantities, scaling.center, scaling.scale)
-    return np.ascontiguousarray(Network(teacher.network.layers[:-1]).predict(tile).T)
+    inputs = standardised_features(quantities, scaling.center, scaling.scale)
+    return Network(teacher.network.layers[:-1]).predict(inputs)
 
 
 def label_likelihood(labelled: float = 1.0) -> Any:

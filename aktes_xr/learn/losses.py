@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aktes_xr.models.features import N_OUTPUTS
-from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
+from aktes_xr.models.reading import LOG_VARIANCE_RANGE
 
 BETA: Final = 0.5
 """Exponent of the scale that weighs each sample's likelihood (after Seitzer et al. 2022)."""

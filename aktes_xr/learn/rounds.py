@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn.card import fuse
 from aktes_xr.learn.distillation import Answers, SoftSample, distiller, soft_model
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.simulated import draw
@@ -26,7 +25,9 @@ from aktes_xr.learn.study import Study
 from aktes_xr.learn.training import Progress, Sample, Schedule, cosine
 from aktes_xr.learn.uncertainty import calibrated_scaling
 from aktes_xr.models import Layer, Network, load_bundle
-from aktes_xr.models.quantities import SKY_VIEW_FACTOR
+from aktes_xr.models.features import SKY_VIEW_FACTOR
+from aktes_xr.models.fusion import fuse
+from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,7 +83,8 @@ class _Pair:
 
     def fused(self, sample: Sample) -> Answers:
         both = [model.predict(sample.quantities) for model in (self.teacher, self.student)]
-        return Answers(*fuse(both[0], both[1], self.fusion, sample.quantities[:, SKY_VIEW_FACTOR]))
+        terrain_k = complexity_k(sample.quantities[:, SKY_VIEW_FACTOR])
+        return Answers(*fuse(both[0], both[1], self.fusion, terrain_k))
 
 
 def exchange(

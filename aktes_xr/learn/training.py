@@ -17,7 +17,7 @@ from aktes_xr.learn.ancillaries import drop_ancillaries
 from aktes_xr.learn.losses import laplace_likelihood
 from aktes_xr.models.features import raw_features, standardised_features
 from aktes_xr.models.pixel_model import Scaling
-from aktes_xr.models.quantities import REFERENCE
+from aktes_xr.models.features import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,8 +54,7 @@ class Sample:
 
     def inputs(self, scaling: Scaling) -> Float32Array:
         """Return standardised features (sample, feature)."""
-        tile = standardised_features(self.quantities, scaling.center, scaling.scale)
-        return np.ascontiguousarray(tile.T)
+        return standardised_features(self.quantities, scaling.center, scaling.scale)
 
     def joined(self, other: Sample) -> Sample:
         """Return the pixels of both."""

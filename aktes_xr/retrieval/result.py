@@ -22,6 +22,7 @@ from aktes_xr.retrieval.fields import (
     RELATIVE_WATER_VAPOR_ERROR,
 )
 from aktes_xr.retrieval.tiles import QUALITY
+from aktes_xr.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,8 +181,6 @@ def _take_one(blocks: list[NDArray[np.float32]], *, plane: int, stored: Any) -> 
 
 
 def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:
-    from aktes_xr import __version__
-
     used = settings.method
     if used == "fusion" and settings.student is None:
         used = "teacher"

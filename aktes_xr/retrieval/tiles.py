@@ -1,8 +1,8 @@
 """What the block function holds: names of the planes, a chunk's arrays, and a tile of pixels.
 
 A chunk is never expanded into arrays of features. Pixels that need the same networks are collected
-into one tile of fixed width (`aktes_xr.models.network.TILE`), described, estimated and written to
-the output planes, tile after tile. Inside kernels an image is one row of pixels, and what a cube
+into one tile of `TILE` pixels, described, estimated and written to the output planes, tile after
+tile. Inside kernels an image is one row of pixels, and what a cube
 lacks is a place of -1: absent planes take no memory.
 """
 
@@ -16,7 +16,6 @@ import numpy as np
 from aktes_xr import sensor
 from aktes_xr.compilation import kernel
 from aktes_xr.models.features import N_QUANTITIES, STUDENT_FEATURES
-from aktes_xr.models.forward import TILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +34,10 @@ PLANES: Final = (
 N_PLANES: Final = len(PLANES)
 WEIGHT: Final = PLANES.index("student_weight")
 QUALITY: Final = PLANES.index("quality")
+"""The last plane."""
+
+TILE: Final = 4096
+"""Pixels at once: few enough for the processor's cache, so many that Python's share is small."""
 
 DATED: Final = ("water_vapor", "water_vapor_error", "air_temperature", "air_temperature_error")
 """Per date: per pixel, or one number."""
@@ -113,8 +116,8 @@ class Tile(NamedTuple):
 
     ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (27, TILE) and raw
     ``features`` (31, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
-    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share, and later
-    its weight.
+    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share by terrain,
+    ``weight`` (TILE,) its weight.
     """
 
     pixels: NDArray[np.int64]
@@ -122,6 +125,7 @@ class Tile(NamedTuple):
     features: Float32Array
     excess: Float32Array
     share: Float32Array
+    weight: Float32Array
 
 
 def new_tile() -> Tile:
@@ -131,6 +135,7 @@ def new_tile() -> Tile:
         np.zeros((N_QUANTITIES, TILE), np.float32),
         np.zeros((len(STUDENT_FEATURES), TILE), np.float32),
         np.zeros(TILE, np.float32),
+        np.full(TILE, 0.5, np.float32),
         np.full(TILE, 0.5, np.float32),
     )
 

@@ -156,7 +156,7 @@ def test_plain_keras_model_loads_safely_and_agrees(trained: Path) -> None:
         plain = keras.saving.load_model(path, safe_mode=True, compile=False)
         features = rng.normal(size=(5_000, model.network.n_features)).astype(np.float32)
         expected = np.asarray(plain.predict(features, batch_size=4096, verbose=0))
-        found = model.network.predict(np.ascontiguousarray(features.T)).T
+        found = model.network.predict(features)
         kelvin = np.abs(found - expected)[:, 0].max() * model.scaling.output_scale[0]
         assert kelvin < 1e-4
         np.testing.assert_allclose(found, expected, atol=2e-5, rtol=2e-5)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import pickle
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -8,17 +12,32 @@ from random_bundle import random_model, random_network
 
 from aktes_xr.errors import BundleIntegrityError, ShapeError
 from aktes_xr.models import Layer, Network, load_bundle
-from aktes_xr.models.activation import ACTIVATIONS, finish
 from aktes_xr.models.features import (
     N_OUTPUTS,
     QUANTITIES,
+    REFERENCE,
     STUDENT_FEATURES,
     TEACHER_FEATURES,
     raw_features,
     standardised_features,
 )
-from aktes_xr.models.forward import PANEL, TILE
-from aktes_xr.models.fusion import Fusion, student_weight, terrain_share
+from aktes_xr.models.fusion import Fusion, fuse, student_weight, terrain_share
+from aktes_xr.models.layer import ACTIVATIONS
+from aktes_xr.models.reading import EMISSIVITY_RANGE
+
+NETWORKS = {
+    "teacher's shape": random_network(21, (256, 256)),
+    "student's shape": random_network(31, (80, 80)),
+    "odd widths": random_network(31, (13, 250, 7)),
+    "default teacher": load_bundle().teacher.network,
+    "default student": load_bundle().students[-1].network,
+}
+PIXELS = 2 * 4096 + 77
+
+
+def drawn(network: Network, count: int = PIXELS, seed: int = 1) -> np.ndarray:
+    values = np.random.default_rng(seed).normal(size=(count, network.n_features))
+    return values.astype(np.float32)
 
 
 def plain(network: Network, features: np.ndarray) -> np.ndarray:
@@ -31,7 +50,7 @@ def plain(network: Network, features: np.ndarray) -> np.ndarray:
     }
     hidden = features.astype(np.float64)
     for layer in network.layers:
-        value = functions[layer.activation](layer.weight @ hidden + layer.bias)
+        value = functions[layer.activation](hidden @ layer.weight.T + layer.bias[:, 0])
         hidden = value + hidden if layer.skip else value
     return hidden
 
@@ -42,8 +61,9 @@ def test_forward_equals_the_plain_one(activation: str) -> None:
         Layer(layer.weight, layer.bias, activation, layer.skip)
         for layer in random_network(21, (32, 32, 16)).layers
     ]
+    assert any(layer.skip for layer in layers)
     network = Network(tuple(layers))
-    features = np.random.default_rng(0).normal(size=(21, 3000)).astype(np.float32)
+    features = drawn(network, 3000, seed=0)
     np.testing.assert_allclose(
         network.predict(features), plain(network, features), rtol=2e-5, atol=2e-5
     )
@@ -52,89 +72,119 @@ def test_forward_equals_the_plain_one(activation: str) -> None:
 def test_what_single_precision_costs_the_default_networks() -> None:
     bundle = load_bundle()
     for model in bundle.models.values():
-        count = model.network.n_features
-        features = np.random.default_rng(7).normal(size=(count, 20_000)).astype(np.float32)
+        features = drawn(model.network, 20_000, seed=7)
         error = np.abs(model.network.predict(features) - plain(model.network, features))
-        cost = error[:N_OUTPUTS].max(axis=1) * model.scaling.output_scale
+        cost = error[:, :N_OUTPUTS].max(axis=0) * model.scaling.output_scale
         # A float32 of 300 K is good to 3e-5 K, and an emissivity of 1 to 6e-8.
         assert cost[0] < 3e-5, model.name
         assert cost[1:].max() < 6e-7, model.name
 
 
-def test_silu_is_the_function_from_end_to_end() -> None:
-    silu = ACTIVATIONS.index("silu")
-    values = np.linspace(-120.0, 120.0, 4096, dtype=np.float32)
-    exact = values.astype(np.float64) / (1.0 + np.exp(-values.astype(np.float64)))
-    found = values.copy()
-    finish(found, silu)
-    error = np.abs(found - exact) / np.maximum(1.0, np.abs(values))
-    assert error.max() < 2e-7
-    for code, name in enumerate(ACTIVATIONS):
-        missing = np.full(PANEL, np.nan, np.float32)
-        finish(missing, code)
-        assert np.isnan(missing).all(), name
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_activations_are_the_functions_from_end_to_end(activation: str) -> None:
+    network = Network(
+        (Layer(np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32), activation),)
+    )
+    values = np.linspace(-120.0, 120.0, 4096, dtype=np.float32)[:, np.newaxis]
+    error = np.abs(network.predict(values) - plain(network, values))
+    assert (error / np.maximum(1.0, np.abs(values))).max() < 3e-7
 
 
-@pytest.mark.parametrize("units", [1, 5, 6, 7, 8, 16, 250])
-def test_sums_run_in_the_order_of_the_inputs(units: int) -> None:
-    """The obvious twin: one rounding for each product and sum, as in float64 and then float32."""
-    rng = np.random.default_rng(units)
-    weight = rng.normal(size=(units, 19)).astype(np.float32)
-    x = rng.normal(size=(19, 100)).astype(np.float32)
-    bias = rng.normal(size=(units, 1)).astype(np.float32)
-    sums = np.repeat(bias, 100, axis=1)
-    for k in range(19):
-        # A product of two float32 is exact in float64; the sum is within its 53 bits but rarely.
-        sums = (weight[:, k, np.newaxis].astype(np.float64) * x[k] + sums).astype(np.float32)
-    network = Network((Layer(weight, bias, "linear"),))
-    np.testing.assert_array_equal(network.predict(x), sums)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_no_bit_depends_on_a_pixels_place(network: Network) -> None:
+    features = drawn(network)
+    order = np.random.default_rng(2).permutation(len(features))
+    whole = network.predict(features)
+    np.testing.assert_array_equal(network.predict(features[order]), whole[order])
+    same = np.repeat(features[:1], PIXELS, axis=0)
+    np.testing.assert_array_equal(network.predict(same), np.repeat(whole[:1], PIXELS, axis=0))
 
 
-def test_all_equal_pixels_have_equal_results() -> None:
-    network = random_network(31, (250, 80, 13))
-    features = np.repeat(np.random.default_rng(6).normal(size=(31, 1)), TILE + 5, axis=1)
-    found = network.predict(features.astype(np.float32))
-    np.testing.assert_array_equal(found, np.repeat(found[:, :1], TILE + 5, axis=1))
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 7, 15, 17, 63, 65, 100, 255, 257, 511, 4097])
+def test_no_bit_depends_on_how_many_pixels_come_together(network: Network, width: int) -> None:
+    features = drawn(network, min(40 * width, 4200))
+    whole = network.predict(features)
+    for start in range(0, len(features), width):
+        part = slice(start, start + width)
+        np.testing.assert_array_equal(network.predict(features[part]), whole[part])
 
 
-def test_panels_behind_the_last_pixel_are_not_run() -> None:
-    network = random_network(21, (32, 32))
-    tile = np.random.default_rng(4).normal(size=(21, TILE)).astype(np.float32)
-    whole = network.forward(tile, network.buffers()).copy()
-    part = network.forward(tile, network.buffers(), PANEL + 1)
-    np.testing.assert_array_equal(part[:, : 2 * PANEL], whole[:, : 2 * PANEL])
-    assert (part[:, 2 * PANEL :] == 0.0).all()
+def test_what_lies_behind_the_last_pixel_changes_no_bit() -> None:
+    network = NETWORKS["default teacher"]
+    features = drawn(network, 40)
+    whole = network.predict(features)
+    for rest in (0.0, 1e30, -1e30, np.inf, np.nan):
+        work = network.new_pass(1000)
+        work.features[:] = rest
+        work.features[:40] = features
+        work.run(40)
+        np.testing.assert_array_equal(work.outputs[:40], whole)
+    assert np.isfinite(whole).all()
+    # Calls behind the last pixel are not run.
+    assert (work.outputs[512:] == 0.0).all()
 
 
-def test_result_does_not_depend_on_the_place_in_a_tile() -> None:
-    network = random_network(31, (192, 192))
-    rng = np.random.default_rng(1)
-    features = rng.normal(size=(31, 2 * TILE + 77)).astype(np.float32)
-    order = rng.permutation(features.shape[1])
-    straight, shuffled = network.predict(features), network.predict(features[:, order])
-    np.testing.assert_array_equal(shuffled, straight[:, order])
-
-
-def test_threads_do_not_disturb_each_other() -> None:
-    network = random_network(21, (64, 64))
-    features = np.random.default_rng(2).normal(size=(21, 4 * TILE)).astype(np.float32)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_threads_share_a_session_and_change_no_bit(network: Network) -> None:
+    features = drawn(network)
+    expected = network.predict(features)
+    fresh = Network(network.layers)
     results: list[np.ndarray] = []
+    together = threading.Barrier(6)
 
-    def work() -> None:
-        results.append(network.predict(features))
+    def work(start: int) -> None:
+        together.wait()
+        rolled = np.roll(features, start, axis=0)
+        results.append(np.roll(fresh.predict(rolled), -start, axis=0))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(97 * number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for result in results[1:]:
-        np.testing.assert_array_equal(result, results[0])
+    assert len(results) == 6
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_another_process_has_the_same_bits() -> None:
+    features = drawn(NETWORKS["default teacher"], 5000)
+    script = (
+        "import hashlib, sys, pickle\n"
+        "network, features = pickle.loads(sys.stdin.buffer.read())\n"
+        "print(hashlib.sha256(network.predict(features).tobytes()).hexdigest())"
+    )
+    for network in (NETWORKS["default teacher"], NETWORKS["default student"]):
+        features = drawn(network, 5000)
+        expected = hashlib.sha256(network.predict(features).tobytes()).hexdigest()
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            input=pickle.dumps((network, features)),
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout.decode().strip() == expected
+
+
+def test_a_network_that_is_pickled_leaves_its_session_behind() -> None:
+    network = random_network(21, (64, 64))
+    before = len(pickle.dumps(network))
+    features = drawn(network, 10)
+    expected = network.predict(features)
+    assert len(pickle.dumps(network)) == before
+    again = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(again.predict(features), expected)
+
+
+def test_no_pixels_make_no_outputs() -> None:
+    network = random_network(21, (8,))
+    assert network.predict(np.zeros((0, 21), np.float32)).shape == (0, 12)
 
 
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(ShapeError, match="expected"):
-        random_network(21, (8,)).predict(np.zeros((20, 5), np.float32))
+        random_network(21, (8,)).predict(np.zeros((5, 20), np.float32))
     weight, bias = np.zeros((4, 3), np.float32), np.zeros((4, 1), np.float32)
     with pytest.raises(BundleIntegrityError, match="feeds"):
         Network((Layer(weight, bias), Layer(weight, bias)))
@@ -185,7 +235,7 @@ def test_a_value_without_its_error_is_not_there() -> None:
 def test_missing_features_take_the_centre() -> None:
     count = len(TEACHER_FEATURES)
     center, scale = np.full(count, 3.0, np.float32), np.full(count, 2.0, np.float32)
-    tile = standardised_features(pixel(), center, scale)[:, 0]
+    tile = standardised_features(pixel(), center, scale)[0]
     assert tile[TEACHER_FEATURES.index("air_temperature_excess")] == 0.0
     assert tile[TEACHER_FEATURES.index("brightness_temperature_B13")] == (293.0 - 3.0) / 2.0
     assert tile[TEACHER_FEATURES.index("air_temperature_mask")] == -1.5
@@ -193,8 +243,44 @@ def test_missing_features_take_the_centre() -> None:
 
 def test_sigma_is_calibrated_in_physical_units() -> None:
     model = random_model("teacher", (8,))
-    sigma = model.sigma(np.full((1, 6), 2.0 * np.log(0.5), np.float32))
+    raw = np.full((1, 12), 2.0 * np.log(0.5), np.float32)
+    _, sigma = model.read(raw, np.full(1, 300.0, np.float32))
     np.testing.assert_allclose(sigma[0], 0.5 * model.scaling.output_scale, rtol=1e-6)
+
+
+def test_estimates_are_read_within_their_ranges() -> None:
+    model = random_model("teacher", (8,))
+    raw = np.array([[0.0] * 12, [1e4] * 12, [-1e4] * 12], np.float32)
+    estimate, sigma = model.read(raw, np.full(3, 300.0, np.float32))
+    np.testing.assert_allclose(estimate[0], model.scaling.output_center + np.eye(6)[0] * 300.0)
+    assert (estimate[1, 1:] == np.float32(EMISSIVITY_RANGE[1])).all()
+    assert (estimate[2, 1:] == np.float32(EMISSIVITY_RANGE[0])).all()
+    np.testing.assert_allclose(estimate[1:, 0], [30_301.0, -29_699.0])
+    assert np.isfinite(sigma).all()
+    # A prediction, which model cards score, is read so, too.
+    quantities = pixel(view_zenith=0.0)
+    quantities[:, REFERENCE] += 3e4
+    found, _ = model.predict(quantities)
+    assert (found[:, 1:] <= EMISSIVITY_RANGE[1]).all()
+    assert (found[:, 1:] >= EMISSIVITY_RANGE[0]).all()
+
+
+def test_fused_estimates_lie_between_their_parts_and_widen_where_these_disagree() -> None:
+    rng = np.random.default_rng(4)
+    teacher, student = (
+        (rng.normal(size=(50, 6)).astype(np.float32), np.full((50, 6), sigma, np.float32))
+        for sigma in (0.3, 0.4)
+    )
+    complexity = np.linspace(0.0, 1.0, 50, dtype=np.float32)
+    mean, sigma = fuse(teacher, student, Fusion(0.1, 0.6, 0.7), complexity)
+    np.testing.assert_array_equal(mean[:5], teacher[0][:5])
+    np.testing.assert_allclose(mean[-10:], student[0][-10:], atol=1e-6)
+    low, high = np.minimum(teacher[0], student[0]), np.maximum(teacher[0], student[0])
+    assert ((mean >= low - 1e-6) & (mean <= high + 1e-6)).all()
+    agreed, narrow = fuse(teacher, (teacher[0], student[1]), Fusion(0.1, 0.6, 0.7), complexity)
+    np.testing.assert_allclose(agreed, teacher[0], atol=1e-6)
+    assert (sigma >= narrow - 1e-6).all()
+    assert narrow.max() <= np.float32(0.4) + 1e-6
 
 
 def test_fusion_weight_is_monotone_bounded_and_exact_at_its_ends() -> None:

@@ -28,8 +28,7 @@ from aktes_xr.learn.recipe import Recipe, StudentRecipe
 from aktes_xr.learn.student import student_units
 from aktes_xr.learn.training import Progress, Schedule, cosine, scaling_of
 from aktes_xr.models import load_bundle
-from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES
-from aktes_xr.models.quantities import REFERENCE
+from aktes_xr.models.features import N_OUTPUTS, REFERENCE, STUDENT_FEATURES
 from aktes_xr.validation.metrics import scores
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ import numpy as np
 
 from aktes_xr.bench.checks import Study
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn.card import fuse
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.fitting import calibrated_scaling
 from aktes_xr.learn.pixels import Answers, Sample, SoftSample, draw
@@ -26,7 +25,9 @@ from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import fit_fusion
 from aktes_xr.learn.training import Progress, Schedule, cosine
 from aktes_xr.models import Layer, Network, load_bundle
-from aktes_xr.models.quantities import SKY_VIEW_FACTOR
+from aktes_xr.models.features import SKY_VIEW_FACTOR
+from aktes_xr.models.fusion import fuse
+from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +82,8 @@ class _Pair:
 
     def fused(self, sample: Sample) -> Answers:
         both = [model.predict(sample.quantities) for model in (self.teacher, self.student)]
-        return Answers(*fuse(both[0], both[1], self.fusion, sample.quantities[:, SKY_VIEW_FACTOR]))
+        terrain_k = complexity_k(sample.quantities[:, SKY_VIEW_FACTOR])
+        return Answers(*fuse(both[0], both[1], self.fusion, terrain_k))
 
 
 def exchange(

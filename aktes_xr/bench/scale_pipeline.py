@@ -24,6 +24,7 @@ from aktes_xr.bench.scale_cubes import cube
 from aktes_xr.models import load_bundle
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.models.pixel_model import PixelModel
+from aktes_xr.models.reading import LOG_VARIANCE_RANGE
 from aktes_xr.radiative import surface_pressure_from_elevation
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) ->
         scaling = model.scaling
         estimate = raw[:, :6] * scaling.output_scale + scaling.output_center
         estimate[:, 0] += kelvin[..., 3].ravel()
-        answers.append((estimate, model.sigma(raw[:, 6:])))
+        log_variance = np.clip(raw[:, 6:], *LOG_VARIANCE_RANGE)
+        log_sigma = scaling.log_sigma_offset + 0.5 * scaling.log_sigma_slope * log_variance
+        answers.append((estimate, np.exp(log_sigma) * scaling.output_scale))
     (teacher, teacher_sigma), (student, student_sigma) = answers
     weight = 0.5 * teacher_sigma[:, :1] ** 2
     weight /= weight + 0.5 * student_sigma[:, :1] ** 2

@@ -31,7 +31,7 @@ from aktes_xr.errors import ResourceError
 from aktes_xr.jobs.kernels import both_networks, even_terrain
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle, Fusion, load_bundle
-from aktes_xr.models.forward import TILE
+from aktes_xr.models.engine import TILE
 from aktes_xr.models.network import Network
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac

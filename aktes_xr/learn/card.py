@@ -26,7 +26,8 @@ from aktes_xr.learn.evaluation import (
     unseen_pixels,
 )
 from aktes_xr.learn.pixels import ALL, draw, keep_only
-from aktes_xr.models.quantities import SKY_VIEW_FACTOR
+from aktes_xr.models.features import SKY_VIEW_FACTOR
+from aktes_xr.models.fusion import fuse
 from aktes_xr.simulate.atmospheres import Protocol
 from aktes_xr.terrain.complexity import complexity_k
 from aktes_xr.validation.metrics import scores
@@ -94,7 +95,9 @@ class Evidence:
             "teacher": teacher.predict(sample.quantities),
             "student": student.predict(sample.quantities),
         }
-        methods["fusion"] = fuse(methods["teacher"], methods["student"], fusion, sky_view)
+        methods["fusion"] = fuse(
+            methods["teacher"], methods["student"], fusion, complexity_k(sky_view)
+        )
         strata = {"all": np.ones(len(sky_view), bool)}
         strata |= {
             f"sky view {low:g}-{min(high, 1.0):g}": (sky_view >= low) & (sky_view < high)
@@ -137,19 +140,6 @@ def _listed(row: dict[str, Any]) -> bool:
 
 def _cell(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
-
-
-def fuse(
-    teacher: Estimate, student: Estimate, fusion: Fusion, sky_view_factor: Float32Array
-) -> Estimate:
-    """Fuse two estimates (sample, 6) as the retrieval does."""
-    complexity = complexity_k(sky_view_factor)
-    weight = fusion.weight(complexity, teacher[1][:, 0], student[1][:, 0])[:, np.newaxis]
-    gap = student[0] - teacher[0]
-    variance = (
-        weight * student[1] ** 2 + (1 - weight) * teacher[1] ** 2 + weight * (1 - weight) * gap**2
-    )
-    return teacher[0] + weight * gap, np.sqrt(variance)
 
 
 def _flat_rows(teacher: PixelModel) -> list[dict[str, Any]]:

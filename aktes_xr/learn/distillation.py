@@ -13,7 +13,7 @@ from typing import Any
 from aktes_xr.learn.losses import BETA, label_likelihood
 from aktes_xr.learn.pixels import N_SOFT
 from aktes_xr.models.features import N_OUTPUTS
-from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
+from aktes_xr.models.reading import LOG_VARIANCE_RANGE
 
 
 def soft_model(student: Any, *, hints: int = 0, residual: bool = False) -> Any:

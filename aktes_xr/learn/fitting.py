@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from aktes_xr.models.features import N_OUTPUTS
 from aktes_xr.models.fusion import Fusion
-from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
+from aktes_xr.models.reading import LOG_VARIANCE_RANGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,7 +151,7 @@ def calibrated_scaling(network: Network, held: Sample, scaling: Scaling) -> Scal
     Scaling
         With ``log_sigma_offset`` and ``log_sigma_slope``.
     """
-    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
+    outputs = network.predict(held.inputs(scaling))
     return calibrate_uncertainty(outputs, held.targets(scaling), scaling)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aktes_xr.learn.pixels import N_SOFT
 from aktes_xr.models.features import N_OUTPUTS
-from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
+from aktes_xr.models.reading import LOG_VARIANCE_RANGE
 
 
 def label_likelihood(labelled: float = 1.0) -> Any:

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from aktes_xr import sensor
-from aktes_xr.models.features import N_OUTPUTS, N_QUANTITIES, QUANTITIES, standardised_features
+from aktes_xr.models.features import (
+    N_OUTPUTS,
+    N_QUANTITIES,
+    QUANTITIES,
+    REFERENCE,
+    standardised_features,
+)
 from aktes_xr.models.pixel_model import Scaling
-from aktes_xr.models.quantities import REFERENCE
 from aktes_xr.simulate.samples import SampleRecipe, simulate_samples, to_dataset
 from aktes_xr.simulate.terrain_samples import terrain_fields
 
@@ -143,8 +148,7 @@ class Sample:
 
     def inputs(self, scaling: Scaling) -> Float32Array:
         """Return standardised features (sample, feature)."""
-        tile = standardised_features(self.quantities, scaling.center, scaling.scale)
-        return np.ascontiguousarray(tile.T)
+        return standardised_features(self.quantities, scaling.center, scaling.scale)
 
     def joined(self, other: Sample) -> Sample:
         """Return the pixels of both."""
@@ -278,8 +282,8 @@ def _last_hidden(teacher: PixelModel, quantities: Float32Array) -> Float32Array:
     from aktes_xr.models import Network
 
     scaling = teacher.scaling
-    tile = standardised_features(quantities, scaling.center, scaling.scale)
-    return np.ascontiguousarray(Network(teacher.network.layers[:-1]).predict(tile).T)
+    inputs = standardised_features(quantities, scaling.center, scaling.scale)
+    return Network(teacher.network.layers[:-1]).predict(inputs)
 
 
 Draw = Callable[[int], Sample]

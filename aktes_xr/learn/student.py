@@ -20,8 +20,7 @@ from aktes_xr.learn.pixels import ALL, Sample, SoftSample, draw, keep_only
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
 from aktes_xr.learn.training import Progress, Schedule, keras_bytes, scaling_of, train
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
-from aktes_xr.models.features import QUANTITIES, STUDENT_FEATURES
-from aktes_xr.models.quantities import ADJACENT, SKY_VIEW_FACTOR
+from aktes_xr.models.features import ADJACENT, QUANTITIES, SKY_VIEW_FACTOR, STUDENT_FEATURES
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.terrain.complexity import complexity_k
 

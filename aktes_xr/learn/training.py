@@ -15,9 +15,8 @@ import numpy as np
 
 from aktes_xr.learn.losses import laplace_likelihood
 from aktes_xr.learn.pixels import Draw, Sample
-from aktes_xr.models.features import raw_features
+from aktes_xr.models.features import REFERENCE, raw_features
 from aktes_xr.models.pixel_model import Scaling
-from aktes_xr.models.quantities import REFERENCE
 
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str], None]

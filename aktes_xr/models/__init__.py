@@ -10,7 +10,8 @@ from aktes_xr.models.bundle import (
     write_bundle,
 )
 from aktes_xr.models.fusion import Fusion
-from aktes_xr.models.network import Layer, Network
+from aktes_xr.models.layer import Layer
+from aktes_xr.models.network import Network
 from aktes_xr.models.pixel_model import PixelModel, Scaling
 
 __all__ = [

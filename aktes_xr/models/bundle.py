@@ -30,6 +30,7 @@ from aktes_xr.models.mlm import MLM, mlm_item
 from aktes_xr.models.network import Network
 from aktes_xr.models.pixel_model import PixelModel
 from aktes_xr.models.safety import check_keras, check_manifest, check_npz
+from aktes_xr.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -235,8 +236,6 @@ def write_bundle(path: str | Path, contents: BundleContents, *, overwrite: bool 
     InputError
         The directory exists and is not to be replaced.
     """
-    from aktes_xr.version import __version__
-
     target = Path(path)
     if target.exists() and not overwrite:
         raise InputError(f"{target.name} exists: choose another directory or pass overwrite=True")

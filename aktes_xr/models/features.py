@@ -6,8 +6,8 @@ instead of five correlated temperatures, air temperature relative to the scene, 
 optional ancillary its value, its stated error and an availability mask. Features are standardised
 with the centre and scale of the training sample; a missing value takes the centre (zero), and its
 mask says so. The retrieval and the training code call the same compiled functions, so they cannot
-disagree. Pixels lie along the last axis: each rule is a loop over a row, which the compiler turns
-into vector instructions.
+disagree. Until they are standardised, pixels lie along the last axis: each rule is a loop over a row,
+which the compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -19,37 +19,48 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.errors import ShapeError
-from aktes_xr.models.quantities import (
-    ADJACENT,
-    AIR_TEMPERATURE,
-    BRIGHTNESS,
-    N_QUANTITIES,
-    PRIOR,
-    QUANTITIES,
-    REFERENCE,
-    SURFACE_PRESSURE,
-    VIEW_ZENITH,
-    WATER_VAPOR,
-)
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
 
-__all__ = [
-    "N_OUTPUTS",
-    "N_QUANTITIES",
-    "OUTPUTS",
-    "QUANTITIES",
-    "STUDENT_FEATURES",
-    "TEACHER_FEATURES",
-    "feature_rows",
-    "raw_features",
-    "standardise_rows",
-    "standardised_features",
-]
-
 _BANDS: Final = ("B10", "B11", "B12", "B13", "B14")
+
+QUANTITIES: Final = (
+    *(f"brightness_temperature_{band}" for band in _BANDS),  # K, at the sensor
+    "view_zenith",  # degrees
+    "surface_pressure",  # hPa
+    "water_vapor",  # kg m-2
+    "water_vapor_error",  # kg m-2, 1 sigma
+    "air_temperature",  # K
+    "air_temperature_error",  # K, 1 sigma
+    *(f"emissivity_prior_{band}" for band in _BANDS),
+    "emissivity_prior_uncertainty",  # 1 sigma, root mean square over the bands
+    "sky_view_factor",
+    "sine_of_slope",
+    "solar_incidence",  # cosine of the local angle; 0 at night
+    "relief",  # m
+    *(f"adjacent_brightness_temperature_{band}" for band in _BANDS),  # K, of the mean radiance
+    "elevation_difference",  # m, above the height the water vapour and air temperature hold for
+)
+"""Names of the quantities, in the order of the arrays below."""
+
+N_QUANTITIES: Final = len(QUANTITIES)
+BRIGHTNESS: Final = QUANTITIES.index("brightness_temperature_B10")
+REFERENCE: Final = QUANTITIES.index("brightness_temperature_B13")
+VIEW_ZENITH: Final = QUANTITIES.index("view_zenith")
+SURFACE_PRESSURE: Final = QUANTITIES.index("surface_pressure")
+WATER_VAPOR: Final = QUANTITIES.index("water_vapor")
+AIR_TEMPERATURE: Final = QUANTITIES.index("air_temperature")
+PRIOR: Final = QUANTITIES.index("emissivity_prior_B10")
+SKY_VIEW_FACTOR: Final = QUANTITIES.index("sky_view_factor")
+SINE_OF_SLOPE: Final = QUANTITIES.index("sine_of_slope")
+SOLAR_INCIDENCE: Final = QUANTITIES.index("solar_incidence")
+RELIEF: Final = QUANTITIES.index("relief")
+ADJACENT: Final = QUANTITIES.index("adjacent_brightness_temperature_B10")
+ELEVATION_DIFFERENCE: Final = QUANTITIES.index("elevation_difference")
+"""Places in `QUANTITIES`: of five bands the first; an ancillary's error follows its value."""
+
 TEACHER_FEATURES: Final = (
     "brightness_temperature_B13",
     "difference_B10_B13",
@@ -208,13 +219,21 @@ def standardise_rows(
     inverse_scale: Float32Array,
     standard: Float32Array,
 ) -> None:  # pragma: no cover
-    """Standardise the first rows of raw features, as many as there are centres; missing is 0."""
+    """Standardise the first rows of raw features, as many as there are centres; missing is 0.
+
+    Parameters
+    ----------
+    features : ndarray (feature, pixel), float32
+    center, inverse_scale : ndarray (feature,), float32
+    standard : ndarray (pixel, feature), float32
+        Filled: the networks take pixels one behind the other.
+    """
     for feature in range(center.size):
-        source, target = features[feature], standard[feature]
+        source = features[feature]
         middle, factor = center[feature], inverse_scale[feature]
         for pixel in range(source.size):
             value = (source[pixel] - middle) * factor
-            target[pixel] = value if value == value else _ZERO
+            standard[pixel, feature] = value if value == value else _ZERO
 
 
 def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
@@ -242,7 +261,7 @@ def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
 def standardised_features(
     quantities: Float32Array, center: Float32Array, scale: Float32Array
 ) -> Float32Array:
-    """Network input, feature-major as the forward pass takes it.
+    """Network input.
 
     Parameters
     ----------
@@ -251,15 +270,16 @@ def standardised_features(
 
     Returns
     -------
-    ndarray (feature, sample), float32
+    ndarray (sample, feature), float32
         Zero where missing.
     """
     _check(quantities)
     features = np.empty((center.shape[0], quantities.shape[0]), np.float32)
     feature_rows(np.ascontiguousarray(quantities.T, np.float32), features)
     inverse = (1.0 / np.asarray(scale, np.float32)).astype(np.float32)
-    standardise_rows(features, np.asarray(center, np.float32), inverse, features)
-    return features
+    standard = np.empty((quantities.shape[0], center.shape[0]), np.float32)
+    standardise_rows(features, np.asarray(center, np.float32), inverse, standard)
+    return standard
 
 
 def _check(quantities: Float32Array) -> None:

@@ -27,6 +27,8 @@ from aktes_xr.errors import InputError
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
+    Estimate = tuple[Float32Array, Float32Array]
+
 
 @dataclass(frozen=True)
 class Fusion:
@@ -88,6 +90,32 @@ class Fusion:
     def from_json(cls, entry: Mapping[str, Any]) -> Fusion:
         """Rebuild from a manifest entry."""
         return cls(**{field.name: float(entry[field.name]) for field in fields(cls)})
+
+
+def fuse(
+    teacher: Estimate, student: Estimate, fusion: Fusion, complexity_k: Float32Array
+) -> Estimate:
+    """Fuse two estimates as the retrieval does.
+
+    Parameters
+    ----------
+    teacher, student : tuple of ndarray (sample, 6), float32
+        Temperature (K) and emissivities, and their standard uncertainties.
+    fusion : Fusion
+    complexity_k : ndarray (sample,), float32, K
+        Terrain complexity.
+
+    Returns
+    -------
+    tuple of ndarray (sample, 6), float32
+        The same of the fusion.
+    """
+    weight = fusion.weight(complexity_k, teacher[1][:, 0], student[1][:, 0])[:, np.newaxis]
+    gap = student[0] - teacher[0]
+    variance = (
+        weight * student[1] ** 2 + (1 - weight) * teacher[1] ** 2 + weight * (1 - weight) * gap**2
+    )
+    return teacher[0] + weight * gap, np.sqrt(variance)
 
 
 @kernel()

@@ -18,8 +18,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from aktes_xr import sensor
+from aktes_xr.models.engine import rows_per_call
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
-from aktes_xr.models.forward import TILE
 
 if TYPE_CHECKING:
     from aktes_xr.models.pixel_model import PixelModel
@@ -122,10 +122,10 @@ def _properties(
         "mlm:total_parameters": sum(sizes),
         "mlm:pretrained": False,
         "mlm:pretrained_source": None,
-        "mlm:batch_size_suggestion": TILE,
+        "mlm:batch_size_suggestion": min(rows_per_call(m.network.layers) for m in models),
         "mlm:accelerator": "amd64",
         "mlm:accelerator_constrained": False,
-        "mlm:accelerator_summary": "Any processor that NumPy runs on; no accelerator is used",
+        "mlm:accelerator_summary": "Any processor that ONNX Runtime runs on; no accelerator is used",
         "mlm:accelerator_count": 1,
         "mlm:input": [entry for model in models for entry in _inputs(model)],
         "mlm:output": [entry for model in models for entry in _outputs(model)],

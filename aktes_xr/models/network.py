@@ -1,58 +1,25 @@
-"""A network: a chain of dense layers, some with a skip connection, ``h <- act(W h + b) (+ h)``.
-
-Pixels lie along the last axis of every array. The pass itself is `aktes_xr.models.forward`.
-"""
+"""A network: a chain of dense layers. Its pass is `aktes_xr.models.engine`."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import threading
+import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from aktes_xr.errors import BundleIntegrityError, ShapeError
-from aktes_xr.models.activation import ACTIVATIONS
-from aktes_xr.models.forward import TILE, Packed, forward, pack, scratch
+from aktes_xr.models.engine import Engine, Pass
+from aktes_xr.models.layer import Layer
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One dense layer.
-
-    Attributes
-    ----------
-    weight : ndarray (unit, input), float32
-    bias : ndarray (unit, 1), float32
-    activation : str
-        One of `ACTIVATIONS`.
-    skip : bool
-        Whether the layer's input is added to its activated output.
-    """
-
-    weight: Float32Array
-    bias: Float32Array
-    activation: str = "relu"
-    skip: bool = False
-
-    def __post_init__(self) -> None:
-        if self.weight.ndim != 2 or self.bias.shape != (self.weight.shape[0], 1):
-            raise BundleIntegrityError(
-                f"a layer has weights {self.weight.shape} and bias {self.bias.shape}; expected "
-                "(unit, input) and (unit, 1)"
-            )
-        if self.activation not in ACTIVATIONS:
-            raise BundleIntegrityError(
-                f"a layer has activation {self.activation!r}; expected one of {sorted(ACTIVATIONS)}"
-            )
-        if self.skip and self.weight.shape[0] != self.weight.shape[1]:
-            raise BundleIntegrityError(
-                f"a layer of shape {self.weight.shape} cannot have a skip connection"
-            )
+_AT_ONCE: Final = 4096
+_LOCK: Final = threading.Lock()
+_ENGINES: Final[weakref.WeakKeyDictionary[Network, Engine]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,67 +57,54 @@ class Network:
         """Multiplications per pixel."""
         return sum(int(layer.weight.size) for layer in self.layers)
 
-    @functools.cached_property
-    def _packed(self) -> Packed:
-        return pack(self.layers)
-
-    def buffers(self) -> tuple[Float32Array, Float32Array]:
-        """Arrays for one tile; not to be shared between threads.
-
-        Returns
-        -------
-        tuple of ndarray
-            Scratch, and the output (output, TILE).
-        """
-        outputs = np.zeros((self.n_outputs, TILE), np.float32)
-        return scratch(self._packed, self.n_features), outputs
-
-    def forward(
-        self, tile: Float32Array, buffers: tuple[Float32Array, Float32Array], count: int = TILE
-    ) -> Float32Array:
-        """Pass one tile through the network.
+    def new_pass(self, pixels: int) -> Pass:
+        """Allocate the arrays of a pass; not to be shared between threads.
 
         Parameters
         ----------
-        tile : ndarray (feature, TILE), float32
-            Standardised features, C-contiguous.
-        buffers : tuple of ndarray
-            From `buffers`.
-        count : int
-            Pixels that matter: panels behind them are not run, and their outputs are stale.
+        pixels : int
+            Largest number of pixels at once.
 
         Returns
         -------
-        ndarray (output, TILE), float32
-            The last buffer: overwritten by the next call.
+        Pass
+            All of a process's passes through one network share its session.
         """
-        panels, outputs = buffers
-        forward(self._packed, tile, count, panels, outputs)
-        return outputs
+        # Not an attribute of the network: a session cannot be pickled, a network can.
+        with _LOCK:
+            engine = _ENGINES.get(self)
+            if engine is None:
+                engine = _ENGINES[self] = Engine(self.layers)
+        return Pass(engine, pixels)
 
     def predict(self, features: Float32Array) -> Float32Array:
         """Pass any number of pixels through the network.
 
         Parameters
         ----------
-        features : ndarray (feature, pixel), float32
-            Standardised, feature-major.
+        features : ndarray (pixel, feature), float32
+            Standardised.
 
         Returns
         -------
-        ndarray (output, pixel), float32
+        ndarray (pixel, output), float32
+
+        Raises
+        ------
+        ShapeError
+            The features are not this network's.
         """
-        if features.ndim != 2 or features.shape[0] != self.n_features:
+        if features.ndim != 2 or features.shape[1] != self.n_features:
             raise ShapeError(
-                f"features have shape {features.shape}; expected ({self.n_features}, pixel)"
+                f"features have shape {features.shape}; expected (pixel, {self.n_features})"
             )
-        count = features.shape[1]
-        outputs = np.empty((self.n_outputs, count), np.float32)
-        tile, buffers = np.zeros((self.n_features, TILE), np.float32), self.buffers()
-        for start in range(0, count, TILE):
-            width = min(TILE, count - start)
-            tile[:, :width] = features[:, start : start + width]
-            outputs[:, start : start + width] = self.forward(tile, buffers, width)[:, :width]
+        outputs = np.empty((len(features), self.n_outputs), np.float32)
+        work = self.new_pass(min(len(features), _AT_ONCE))
+        for start in range(0, len(features), _AT_ONCE):
+            part = outputs[start : start + _AT_ONCE]
+            work.features[: len(part)] = features[start : start + _AT_ONCE]
+            work.run(len(part))
+            part[:] = work.outputs[: len(part)]
         return outputs
 
     def arrays(self) -> dict[str, Float32Array]:

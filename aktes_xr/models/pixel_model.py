@@ -11,11 +11,12 @@ import numpy as np
 from aktes_xr.errors import BundleIntegrityError
 from aktes_xr.models.features import (
     N_OUTPUTS,
+    REFERENCE,
     STUDENT_FEATURES,
     TEACHER_FEATURES,
     standardised_features,
 )
-from aktes_xr.models.quantities import REFERENCE
+from aktes_xr.models.reading import Reading, read_outputs
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 
 Role = Literal["teacher", "student"]
-LOG_VARIANCE_RANGE: Final = (-14.0, 6.0)
-"""Standardised logarithms of variances are taken to lie in it, in training and in retrieval."""
-_FEATURES: dict[str, tuple[str, ...]] = {"teacher": TEACHER_FEATURES, "student": STUDENT_FEATURES}
+_FEATURES: Final[dict[str, tuple[str, ...]]] = {
+    "teacher": TEACHER_FEATURES,
+    "student": STUDENT_FEATURES,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +100,19 @@ class PixelModel:
         if not (self.scaling.scale > 0).all() or not (self.scaling.output_scale > 0).all():
             raise BundleIntegrityError(f"network {self.name!r} has a scale that is not positive")
 
+    @property
+    def reading(self) -> Reading:
+        """How the network's outputs become estimates and calibrated uncertainties."""
+        scaling = self.scaling
+        return Reading(
+            scaling.output_center,
+            scaling.output_scale,
+            (scaling.log_sigma_offset + np.log(scaling.output_scale)).astype(np.float32),
+            (np.float32(0.5) * scaling.log_sigma_slope).astype(np.float32),
+        )
+
     def predict(self, quantities: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Estimate temperature and emissivities of a sample.
+        """Estimate temperature and emissivities of a sample, as the retrieval does.
 
         Parameters
         ----------
@@ -111,20 +124,29 @@ class PixelModel:
         estimate, sigma : ndarray (sample, 6), float32
             Temperature (K) and five emissivities, and their standard uncertainties.
         """
-        tile = standardised_features(quantities, self.scaling.center, self.scaling.scale)
-        raw = self.network.predict(tile).T
-        estimate = raw[:, :N_OUTPUTS] * self.scaling.output_scale + self.scaling.output_center
-        estimate[:, 0] += quantities[:, REFERENCE]
-        sigma = self.sigma(raw[:, N_OUTPUTS:])
-        return np.ascontiguousarray(estimate, np.float32), sigma
+        scaling = self.scaling
+        raw = self.network.predict(standardised_features(quantities, scaling.center, scaling.scale))
+        return self.read(raw, quantities[:, REFERENCE])
 
-    def sigma(self, log_variance: Float32Array) -> Float32Array:
-        """Turn standardised logarithms of variances (sample, 6) into calibrated uncertainties."""
-        bounded = np.clip(log_variance, *np.array(LOG_VARIANCE_RANGE, np.float32))
-        logarithm = (
-            self.scaling.log_sigma_offset + self.scaling.log_sigma_slope * np.float32(0.5) * bounded
-        )
-        return np.asarray(np.exp(logarithm) * self.scaling.output_scale, np.float32)
+    def read(self, raw: Float32Array, reference: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Read the network's outputs.
+
+        Parameters
+        ----------
+        raw : ndarray (sample, 12), float32
+            Six means and six logarithms of variances, standardised.
+        reference : ndarray (sample,), float32, K
+            B13 brightness temperature.
+
+        Returns
+        -------
+        estimate, sigma : ndarray (sample, 6), float32
+            Temperature (K) and five emissivities, and their standard uncertainties.
+        """
+        found = np.empty((2 * N_OUTPUTS, len(raw)), np.float32)
+        read_outputs(raw, self.reading, np.ascontiguousarray(reference, np.float32), found)
+        estimate, sigma = found[:N_OUTPUTS].T, found[N_OUTPUTS:].T
+        return np.ascontiguousarray(estimate), np.ascontiguousarray(sigma)
 
     def to_json(self, *, file: str) -> dict[str, Any]:
         """Describe the model for a manifest; its weights are in ``file``."""

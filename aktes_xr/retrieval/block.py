@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
-from aktes_xr.models.quantities import REFERENCE
+from aktes_xr.models.features import REFERENCE, TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
-from aktes_xr.retrieval.flags import Limits, classify
+from aktes_xr.retrieval.flags import classify
 from aktes_xr.retrieval.gathering import (
     BOTH,
     STUDENT_ALONE,
     TEACHER_ALONE,
+    Limits,
     collect,
     describe,
     new_tile,
-    take,
 )
 from aktes_xr.retrieval.networks import Estimator, fuse, write
 from aktes_xr.retrieval.physics import retrieve_physically
-from aktes_xr.retrieval.surroundings import calibration, neighbourhood
-from aktes_xr.retrieval.tiles import N_PLANES, WEIGHT, Chunk, Layout, new_chunk
+from aktes_xr.retrieval.surroundings import Calibration, calibration, neighbourhood
+from aktes_xr.retrieval.tiles import N_PLANES, QUALITY, Chunk, Layout, new_chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,11 +110,12 @@ def retrieve_block(
         tir, scalars, dated=dated, static=static, masks=masks, layout=layout, halo=halo
     )
     images = out.reshape(*out.shape[:2], rows * columns)
+    tables = calibration(digital=chunk.tir.dtype == np.uint16)
+    classify(chunk, tables, np.float32(settings.steep_k), images)
     if settings.method in PHYSICAL:
-        _classify(chunk, _limits(settings, None), images)
         retrieve_physically(chunk, settings.method, out)
     else:
-        _retrieve_by_networks(chunk, settings, images)
+        _retrieve_by_networks(chunk, tables, settings, images)
     return out
 
 
@@ -124,47 +124,38 @@ def _limits(settings: BlockSettings, fusion: Fusion | None) -> Limits:
     start, full, floor = 0.0, 1.0, 0.0
     if fusion is not None:
         start, full, floor = fusion.start_k, fusion.full_k, fusion.floor
-    return Limits(
-        np.float32(start),
-        np.float32(full),
-        np.float32(floor),
-        np.float32(settings.steep_k),
-        student,
-    )
+    return Limits(np.float32(start), np.float32(full), np.float32(floor), student)
 
 
-def _classify(chunk: Chunk, limits: Limits, out: Float32Array) -> None:
-    classify(chunk, calibration(digital=chunk.tir.dtype == np.uint16), limits, out)
-
-
-def _retrieve_by_networks(chunk: Chunk, settings: BlockSettings, out: Float32Array) -> None:
+def _retrieve_by_networks(
+    chunk: Chunk, tables: Calibration, settings: BlockSettings, out: Float32Array
+) -> None:
     bundle = resolve(settings.bundle)
-    _classify(chunk, _limits(settings, bundle.fusion), out)
+    limits = _limits(settings, bundle.fusion)
     sharpness = np.float32(1.0 if bundle.fusion is None else bundle.fusion.sharpness)
-    tables = calibration(digital=chunk.tir.dtype == np.uint16)
     around = neighbourhood(chunk.columns, chunk.halo)
     teacher = Estimator(bundle.teacher)
     student = None if settings.student is None else Estimator(bundle.models[settings.student])
-    # Both come last: the weights they leave would tell the others another share.
     kinds = (TEACHER_ALONE,) if student is None else (TEACHER_ALONE, STUDENT_ALONE, BOTH)
     tile = new_tile()
+    reference = tile.quantities[REFERENCE]
     for date, networks in product(range(out.shape[0]), kinds):
         image, cursor = out[date], 0
         terrain = networks != TEACHER_ALONE
         features = tile.features if terrain else tile.features[: len(TEACHER_FEATURES)]
-        reference = tile.quantities[REFERENCE]
         while True:
-            count, cursor = collect(image[WEIGHT], networks, cursor, tile.pixels)
+            count, cursor = collect(chunk, image[QUALITY], limits, networks, cursor, tile)
             if count == 0:
                 break
             describe(chunk, tables, date, count, around, terrain, tile)
             feature_rows(tile.quantities, features)
-            take(image[WEIGHT], tile.pixels[:count], 0, tile.share)
             if student is None or networks == TEACHER_ALONE:
                 estimate = teacher.estimate(features, reference, tile.excess, count)
+                tile.weight[:] = 0.0
             else:
                 estimate = student.estimate(features, reference, tile.excess, count)
+                tile.weight[:] = 1.0
                 if networks == BOTH:
                     other = teacher.estimate(features, reference, tile.excess, count)
-                    fuse(other, estimate, sharpness, tile.share)
+                    fuse(other, estimate, sharpness, tile.share, tile.weight)
             write(estimate, _BITS[networks], tile, count, image)

@@ -1,22 +1,17 @@
-"""What a pixel is before any network runs: its quality bits, and the student's share by terrain.
+"""What a pixel is before any network runs: its quality bits.
 
 Row by row, each rule a loop over the row.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.models.fusion import terrain_share
-from aktes_xr.retrieval.tiles import DATED, MASKS, QUALITY, SCALARS, STATIC, WEIGHT
-
-if TYPE_CHECKING:
-    pass
-
+from aktes_xr.retrieval.tiles import DATED, MASKS, QUALITY, SCALARS, STATIC
 
 _FILL: Final = np.int32(QualityFlag.FILL)
 _SATURATED: Final = np.int32(QualityFlag.SATURATED)
@@ -42,25 +37,11 @@ _WATER_MASK: Final = MASKS.index("water")
 _HORIZON_DEG: Final = 90.0
 
 
-class Limits(NamedTuple):
-    """What separates teacher from student: float32, K but for the floor.
-
-    ``student`` is 0 where there is none, 1 where terrain decides, 2 where it runs alone wherever
-    there is terrain. A pixel is flagged as steep above ``steep_k``.
-    """
-
-    start_k: np.float32
-    full_k: np.float32
-    floor: np.float32
-    steep_k: np.float32
-    student: int
-
-
 @kernel()
-def classify(chunk, tables, limits, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write quality bits, and the student's share by terrain in place of its weight.
+def classify(chunk, tables, steep_k, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write quality bits; without a measurement all other planes become NaN.
 
-    Without a measurement all planes but quality become NaN. ``out`` is (time, 14, pixel).
+    A pixel is flagged as steep above ``steep_k`` (float32, K). ``out`` is (time, 14, pixel).
     """
     flags = np.empty(chunk.columns, np.int32)
     incidence = np.empty(chunk.columns, np.float32)
@@ -69,14 +50,12 @@ def classify(chunk, tables, limits, out):  # type: ignore[no-untyped-def]  # pra
         for row in range(chunk.rows):
             span = slice(row * chunk.columns, (row + 1) * chunk.columns)
             flags[:] = common
-            _flag_surroundings(chunk, date, span, limits.steep_k, flags)
+            _flag_surroundings(chunk, date, span, steep_k, flags)
             if chunk.scalars[date, _SUN_ZENITH] < _HORIZON_DEG and chunk.static_place[_NORTH] >= 0:
                 solar_incidence(chunk, date, span, incidence)
                 for column in range(flags.size):
                     flags[column] |= _SHADOWED if incidence[column] <= 0.0 else _NOTHING
             _flag_measurement(chunk, date, row, tables, flags)
-            share = out[date, WEIGHT, span]
-            _share(chunk, span, limits, share)
             _write_flags(flags, out[date, :, span])
 
 
@@ -158,30 +137,15 @@ def _flag_measurement(chunk, date, row, tables, flags):  # type: ignore[no-untyp
 
 
 @kernel()
-def _share(chunk, span, limits, share):  # type: ignore[no-untyped-def]  # pragma: no cover
-    place = chunk.static_place[_COMPLEXITY]
-    if limits.student == 0 or place < 0:
-        share[:] = np.float32(0.0)
-        return
-    complexity = chunk.static[place, span]
-    for column in range(share.size):
-        value = terrain_share(complexity[column], limits.start_k, limits.full_k, limits.floor)
-        if limits.student > 1 and complexity[column] == complexity[column]:
-            value = np.float32(1.0)
-        share[column] = value
-
-
-@kernel()
 def _write_flags(flags, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    quality, share = out[QUALITY], out[WEIGHT]
+    quality = out[QUALITY]
     holes = _NOTHING
     for column in range(flags.size):
         fill = flags[column] & _FILL
         holes |= fill
         quality[column] = np.float32(_FILL if fill else flags[column])
-        share[column] = np.float32(np.nan) if fill else share[column]
     if holes:
-        for plane in range(WEIGHT):
+        for plane in range(QUALITY):
             estimate = out[plane]
             for column in range(flags.size):
                 if flags[column] & _FILL:

@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from aktes_xr.compilation import kernel
-from aktes_xr.models.features import N_QUANTITIES, STUDENT_FEATURES
-from aktes_xr.models.forward import TILE
-from aktes_xr.models.quantities import (
+from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.models.features import (
     ADJACENT,
     BRIGHTNESS,
     ELEVATION_DIFFERENCE,
+    N_QUANTITIES,
     PRIOR,
     RELIEF,
     SINE_OF_SLOPE,
     SKY_VIEW_FACTOR,
     SOLAR_INCIDENCE,
+    STUDENT_FEATURES,
     SURFACE_PRESSURE,
     VIEW_ZENITH,
     WATER_VAPOR,
 )
+from aktes_xr.models.fusion import terrain_share
 from aktes_xr.retrieval.flags import solar_incidence
 from aktes_xr.retrieval.surroundings import read_kelvin, read_row
-from aktes_xr.retrieval.tiles import DATED, SCALARS, STATIC
+from aktes_xr.retrieval.tiles import DATED, SCALARS, STATIC, TILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +42,8 @@ TEACHER_ALONE: Final = 0
 BOTH: Final = 1
 STUDENT_ALONE: Final = 2
 """Which networks a pixel needs."""
+_FILL: Final = int(QualityFlag.FILL)
+_COMPLEXITY: Final = STATIC.index("terrain_complexity")
 _FIRST_PRIOR: Final = STATIC.index("emissivity_prior_B10")
 _N_PRIORS: Final = STATIC.index("emissivity_prior_uncertainty") + 1 - _FIRST_PRIOR
 _STATIC_ROWS: Final = (
@@ -59,25 +63,50 @@ _SUN_ZENITH: Final = SCALARS.index("sun_zenith")
 _HORIZON_DEG: Final = 90.0
 
 
+class Limits(NamedTuple):
+    """What separates teacher from student: float32, K but for the floor.
+
+    ``student`` is 0 where there is none, 1 where terrain decides, 2 where it runs alone wherever
+    there is terrain.
+    """
+
+    start_k: np.float32
+    full_k: np.float32
+    floor: np.float32
+    student: int
+
+
 @kernel()
-def collect(share, networks, cursor, pixels):  # type: ignore[no-untyped-def]  # pragma: no cover
+def collect(chunk, quality, limits, networks, cursor, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
     """List the next pixels of a date that need these networks; return their number and the place.
 
-    ``share`` (pixel,) is the student's by terrain: 0 leaves the teacher alone, 1 the student, NaN
-    is a pixel without measurement.
+    ``tile.pixels`` and the student's share by terrain, ``tile.share``, are filled: a share of 0
+    leaves the teacher alone, of 1 the student. ``quality`` (pixel,) is the date's plane; fill needs
+    no network.
     """
+    place = chunk.static_place[_COMPLEXITY]
+    flat = limits.student == 0 or place < 0
     count = 0
-    while cursor < share.size and count < pixels.size:
-        value = share[cursor]
+    while cursor < quality.size and count < tile.pixels.size:
+        share = np.float32(0.0) if flat else _share(chunk.static[place, cursor], limits)
         needed = BOTH
-        if value == 0.0:
+        if share == 0.0:
             needed = TEACHER_ALONE
-        elif value == 1.0:
+        elif share == 1.0:
             needed = STUDENT_ALONE
-        pixels[count] = cursor
-        count += (needed == networks) & (value == value)
+        tile.pixels[count] = cursor
+        tile.share[count] = share
+        # Fill is the only flag of its pixel.
+        count += (needed == networks) & (quality[cursor] != _FILL)
         cursor += 1
     return count, cursor
+
+
+@kernel()
+def _share(complexity_k, limits):  # type: ignore[no-untyped-def]  # pragma: no cover
+    if limits.student > 1 and complexity_k == complexity_k:
+        return np.float32(1.0)
+    return terrain_share(complexity_k, limits.start_k, limits.full_k, limits.floor)
 
 
 @kernel()
@@ -182,8 +211,8 @@ class Tile(NamedTuple):
 
     ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (27, TILE) and raw
     ``features`` (31, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
-    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share, and later
-    its weight.
+    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share by terrain,
+    ``weight`` (TILE,) its weight.
     """
 
     pixels: NDArray[np.int64]
@@ -191,6 +220,7 @@ class Tile(NamedTuple):
     features: Float32Array
     excess: Float32Array
     share: Float32Array
+    weight: Float32Array
 
 
 def new_tile() -> Tile:
@@ -200,6 +230,7 @@ def new_tile() -> Tile:
         np.zeros((N_QUANTITIES, TILE), np.float32),
         np.zeros((len(STUDENT_FEATURES), TILE), np.float32),
         np.zeros(TILE, np.float32),
+        np.full(TILE, 0.5, np.float32),
         np.full(TILE, 0.5, np.float32),
     )
 

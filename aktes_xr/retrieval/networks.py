@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS, standardise_rows
-from aktes_xr.models.forward import TILE
 from aktes_xr.models.fusion import student_weight
-from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE, PixelModel
+from aktes_xr.models.reading import read_outputs
 from aktes_xr.retrieval.gathering import put
-from aktes_xr.retrieval.tiles import QUALITY, WEIGHT
+from aktes_xr.retrieval.tiles import QUALITY, TILE, WEIGHT
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
+    from aktes_xr.models.pixel_model import PixelModel
 
 
-EMISSIVITY_RANGE: Final = (0.2, 1.0)
-_DARKEST: Final = np.float32(EMISSIVITY_RANGE[0])
-_BRIGHTEST: Final = np.float32(EMISSIVITY_RANGE[1])
-_LOG_VARIANCE_LOW: Final = np.float32(LOG_VARIANCE_RANGE[0])
-_LOG_VARIANCE_HIGH: Final = np.float32(LOG_VARIANCE_RANGE[1])
 _OUT_OF_DOMAIN: Final = np.int32(QualityFlag.OUT_OF_DOMAIN)
 _NOTHING: Final = np.int32(0)
-
-
-class Reading(NamedTuple):
-    """How a model's outputs are read: each (6,), float32.
-
-    The logarithm of sigma, in physical units, is ``log_sigma`` plus ``slope`` times the network's
-    logarithm of the variance.
-    """
-
-    center: Float32Array
-    scale: Float32Array
-    log_sigma: Float32Array
-    slope: Float32Array
 
 
 class Estimator:
@@ -46,18 +28,11 @@ class Estimator:
 
     def __init__(self, model: PixelModel) -> None:
         scaling = model.scaling
-        self._network = model.network
         self._center = scaling.center
         self._inverse_scale = (np.float32(1.0) / scaling.scale).astype(np.float32)
         self._domain = scaling.low, scaling.high
-        self._reading = Reading(
-            scaling.output_center,
-            scaling.output_scale,
-            (scaling.log_sigma_offset + np.log(scaling.output_scale)).astype(np.float32),
-            (np.float32(0.5) * scaling.log_sigma_slope).astype(np.float32),
-        )
-        self._standard = np.zeros((model.network.n_features, TILE), np.float32)
-        self._buffers = model.network.buffers()
+        self._reading = model.reading
+        self._pass = model.network.new_pass(TILE)
         self._estimate = np.zeros((2 * N_OUTPUTS, TILE), np.float32)
 
     def estimate(
@@ -82,63 +57,38 @@ class Estimator:
             Temperature (K) and five emissivities, then their standard uncertainties; overwritten
             by the next call.
         """
-        standardise_rows(features, self._center, self._inverse_scale, self._standard)
-        _exceed(self._standard, *self._domain, excess)
-        raw = self._network.forward(self._standard, self._buffers, count)
-        _read(raw, self._reading, reference, self._estimate)
-        sigma = self._estimate[N_OUTPUTS:]
-        np.exp(sigma, out=sigma)
+        standard, raw = self._pass.features[:TILE], self._pass.outputs[:TILE]
+        standardise_rows(features, self._center, self._inverse_scale, standard)
+        _exceed(standard, *self._domain, excess)
+        self._pass.run(count)
+        read_outputs(raw, self._reading, reference, self._estimate)
         return self._estimate
 
 
 @kernel()
 def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for feature in range(standard.shape[0]):
-        values, least, most = standard[feature], low[feature], high[feature]
+    for feature in range(low.size):
+        least, most = low[feature], high[feature]
         for place in range(excess.size):
-            above, below = values[place] - most, least - values[place]
+            value = standard[place, feature]
+            above, below = value - most, least - value
             worst = above if above > below else below
             excess[place] = worst if worst > excess[place] else excess[place]
 
 
 @kernel()
-def _read(raw, reading, reference, estimate):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write estimates and, in place of sigma, its logarithm."""
-    for output in range(N_OUTPUTS):
-        source, target = raw[output], estimate[output]
-        scale, center = reading.scale[output], reading.center[output]
-        for place in range(source.size):
-            target[place] = source[place] * scale + center
-        source, target = raw[N_OUTPUTS + output], estimate[N_OUTPUTS + output]
-        offset, slope = reading.log_sigma[output], reading.slope[output]
-        for place in range(source.size):
-            value = source[place]
-            value = _LOG_VARIANCE_LOW if value < _LOG_VARIANCE_LOW else value
-            value = _LOG_VARIANCE_HIGH if value > _LOG_VARIANCE_HIGH else value
-            target[place] = offset + slope * value
-    for place in range(reference.size):
-        estimate[0, place] += reference[place]
-    for output in range(1, N_OUTPUTS):
-        target = estimate[output]
-        for place in range(target.size):
-            value = target[place]
-            value = _DARKEST if value < _DARKEST else value
-            target[place] = _BRIGHTEST if value > _BRIGHTEST else value
-
-
-@kernel()
-def fuse(teacher, student, sharpness, share):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Fuse two tiles of estimates into the second; the student's share becomes its weight."""
+def fuse(teacher, student, sharpness, share, weights):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fuse two tiles of estimates into the second, by the student's weights, which are written."""
     one = np.float32(1.0)
     for place in range(share.size):
-        share[place] = student_weight(
+        weights[place] = student_weight(
             share[place], teacher[N_OUTPUTS, place], student[N_OUTPUTS, place], sharpness
         )
     for output in range(N_OUTPUTS):
         other, value = teacher[output], student[output]
         other_sigma, sigma = teacher[N_OUTPUTS + output], student[N_OUTPUTS + output]
         for place in range(share.size):
-            weight = share[place]
+            weight = weights[place]
             gap = value[place] - other[place]
             variance = (
                 weight * (sigma[place] * sigma[place])
@@ -155,7 +105,7 @@ def write(estimate, bit, tile, count, out):  # type: ignore[no-untyped-def]  # p
     pixels = tile.pixels[:count]
     for plane in range(2 * N_OUTPUTS):
         put(estimate[plane], pixels, out[plane])
-    put(tile.share, pixels, out[WEIGHT])
+    put(tile.weight, pixels, out[WEIGHT])
     quality = out[QUALITY]
     for place in range(count):
         flags = np.int32(quality[pixels[place]]) | np.int32(bit)

@@ -23,6 +23,7 @@ from aktes_xr.cube.quality import flag_attributes
 from aktes_xr.models.bundle import Bundle
 from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
 from aktes_xr.retrieval.tiles import QUALITY
+from aktes_xr.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -181,8 +182,6 @@ def _take_one(blocks: list[NDArray[np.float32]], *, plane: int, stored: Any) -> 
 
 
 def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:
-    from aktes_xr.version import __version__
-
     used = settings.method
     if used == "fusion" and settings.student is None:
         used = "teacher"

@@ -1,8 +1,8 @@
 """What the block function holds: names of the planes, a chunk's arrays, and a tile of pixels.
 
 A chunk is never expanded into arrays of features. Pixels that need the same networks are collected
-into one tile of fixed width (`aktes_xr.models.network.TILE`), described, estimated and written to
-the output planes, tile after tile. Inside kernels an image is one row of pixels, and what a cube
+into one tile of `TILE` pixels, described, estimated and written to the output planes, tile after
+tile. Inside kernels an image is one row of pixels, and what a cube
 lacks is a place of -1: absent planes take no memory.
 """
 
@@ -33,6 +33,9 @@ PLANES: Final = (
 N_PLANES: Final = len(PLANES)
 WEIGHT: Final = PLANES.index("student_weight")
 QUALITY: Final = PLANES.index("quality")
+"""The last plane."""
+TILE: Final = 4096
+"""Pixels at once: few enough for the processor's cache, so many that Python's share is small."""
 DATED: Final = ("water_vapor", "water_vapor_error", "air_temperature", "air_temperature_error")
 """Per date: per pixel, or one number."""
 SCALARS: Final = ("view_zenith", "sun_zenith", "sun_azimuth", "drift_uncorrected", *DATED)

@@ -1,0 +1,122 @@
+"""A network's pass by ONNX Runtime, in calls of a fixed number of pixels.
+
+A pixel's bits must not depend on its place in a chunk, on the chunk's shape, on threads or on
+processes. ONNX Runtime adds up a row's products in an order that depends on the layer alone, and
+what could depend on the call is kept fixed: every call has the same number of rows, the last one of
+a chunk being filled up with whatever was there, and one thread. (OpenBLAS keeps no such order: on
+processors without AVX-512 it rounds the columns of one product differently.) Between processors of
+different kinds the last bits may differ.
+
+A session is made from the network's own arrays; no model file is read. Dask's threads share it:
+a run has its own arrays and takes the calling thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import onnxruntime
+
+from aktes_xr.models.onnx_graph import dense_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from aktes_xr.models.layer import Layer
+
+    Float32Array = NDArray[np.float32]
+
+_FEWEST: Final = 64
+_MOST: Final = 1024
+_UNITS_TIMES_ROWS: Final = 65_536
+"""A layer's outputs fill 256 kilobytes, so that two layers' lie in a processor's own cache."""
+_ERRORS_ONLY: Final = 3
+
+
+class Engine:
+    """One network as a session of ONNX Runtime.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Input to output.
+
+    Attributes
+    ----------
+    rows : int
+        Pixels per call.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.rows = rows_per_call(layers)
+        self.n_features = int(layers[0].weight.shape[1])
+        self.n_outputs = int(layers[-1].weight.shape[0])
+        self.session = onnxruntime.InferenceSession(
+            dense_chain(layers, self.rows), _options(), providers=["CPUExecutionProvider"]
+        )
+
+
+class Pass:
+    """Arrays for some pixels, bound to an engine; not to be shared between threads.
+
+    Parameters
+    ----------
+    engine : Engine
+    pixels : int
+        Room is made for as many, in whole calls.
+
+    Attributes
+    ----------
+    features : ndarray (pixel, feature), float32
+        To be filled with standardised features before `run`.
+    outputs : ndarray (pixel, output), float32
+        Overwritten by `run`.
+    """
+
+    def __init__(self, engine: Engine, pixels: int) -> None:
+        rows = engine.rows
+        calls = -(-pixels // rows)
+        self._engine = engine
+        self.features: Float32Array = np.zeros((calls * rows, engine.n_features), np.float32)
+        self.outputs: Float32Array = np.zeros((calls * rows, engine.n_outputs), np.float32)
+        # A binding holds addresses only: the arrays above must not be replaced.
+        self._calls = [self._bound(slice(call * rows, (call + 1) * rows)) for call in range(calls)]
+
+    def _bound(self, part: slice) -> onnxruntime.IOBinding:
+        session = self._engine.session
+        binding = session.io_binding()
+        features, outputs = self.features[part], self.outputs[part]
+        name, address = session.get_inputs()[0].name, features.ctypes.data
+        binding.bind_input(name, "cpu", 0, np.float32, features.shape, address)
+        name, address = session.get_outputs()[0].name, outputs.ctypes.data
+        binding.bind_output(name, "cpu", 0, np.float32, outputs.shape, address)
+        return binding
+
+    def run(self, count: int) -> None:
+        """Pass the first ``count`` pixels, and those that share a call with the last of them."""
+        rows, session = self._engine.rows, self._engine.session
+        for binding in self._calls[: -(-count // rows)]:
+            session.run_with_iobinding(binding)
+
+
+def rows_per_call(layers: Sequence[Layer]) -> int:
+    """Return how many pixels are passed at once: a power of two, fewer through wider layers."""
+    widest = max(layer.weight.shape[0] for layer in layers)
+    rows = 1 << max(_UNITS_TIMES_ROWS // widest, 1).bit_length() - 1
+    return min(max(rows, _FEWEST), _MOST)
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    # Dask gives the parallelism.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # An arena keeps for good what the most threads at once ever needed.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = _ERRORS_ONLY
+    return options

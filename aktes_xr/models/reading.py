@@ -1,0 +1,91 @@
+r"""How a network's outputs become temperature, emissivity and their uncertainties.
+
+The retrieval, the training and the model cards read them here, so that a card scores what users get.
+
+.. math:: x = c + s\,y, \qquad \log\sigma = (o + \log s) + \tfrac{1}{2} a \log v
+
+with a mean y and a logarithm of variance log v as the network gives them, the output's centre c and
+scale s, and the offset o and slope a of the calibrated uncertainty. Emissivity is clipped to
+`EMISSIVITY_RANGE`, log v to `LOG_VARIANCE_RANGE`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from aktes_xr.compilation import kernel
+from aktes_xr.models.features import N_OUTPUTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float32Array = NDArray[np.float32]
+
+EMISSIVITY_RANGE: Final = (0.2, 1.0)
+LOG_VARIANCE_RANGE: Final = (-14.0, 6.0)
+"""Standardised logarithms of variances are taken to lie in it, in training and in retrieval."""
+
+_DARKEST: Final = np.float32(EMISSIVITY_RANGE[0])
+_BRIGHTEST: Final = np.float32(EMISSIVITY_RANGE[1])
+_LOG_VARIANCE_LOW: Final = np.float32(LOG_VARIANCE_RANGE[0])
+_LOG_VARIANCE_HIGH: Final = np.float32(LOG_VARIANCE_RANGE[1])
+
+
+class Reading(NamedTuple):
+    """What a model's outputs are read by: each (6,), float32.
+
+    The logarithm of sigma, in physical units, is ``log_sigma`` plus ``slope`` times the network's
+    logarithm of the variance.
+    """
+
+    center: Float32Array
+    scale: Float32Array
+    log_sigma: Float32Array
+    slope: Float32Array
+
+
+def read_outputs(
+    raw: Float32Array, reading: Reading, reference: Float32Array, estimate: Float32Array
+) -> None:
+    """Read a network's outputs.
+
+    Parameters
+    ----------
+    raw : ndarray (pixel, 12), float32
+        Six means and six logarithms of variances, standardised.
+    reading : Reading
+    reference : ndarray (pixel,), float32, K
+        B13 brightness temperature, above which the network's temperature is an excess.
+    estimate : ndarray (12, pixel), float32
+        Filled with temperature (K), five emissivities, and their standard uncertainties.
+    """
+    _read(raw, reading, reference, estimate)
+    sigma = estimate[N_OUTPUTS:]
+    np.exp(sigma, out=sigma)
+
+
+@kernel()
+def _read(raw, reading, reference, estimate):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write estimates and, in place of sigma, its logarithm."""
+    for output in range(N_OUTPUTS):
+        target = estimate[output]
+        scale, center = reading.scale[output], reading.center[output]
+        for place in range(target.size):
+            target[place] = raw[place, output] * scale + center
+        target = estimate[N_OUTPUTS + output]
+        offset, slope = reading.log_sigma[output], reading.slope[output]
+        for place in range(target.size):
+            value = raw[place, N_OUTPUTS + output]
+            value = _LOG_VARIANCE_LOW if value < _LOG_VARIANCE_LOW else value
+            value = _LOG_VARIANCE_HIGH if value > _LOG_VARIANCE_HIGH else value
+            target[place] = offset + slope * value
+    for place in range(reference.size):
+        estimate[0, place] += reference[place]
+    for output in range(1, N_OUTPUTS):
+        target = estimate[output]
+        for place in range(target.size):
+            value = target[place]
+            value = _DARKEST if value < _DARKEST else value
+            target[place] = _BRIGHTEST if value > _BRIGHTEST else value

@@ -18,10 +18,10 @@ import xarray as xr
 import aktes_xr
 from aktes_xr.bench import BenchResult, Table
 from aktes_xr.bench.scale_cubes import CRS, cube, write_granules
+from aktes_xr.cube.contract import NEIGHBOURHOOD_REACH
 from aktes_xr.jobs.graph_size import graph_size, optimised_size
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle
-from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS
 from aktes_xr.retrieval.result import VARIABLES
 from aktes_xr.retrieval.sample import both_networks, even_terrain
 from aktes_xr.retrieval.tiles import N_PLANES, QUALITY
@@ -138,7 +138,7 @@ def _stackstac_vrt(items: list[dict[str, Any]]) -> da.Array:
 
 
 def _by_overlap(ds: xr.Dataset) -> xr.Dataset:
-    halo = NEIGHBOURHOOD_PIXELS
+    halo = NEIGHBOURHOOD_REACH
     time_, _, y, x = ds["tir"].data.chunks
     stacked = da.map_overlap(
         _stub,

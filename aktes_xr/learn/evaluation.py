@@ -18,7 +18,8 @@ from aktes_xr.learn.ancillaries import ALL
 from aktes_xr.learn.metrics import Scores, scores, strata_by, strata_of
 from aktes_xr.learn.simulated import quantities, truth
 from aktes_xr.models.features import QUANTITIES
-from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+from aktes_xr.simulate.observation import SampleRecipe
+from aktes_xr.simulate.samples import simulate_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.errors import ConfigError
-from aktes_xr.simulate.landforms import LANDFORMS
+from aktes_xr.simulate.relief import LANDFORMS
 from aktes_xr.simulate.terrain_samples import DOMAIN_PIXELS, PATCH_PIXELS, Locality
 
 if TYPE_CHECKING:

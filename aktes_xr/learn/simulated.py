@@ -10,7 +10,8 @@ import numpy as np
 from aktes_xr import sensor
 from aktes_xr.learn.training import Sample
 from aktes_xr.models.features import N_QUANTITIES, QUANTITIES
-from aktes_xr.simulate.samples import SampleRecipe, simulate_samples, to_dataset
+from aktes_xr.simulate.observation import SampleRecipe, to_dataset
+from aktes_xr.simulate.samples import simulate_samples
 from aktes_xr.simulate.terrain_samples import terrain_fields
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aktes_xr.simulate.emissivity import EmissivityPrior, draw_emissivity, load_prior
     from aktes_xr.simulate.granule import write_scene
+    from aktes_xr.simulate.observation import SampleRecipe
     from aktes_xr.simulate.relief import demo_elevation
-    from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+    from aktes_xr.simulate.samples import simulate_samples
     from aktes_xr.simulate.scene import SceneSettings, simulate_scene
 
 _HOME = {
-    "SampleRecipe": "samples",
+    "SampleRecipe": "observation",
     "SceneSettings": "scene",
     "demo_elevation": "relief",
     "simulate_samples": "samples",

@@ -8,14 +8,14 @@ and neighbours mix at the borders.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from aktes_xr.simulate.emissivity import CLASS_NAMES, Split, load_prior
-from aktes_xr.simulate.relief import fractal_noise
+from aktes_xr.simulate.texture import fractal_noise
 
 Cover = Literal["temperate", "arid", "alpine"]
 
@@ -30,6 +30,22 @@ SNOW_LINE_M: Final = 2_900.0
 TREE_LINE_M: Final = 2_000.0
 MIXTURES: Final = 12
 _PIXEL_SCATTER: Final = 0.03
+
+SNOW: Final = CLASS_NAMES.index("snow_ice")
+WATER: Final = CLASS_NAMES.index("water")
+FREEZING_K: Final = 273.15
+SNOW_AIR_LIMIT_K: Final = 282.0
+"""Snow is only put under air colder than this."""
+
+# Surface minus near-surface air temperature, K: (mean, standard deviation) by day and by night, in
+# the order of CLASS_NAMES. Dry bare ground heats most; open water hardly follows the day.
+CONTRAST_DAY: Final = np.array(
+    [(3.0, 4.0), (11.0, 8.0), (14.0, 8.0), (9.0, 8.0), (0.0, 3.0), (0.0, 4.0), (11.0, 7.0)]
+)
+CONTRAST_NIGHT: Final = np.array(
+    [(-2.0, 2.5), (-3.0, 3.0), (-4.0, 3.0), (-1.5, 3.0), (1.5, 3.0), (-4.0, 4.0), (0.5, 3.0)]
+)
+SURFACE_TEMPERATURE_RANGE_K: Final = (220.0, 355.0)
 
 
 def land_cover(
@@ -85,3 +101,20 @@ def emissivity_map(
     emissivity = uniform_filter(emissivity, size=(3, 3, 1), mode="nearest")
     scatter = np.exp(_PIXEL_SCATTER * rng.standard_normal(emissivity.shape, dtype=np.float32))
     return np.asarray(1 - (1 - emissivity) * scatter, dtype=np.float32)
+
+
+def draw_surface_temperature(
+    rng: np.random.Generator,
+    air_temperature: NDArray[Any],
+    surface_class: NDArray[np.int8],
+    day: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Draw surface temperatures about the air's, by class and by day or night.
+
+    Snow and ice stay at or below freezing.
+    """
+    table = np.where(day[:, np.newaxis], CONTRAST_DAY[surface_class], CONTRAST_NIGHT[surface_class])
+    contrast = table[:, 0] + table[:, 1] * rng.standard_normal(day.size)
+    temperature = air_temperature + contrast
+    temperature = np.where(surface_class == SNOW, np.minimum(temperature, FREEZING_K), temperature)
+    return np.clip(temperature, *SURFACE_TEMPERATURE_RANGE_K).astype(np.float32)

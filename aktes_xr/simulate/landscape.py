@@ -16,20 +16,19 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from aktes_xr import sensor
+from aktes_xr.cube.contract import NEIGHBOURHOOD_PIXELS
 from aktes_xr.radiative.atmosphere import AtmosphereBatch, surface_pressure_from_elevation
 from aktes_xr.radiative.table import SURFACE_PRESSURES_HPA, WATER_SCALES, sample_atmospheres
 from aktes_xr.simulate.adjacency import adjacent_radiance
-from aktes_xr.simulate.relief import fractal_noise
-from aktes_xr.simulate.samples import (
+from aktes_xr.simulate.landcover import (
     CONTRAST_NIGHT,
     FREEZING_K,
     SNOW,
     SURFACE_TEMPERATURE_RANGE_K,
 )
+from aktes_xr.simulate.texture import fractal_noise
 from aktes_xr.terrain import local_incidence
 
-NEIGHBOURHOOD_PIXELS: Final = 11
-"""Side of the square whose mean radiance stands for the neighbourhood's."""
 # Kelvin per 1000 W m-2 of absorbed sun, and kelvin without it, in the order of CLASS_NAMES.
 HEATING: Final = np.array([9.0, 20.0, 24.0, 19.0, 1.5, 3.0, 20.0])
 SHADE: Final = np.array([-2.0, -2.0, -2.0, -2.0, 0.0, -3.0, -1.0])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ from aktes_xr.simulate.atmospheres import (
 )
 from aktes_xr.simulate.emissivity import SPLITS, Split
 from aktes_xr.simulate.landcover import REGIONS, Cover, emissivity_map, land_cover
-from aktes_xr.simulate.landforms import Landform, relief_of
 from aktes_xr.simulate.landscape import (
     Ground,
     Landscape,
@@ -38,10 +37,8 @@ from aktes_xr.simulate.landscape import (
     illuminate,
     neighbourhood_radiance,
 )
-from aktes_xr.simulate.relief import CELL_SIZE_M, demo_elevation
-
-if TYPE_CHECKING:
-    from aktes_xr.simulate.samples import SampleRecipe
+from aktes_xr.simulate.observation import SampleRecipe, draw_ancillaries, observe
+from aktes_xr.simulate.relief import CELL_SIZE_M, Landform, demo_elevation, relief_of
 
 DOMAIN_PIXELS: Final = 360
 PATCH_PIXELS: Final = 72
@@ -313,8 +310,6 @@ def _measure(
     chosen: NDArray[np.intp],
 ) -> dict[str, NDArray[Any]]:
     """Take pixels of a landscape, measure them and tell what a retrieval may know."""
-    from aktes_xr.simulate.samples import draw_ancillaries, observe
-
     count = chosen.size
     radiance, nedt = observe(rng, _interior(scene.toa_radiance, chosen), recipe.nedt_range_k)
     neighbours = _interior(neighbourhood_radiance(scene.toa_radiance), chosen)

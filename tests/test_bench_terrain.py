@@ -13,7 +13,7 @@ from aktes_xr.bench.terrain_granules import SITES, Estimate, Granule
 from aktes_xr.bench.terrain_work import BOTH, Counting, counting, jumps
 from aktes_xr.learn.metrics import scores
 from aktes_xr.models.forward import TILE
-from aktes_xr.simulate.terrain_samples import RELIEFS
+from aktes_xr.simulate.domains import RELIEFS
 
 
 def granule(errors: dict[str, float], *, seed: int = 0) -> Granule:

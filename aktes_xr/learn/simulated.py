@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aktes_xr.learn.recipe import AncillaryErrors
-    from aktes_xr.simulate.terrain_samples import Locality
+    from aktes_xr.simulate.domains import Locality
 
     Float32Array = NDArray[np.float32]
 

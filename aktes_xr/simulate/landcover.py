@@ -45,7 +45,15 @@ CONTRAST_DAY: Final = np.array(
 CONTRAST_NIGHT: Final = np.array(
     [(-2.0, 2.5), (-3.0, 3.0), (-4.0, 3.0), (-1.5, 3.0), (1.5, 3.0), (-4.0, 4.0), (0.5, 3.0)]
 )
-SURFACE_TEMPERATURE_RANGE_K: Final = (220.0, 355.0)
+SURFACE_TEMPERATURE_RANGE_K: Final = (220.0, 350.0)
+"""Nothing hotter: fires and lava that flows are out of domain."""
+# Kelvin per 1000 W m-2 of absorbed sun, and kelvin without it, in the order of CLASS_NAMES.
+HEATING: Final = np.array([9.0, 20.0, 24.0, 19.0, 1.5, 3.0, 20.0])
+SHADE: Final = np.array([-2.0, -2.0, -2.0, -2.0, 0.0, -3.0, -1.0])
+TWILIGHT_DEG: Final = 88.0
+_DIRECT_W_M2: Final = 1000.0
+_OPTICAL_DEPTH: Final = 0.15
+_DIFFUSE_W_M2: Final = 120.0
 
 
 def land_cover(
@@ -118,3 +126,17 @@ def draw_surface_temperature(
     temperature = air_temperature + contrast
     temperature = np.where(surface_class == SNOW, np.minimum(temperature, FREEZING_K), temperature)
     return np.clip(temperature, *SURFACE_TEMPERATURE_RANGE_K).astype(np.float32)
+
+
+def sunlight(sun_zenith_deg: float, incidence: Any, sky_view_factor: Any) -> Any:
+    """Return what reaches the ground by day, W m-2: direct light and that of the open sky.
+
+    Parameters
+    ----------
+    sun_zenith_deg : float, degree
+    incidence : ndarray (y, x) or float, 1
+        Cosine of the sun's local angle; 0 in shadow.
+    sky_view_factor : ndarray (y, x) or float, 1
+    """
+    thinness = np.exp(-_OPTICAL_DEPTH / max(np.cos(np.deg2rad(sun_zenith_deg)), 0.1))
+    return _DIRECT_W_M2 * thinness * incidence + _DIFFUSE_W_M2 * sky_view_factor

@@ -1,9 +1,16 @@
-"""Terrain to simulate over: a real fault that a dependency ships, and synthetic alpine relief.
+"""Terrain to simulate over: measured, and synthetic relief of several kinds.
 
-``jacksboro`` is the 3 arc-second elevation model of the Jacksboro fault, Tennessee (SRTM, public
-domain), from matplotlib's sample data, warped to UTM and mirrored beyond its edges. ``alpine`` is
-ridged multifractal noise [Musgrave, in Ebert et al., Texturing and Modeling, 2003, chapter 16] into
-which a network of U-shaped valleys is cut.
+``jacksboro`` is a real fault (`aktes_xr.simulate.measured`). ``alpine`` is ridged multifractal
+noise [1]_ into which a network of U-shaped valleys is cut; ``canyon`` a plateau into which a river
+system has cut gorges with benches; ``ridge_valley`` the parallel, wavering crests of folded strata;
+``volcano`` cones with barrancos and a caldera; ``fluvial`` what rivers leave
+(`aktes_xr.simulate.erosion`). Training and test differ in kind. Steep flanks of all but the last
+follow from height and width alone; what matters here is which part of the sky they hide and what
+they show of one another.
+
+References
+----------
+.. [1] Musgrave, in Ebert et al. (2003), Texturing and Modeling, 3rd edition, chapter 16.
 """
 
 from __future__ import annotations
@@ -14,18 +21,18 @@ import numpy as np
 import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from aktes_xr.errors import InputError
+from aktes_xr.simulate.erosion import eroded_relief
+from aktes_xr.simulate.measured import JACKSBORO_EPSG, jacksboro, jacksboro_centre
 from aktes_xr.simulate.texture import fractal_noise, value_noise
 
 Terrain = Literal["jacksboro", "alpine"]
 TERRAINS: Final = ("jacksboro", "alpine")
-Landform = Literal["alpine", "canyon", "ridge_valley", "volcano"]
-LANDFORMS: Final[tuple[Landform, ...]] = ("alpine", "canyon", "ridge_valley", "volcano")
+Landform = Literal["alpine", "canyon", "ridge_valley", "volcano", "fluvial"]
+LANDFORMS: Final[tuple[Landform, ...]] = ("alpine", "canyon", "ridge_valley", "volcano", "fluvial")
 CELL_SIZE_M: Final = (89.89077669903477, 89.90343349026969)
 """(y, x) of a Level-1T thermal granule: not exactly 90 m."""
-_JACKSBORO_EPSG: Final = 32616
 _ALPINE_EPSG: Final = 32632
 _ALPINE_CENTRE: Final = (5_150_000.0, 480_000.0)
 _BASE_M: Final = 500.0
@@ -71,8 +78,10 @@ def demo_elevation(
     if min(shape) < 2:
         raise InputError(f"found shape {shape}, expected at least 2 rows and columns")
     if terrain == "jacksboro":
-        centre, values = _jacksboro(shape, cell_size_m, seed)
-        epsg = _JACKSBORO_EPSG
+        centre = jacksboro_centre(seed)
+        y, x = _axes(shape, cell_size_m, centre)
+        values = jacksboro(y, x, seed=seed)
+        epsg = JACKSBORO_EPSG
     elif terrain == "alpine":
         centre, epsg = _ALPINE_CENTRE, _ALPINE_EPSG
         values = alpine_relief(shape, cell_size_m, seed=seed)
@@ -117,30 +126,6 @@ def _axes(
     return top - height * (np.arange(shape[0]) + 0.5), left + width * (np.arange(shape[1]) + 0.5)
 
 
-def _jacksboro(
-    shape: tuple[int, int], cell_size_m: tuple[float, float], seed: int
-) -> tuple[tuple[float, float], NDArray[np.float64]]:
-    from matplotlib import cbook
-    from pyproj import Transformer
-
-    path = cbook.get_sample_data("jacksboro_fault_dem.npz", asfileobj=False)
-    with np.load(str(path)) as archive:
-        source = archive["elevation"].astype(np.float64)
-        west, east = float(archive["xmin"]), float(archive["xmax"])
-        south, north = float(archive["ymin"]), float(archive["ymax"])
-    to_utm = Transformer.from_crs(4326, _JACKSBORO_EPSG, always_xy=True)
-    x, y = to_utm.transform((west + east) / 2, (south + north) / 2)
-    if seed:
-        offset = np.random.default_rng([seed, 7]).uniform(-12_000, 12_000, size=2)
-        x, y = x + offset[0], y + offset[1]
-    rows, columns = _axes(shape, cell_size_m, (y, x))
-    grid_x, grid_y = np.meshgrid(columns, rows)
-    longitude, latitude = to_utm.transform(grid_x, grid_y, direction="INVERSE")
-    row = (north - latitude) / (north - south) * (source.shape[0] - 1)
-    column = (longitude - west) / (east - west) * (source.shape[1] - 1)
-    return (y, x), map_coordinates(source, [row, column], order=3, mode="mirror")
-
-
 def alpine_relief(
     shape: tuple[int, int],
     cell_size_m: tuple[float, float] = CELL_SIZE_M,
@@ -183,7 +168,7 @@ def relief_of(
 
     Parameters
     ----------
-    kind : {"alpine", "canyon", "ridge_valley", "volcano"}
+    kind : {"alpine", "canyon", "ridge_valley", "volcano", "fluvial"}
     shape : (int, int)
         Rows and columns.
     seed : int
@@ -206,6 +191,8 @@ def relief_of(
         return _BASE_M + relief_m * _ridge_valley(shape, pixel, rng)
     if kind == "volcano":
         return _BASE_M + relief_m * _volcano(shape, pixel, rng)
+    if kind == "fluvial":
+        return _BASE_M + eroded_relief(shape, rng, cell_size_m=pixel, relief_m=relief_m)
     raise InputError(f"found landform {kind!r}, expected one of {', '.join(LANDFORMS)}")
 
 

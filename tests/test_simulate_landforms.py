@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from aktes_xr.errors import InputError
-from aktes_xr.simulate.landforms import LANDFORMS, landform, relief_of
-from aktes_xr.simulate.relief import CELL_SIZE_M
-from aktes_xr.simulate.samples import SampleRecipe
-from aktes_xr.simulate.terrain_samples import RELIEFS, Locality, terrain_fields
+from aktes_xr.simulate.domains import RELIEFS, Locality
+from aktes_xr.simulate.observation import SampleRecipe
+from aktes_xr.simulate.relief import CELL_SIZE_M, LANDFORMS, landform, relief_of
+from aktes_xr.simulate.terrain_samples import terrain_fields
 from aktes_xr.terrain import indices_array
 from aktes_xr.terrain.complexity import complexity_k
 

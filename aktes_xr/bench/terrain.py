@@ -22,7 +22,7 @@ from aktes_xr.models import Fusion, Network
 from aktes_xr.models.bundle import load_bundle
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.inputs import terrain_of
-from aktes_xr.simulate.landforms import landform
+from aktes_xr.simulate.relief import landform
 from aktes_xr.simulate.scene import SceneSettings, simulate_scene
 
 if TYPE_CHECKING:

@@ -23,6 +23,14 @@ ITEM_SEPARATOR = "+"
 CHUNK_STEP = 256
 """Pixels: a side of the chunks that a shard of a result's store holds, and of which a cube's chunks
 are best a multiple."""
+NEIGHBOURHOOD_REACH = 5
+NEIGHBOURHOOD_PIXELS = 2 * NEIGHBOURHOOD_REACH + 1
+"""Side of the square around a pixel that is its neighbourhood, about a kilometre, and how far it
+reaches: what a retrieval sees and what a simulation shows are the same."""
+DEFAULT_WATER_VAPOR_ERROR = 0.10
+"""Relative standard error of column water vapour where none is stated."""
+DEFAULT_AIR_TEMPERATURE_ERROR_K = 2.0
+DEFAULT_EMISSIVITY_ERROR = 0.015
 SPELLINGS = {
     "DN": ("DN", "dn", "digital_number", "count", "counts"),
     RADIANCE_UNITS: (
@@ -37,6 +45,7 @@ SPELLINGS = {
     "m": ("m", "metre", "metres", "meter", "meters"),
     "kg m-2": ("kg m-2", "kg m**-2", "kg m^-2", "kg/m2", "kg/m^2", "kg/m**2"),
     "K": ("K", "kelvin", "Kelvin", "degK"),
+    "hPa": ("hPa", "mbar", "millibar", "mb"),
     "degree": ("degree", "degrees", "deg", "degree_angle", "arc_degree"),
     "1": ("1", "", "dimensionless"),
 }
@@ -50,6 +59,8 @@ REMEDIES = {
     ("K", "celsius"): "add 273.15 and set attrs['units'] = 'K'",
     ("K", "Celsius"): "add 273.15 and set attrs['units'] = 'K'",
     ("K", "C"): "add 273.15 and set attrs['units'] = 'K'",
+    ("hPa", "Pa"): "divide by 100 and set attrs['units'] = 'hPa'",
+    ("hPa", "kPa"): "multiply by 10 and set attrs['units'] = 'hPa'",
     ("degree", "rad"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
     ("degree", "radian"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
     ("degree", "radians"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
@@ -97,6 +108,30 @@ VARIABLES: dict[str, Field] = {
     ),
     "air_temperature_error": Field(
         ((), _TIME, _SCENE), "K", "standard error of air temperature", low=0.0, high=50.0
+    ),
+    "surface_pressure": Field(
+        (_TIME, _SCENE), "hPa", "surface pressure", "surface_air_pressure", low=300.0, high=1100.0
+    ),
+    "surface_pressure_error": Field(
+        ((), _TIME, _SCENE), "hPa", "standard error of surface pressure", low=0.0, high=100.0
+    ),
+    "skin_temperature": Field(
+        (_TIME, _SCENE),
+        "K",
+        "skin temperature of a reanalysis",
+        "surface_temperature",
+        low=150.0,
+        high=400.0,
+    ),
+    "skin_temperature_error": Field(
+        ((), _TIME, _SCENE), "K", "standard error of skin temperature", low=0.0, high=50.0
+    ),
+    "background": Field(
+        (_IMAGE, ("band", "y", "x")),
+        "K",
+        "usual clear-sky brightness temperature of the pixel",
+        low=120.0,
+        high=400.0,
     ),
     "ancillary_elevation": Field(
         ((), _IMAGE),

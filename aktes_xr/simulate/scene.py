@@ -14,6 +14,7 @@ from scipy.ndimage import uniform_filter
 
 from aktes_xr import sensor
 from aktes_xr.cube import describe, new_cube
+from aktes_xr.cube.contract import DEFAULT_AIR_TEMPERATURE_ERROR_K, DEFAULT_WATER_VAPOR_ERROR
 from aktes_xr.errors import InputError
 from aktes_xr.radiative.atmosphere import surface_pressure_from_elevation
 from aktes_xr.radiative.table import sample_atmospheres
@@ -26,7 +27,7 @@ from aktes_xr.simulate.atmospheres import (
 from aktes_xr.simulate.emissivity import SPLITS, Split
 from aktes_xr.simulate.landcover import REGIONS, Cover, emissivity_map, land_cover
 from aktes_xr.simulate.landscape import Ground, Landscape, Moment, illuminate
-from aktes_xr.simulate.relief import fractal_noise
+from aktes_xr.simulate.texture import fractal_noise
 from aktes_xr.terrain import cast_shadow, grid_convergence, indices_array
 from aktes_xr.terrain.solar import solar_position
 
@@ -83,8 +84,8 @@ class SceneSettings:
     nedt_k: float = 0.15
     view_zenith: float | None = None
     water_vapor_range: tuple[float, float] = (3.0, 30.0)
-    water_vapor_error: float = 0.10
-    air_temperature_error_k: float = 2.0
+    water_vapor_error: float = DEFAULT_WATER_VAPOR_ERROR
+    air_temperature_error_k: float = DEFAULT_AIR_TEMPERATURE_ERROR_K
     emissivity_error: float | None = None
     clouds: bool = False
     swath: bool = True

@@ -2,12 +2,13 @@
 
 A pixel is described by *quantities* in physical units (`QUANTITIES`; a missing one is NaN). They
 become *features* by the few fixed rules of `feature_rows`: brightness-temperature differences
-instead of five correlated temperatures, air temperature relative to the scene, and for each
-optional ancillary its value, its stated error and an availability mask. Features are standardised
-with the centre and scale of the training sample; a missing value takes the centre (zero), and its
-mask says so. The retrieval and the training code call the same compiled functions, so they cannot
-disagree. Until they are standardised, pixels lie along the last axis: each rule is a loop over a row,
-which the compiler turns into vector instructions.
+instead of five correlated temperatures, air and skin temperature relative to the scene, for each
+optional ancillary its value, its stated error and an availability mask, and what lies around the
+pixel (`aktes_xr.models.context`). Features are standardised with the centre and scale of the
+training sample; a missing value takes the centre (zero), and its mask says so. The retrieval and
+the training code call the same compiled functions, so they cannot disagree. Until they are
+standardised, pixels lie along the last axis: each rule is a loop over a row, which the compiler
+turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.errors import ShapeError
+from aktes_xr.models.context import CONTEXT, N_CONTEXT
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
@@ -34,13 +36,15 @@ QUANTITIES: Final = (
     "water_vapor_error",  # kg m-2, 1 sigma
     "air_temperature",  # K
     "air_temperature_error",  # K, 1 sigma
+    "skin_temperature",  # K, of a weather model's coarse cell
+    "skin_temperature_error",  # K, 1 sigma
     *(f"emissivity_prior_{band}" for band in _BANDS),
     "emissivity_prior_uncertainty",  # 1 sigma, root mean square over the bands
+    *CONTEXT,  # K, K and 1: see aktes_xr.models.context; NaN where surroundings are unknown
     "sky_view_factor",
     "sine_of_slope",
     "solar_incidence",  # cosine of the local angle; 0 at night
     "relief",  # m
-    *(f"adjacent_brightness_temperature_{band}" for band in _BANDS),  # K, of the mean radiance
     "elevation_difference",  # m, above the height the water vapour and air temperature hold for
 )
 """Names of the quantities, in the order of the arrays below."""
@@ -52,14 +56,15 @@ VIEW_ZENITH: Final = QUANTITIES.index("view_zenith")
 SURFACE_PRESSURE: Final = QUANTITIES.index("surface_pressure")
 WATER_VAPOR: Final = QUANTITIES.index("water_vapor")
 AIR_TEMPERATURE: Final = QUANTITIES.index("air_temperature")
+SKIN_TEMPERATURE: Final = QUANTITIES.index("skin_temperature")
 PRIOR: Final = QUANTITIES.index("emissivity_prior_B10")
+SURROUNDINGS: Final = QUANTITIES.index(CONTEXT[0])
 SKY_VIEW_FACTOR: Final = QUANTITIES.index("sky_view_factor")
 SINE_OF_SLOPE: Final = QUANTITIES.index("sine_of_slope")
 SOLAR_INCIDENCE: Final = QUANTITIES.index("solar_incidence")
 RELIEF: Final = QUANTITIES.index("relief")
-ADJACENT: Final = QUANTITIES.index("adjacent_brightness_temperature_B10")
 ELEVATION_DIFFERENCE: Final = QUANTITIES.index("elevation_difference")
-"""Places in `QUANTITIES`: of five bands the first; an ancillary's error follows its value."""
+"""Places in `QUANTITIES`: of several the first; an ancillary's error follows its value."""
 
 TEACHER_FEATURES: Final = (
     "brightness_temperature_B13",
@@ -76,9 +81,13 @@ TEACHER_FEATURES: Final = (
     "air_temperature_excess",
     "air_temperature_error",
     "air_temperature_mask",
+    "skin_temperature_excess",
+    "skin_temperature_error",
+    "skin_temperature_mask",
     *(f"emissivity_prior_{band}" for band in _BANDS),
     "emissivity_prior_uncertainty",
     "emissivity_prior_mask",
+    *CONTEXT,
 )
 STUDENT_FEATURES: Final = (
     *TEACHER_FEATURES,
@@ -86,7 +95,6 @@ STUDENT_FEATURES: Final = (
     "sine_of_slope",
     "solar_incidence",
     "relief",
-    *(f"adjacent_excess_{band}" for band in _BANDS),
     "elevation_difference",
 )
 
@@ -99,6 +107,7 @@ _AIR_MASS: Final = _PLACE["air_mass_excess"]
 _PRESSURE: Final = _PLACE["surface_pressure"]
 _WATER: Final = _PLACE["water_vapor"]
 _AIR: Final = _PLACE["air_temperature_excess"]
+_SKIN: Final = _PLACE["skin_temperature_excess"]
 _PRIOR_FEATURE: Final = _PLACE["emissivity_prior_B10"]
 _PRIOR_MASK: Final = _PLACE["emissivity_prior_mask"]
 _N_PRIORS: Final = _PRIOR_MASK - _PRIOR_FEATURE
@@ -113,7 +122,13 @@ _TERRAIN: Final = tuple(
         "elevation_difference",
     )
 )
-_EXCESS: Final = _PLACE["adjacent_excess_B10"]
+_AROUND: Final = _PLACE[CONTEXT[0]]
+# What each row of the context becomes: taken as it is, its root, or 0 where it is not known.
+_PLAIN, _ROOT, _SHARE = 0, 1, 2
+_RULES: Final = tuple(
+    _ROOT if name.startswith("spread") else _SHARE if name.startswith("surr") else _PLAIN
+    for name in CONTEXT
+)
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _NAN: Final = np.float32(np.nan)
@@ -130,9 +145,9 @@ def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # p
 
     Parameters
     ----------
-    quantities : ndarray (27, pixel), float32
+    quantities : ndarray (quantity, pixel), float32
         In the order and units of `QUANTITIES`.
-    features : ndarray (21, pixel) or (31, pixel), float32
+    features : ndarray (feature, pixel), float32
         Filled in the order of `TEACHER_FEATURES` or `STUDENT_FEATURES`.
     """
     reference = quantities[REFERENCE]
@@ -150,13 +165,32 @@ def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # p
         water[pixel] = np.sqrt(_ZERO if water[pixel] < _ZERO else water[pixel])
     _ancillary(quantities[AIR_TEMPERATURE : AIR_TEMPERATURE + 2], features[_AIR : _AIR + 3])
     _subtract(features[_AIR], reference, features[_AIR])
+    _ancillary(quantities[SKIN_TEMPERATURE : SKIN_TEMPERATURE + 2], features[_SKIN : _SKIN + 3])
+    _subtract(features[_SKIN], reference, features[_SKIN])
     _priors(quantities[PRIOR : PRIOR + _N_PRIORS], features[_PRIOR_FEATURE : _PRIOR_MASK + 1])
+    _surroundings(
+        quantities[SURROUNDINGS : SURROUNDINGS + N_CONTEXT], features[_AROUND : _AROUND + N_CONTEXT]
+    )
     if features.shape[0] > _N_TEACHER:
         for feature, quantity in _TERRAIN:
             features[feature, :] = quantities[quantity]
-        for band in range(5):
-            near, own = quantities[ADJACENT + band], quantities[BRIGHTNESS + band]
-            _subtract(near, own, features[_EXCESS + band])
+
+
+@kernel()
+def _surroundings(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+    """Write the context: spreads as their roots, for they reach from .1 to 10 K."""
+    for part in range(quantities.shape[0]):
+        source, target = quantities[part], features[part]
+        if _RULES[part] == _ROOT:
+            for pixel in range(source.size):
+                target[pixel] = np.sqrt(source[pixel])
+        elif _RULES[part] == _SHARE:
+            # Unknown surroundings are a share of nothing: that is their mask.
+            for pixel in range(source.size):
+                known = source[pixel] == source[pixel]
+                target[pixel] = source[pixel] if known else _ZERO
+        else:
+            target[:] = source
 
 
 @kernel()
@@ -241,7 +275,7 @@ def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
 
     Parameters
     ----------
-    quantities : ndarray (sample, 27), float32
+    quantities : ndarray (sample, quantity), float32
         In the order of `QUANTITIES`; NaN where missing.
     terrain : bool
         With the student's terrain features.
@@ -265,7 +299,7 @@ def standardised_features(
 
     Parameters
     ----------
-    quantities : ndarray (sample, 27), float32
+    quantities : ndarray (sample, quantity), float32
     center, scale : ndarray (feature,), float32
 
     Returns

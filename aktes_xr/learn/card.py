@@ -17,15 +17,17 @@ from aktes_xr.cube import (
     DEFAULT_EMISSIVITY_ERROR,
     DEFAULT_WATER_VAPOR_ERROR,
 )
+from aktes_xr.learn.drawing import World, draw
 from aktes_xr.learn.evaluation import (
     ANCILLARY_SETS,
     NEDT_K,
     OVERALL,
+    PER_FIELD,
     score_strata,
     strata,
     unseen_pixels,
 )
-from aktes_xr.learn.pixels import ALL, draw, keep_only
+from aktes_xr.learn.pixels import keep_only
 from aktes_xr.models.features import SKY_VIEW_FACTOR
 from aktes_xr.models.fusion import fuse
 from aktes_xr.simulate.atmospheres import Protocol
@@ -81,14 +83,15 @@ class Evidence:
 
         With a region, score the methods in its terrain alone.
         """
-        sample, _ = draw(
-            TEST_SAMPLES,
-            split="test",
-            seed=recipe.seed + 1,
-            nedt_k=recipe.nedt_k,
+        world = World(
+            "test",
+            recipe.seed + 1,
+            recipe.nedt_k,
             terrain=True,
             locality=None if region is None else region.locality,
+            per_field=PER_FIELD,
         )
+        sample, _ = draw(TEST_SAMPLES, world)
         where = "terrain" if region is None else f"terrain, {region.name}"
         sky_view = sample.quantities[:, SKY_VIEW_FACTOR]
         methods = {
@@ -154,7 +157,7 @@ def _flat_rows(teacher: PixelModel) -> list[dict[str, Any]]:
             labels = {
                 "sample": f"flat, {protocol}",
                 "method": "teacher",
-                "ancillaries": _EVERY if kept == ALL else given,
+                "ancillaries": _EVERY if given == "all" else given,
             }
             rows += [
                 {

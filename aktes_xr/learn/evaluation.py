@@ -19,11 +19,11 @@ from aktes_xr.cube import (
     DEFAULT_WATER_VAPOR_ERROR,
 )
 from aktes_xr.errors import InputError
-from aktes_xr.learn.pixels import ALL, quantities, truth
+from aktes_xr.learn.drawing import World, draw
+from aktes_xr.learn.pixels import ALL
+from aktes_xr.learn.recipe import AncillaryErrors
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.simulate.atmospheres import Protocol
-from aktes_xr.simulate.observation import SampleRecipe
-from aktes_xr.simulate.samples import simulate_samples
 from aktes_xr.validation.metrics import Scores, scores, strata_by, strata_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ Wrong = Literal["exactly", "drawn"]
 
 NEDT_K: Final = 0.15
 """Standard deviation of the noise, K at 300 K."""
+SKIN_ERROR_K: Final = 3.0
+PER_FIELD: Final = 250
+"""Pixels taken of each field: of few fields many pixels would say less."""
 
 SEED: Final = 77
 _PRIOR: Final = slice(
@@ -52,19 +55,34 @@ DRY: Final = "water 0-25 mm"
 OVERALL: Final = "all"
 SMALLEST_STRATUM: Final = 200
 
+TOLD: Final = ALL - {"surroundings", "skin_temperature"}
+"""Prior, water, air and pressure: what "all ancillaries" means."""
 ANCILLARY_SETS: Final[dict[str, frozenset[str]]] = {
-    "all": ALL,
-    "no prior": ALL - {"emissivity_prior"},
-    "no water": ALL - {"water_vapor"},
-    "no air": ALL - {"air_temperature"},
-    "no pressure": ALL - {"surface_pressure"},
-    "prior only": frozenset({"emissivity_prior"}),
-    "water only": frozenset({"water_vapor"}),
-    "air only": frozenset({"air_temperature"}),
-    "pressure only": frozenset({"surface_pressure"}),
-    "nothing": frozenset(),
+    name: kept | {"surroundings"}
+    for name, kept in {
+        "all": TOLD,
+        "all and skin": TOLD | {"skin_temperature"},
+        "no prior": TOLD - {"emissivity_prior"},
+        "no water": TOLD - {"water_vapor"},
+        "no air": TOLD - {"air_temperature"},
+        "no pressure": TOLD - {"surface_pressure"},
+        "water and air": frozenset({"water_vapor", "air_temperature", "surface_pressure"}),
+        "prior only": frozenset({"emissivity_prior"}),
+        "water only": frozenset({"water_vapor"}),
+        "air only": frozenset({"air_temperature"}),
+        "pressure only": frozenset({"surface_pressure"}),
+        "nothing": frozenset[str](),
+    }.items()
 }
-"""Of emissivity prior, water vapour, air temperature and surface pressure, what is told."""
+"""Of emissivity prior, water vapour, air temperature and surface pressure, what is told; the
+surroundings are there."""
+ALONE: Final = ", alone"
+ANCILLARY_SETS.update(
+    {
+        name + ALONE: ANCILLARY_SETS[name] - {"surroundings"}
+        for name in ("all", "no prior", "pressure only")
+    }
+)
 
 NAMES: Final[dict[str, str]] = {
     "emissivity_prior": "prior",
@@ -99,11 +117,10 @@ class UnseenPixels:
         """Which samples count as one observation in a confidence interval.
 
         Protocol G: those of one profile, for its atmospheres stand for others unseen. Protocol P
-        has only the six; each sample is its own.
+        has only the six; there the samples of one field count as one.
         """
-        if self.protocol == "P":
-            return np.arange(len(self.truth))
-        return np.asarray(self.simulated["profile"].to_numpy(), np.int64)
+        name = "field" if self.protocol == "P" else "profile"
+        return np.asarray(self.simulated[name].to_numpy(), np.int64)
 
 
 def unseen_pixels(size: int, protocol: Protocol, *, seed: int = SEED) -> UnseenPixels:
@@ -119,22 +136,27 @@ def unseen_pixels(size: int, protocol: Protocol, *, seed: int = SEED) -> UnseenP
     -------
     UnseenPixels
     """
-    recipe = SampleRecipe(
-        size=size,
-        seed=seed,
-        split="test",
+    errors = AncillaryErrors(
+        water_vapor=(DEFAULT_WATER_VAPOR_ERROR,) * 2,
+        air_temperature_k=(DEFAULT_AIR_TEMPERATURE_ERROR_K,) * 2,
+        skin_temperature_k=(SKIN_ERROR_K,) * 2,
+        emissivity=(DEFAULT_EMISSIVITY_ERROR,) * 2,
+    ).as_stated()
+    world = World(
+        "test",
+        seed,
+        (NEDT_K, NEDT_K),
         protocol=protocol,
-        nedt_range_k=(NEDT_K, NEDT_K),
-        water_vapor_error=(DEFAULT_WATER_VAPOR_ERROR, DEFAULT_WATER_VAPOR_ERROR),
-        air_temperature_error_k=(DEFAULT_AIR_TEMPERATURE_ERROR_K, DEFAULT_AIR_TEMPERATURE_ERROR_K),
-        emissivity_error=(DEFAULT_EMISSIVITY_ERROR, DEFAULT_EMISSIVITY_ERROR),
+        errors=errors,
+        even_water=False,
+        per_field=PER_FIELD,
     )
-    simulated = simulate_samples(recipe)
-    return UnseenPixels(protocol, quantities(simulated), truth(simulated), simulated)
+    sample, simulated = draw(size, world)
+    return UnseenPixels(protocol, sample.quantities, sample.truth, simulated)
 
 
 def strata(simulated: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
-    """Divide a sample by true water column and by surface class.
+    """Divide a sample by true water column, by structure and by surface class.
 
     Parameters
     ----------
@@ -143,14 +165,17 @@ def strata(simulated: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
     Returns
     -------
     dict of str to ndarray (sample,), bool
-        First all of it, then below 25 kg m-2, the classes of `WATER_EDGES`, the surface classes.
+        First all of it, then below 25 kg m-2, the classes of `WATER_EDGES`, the structures and the
+        surface classes.
     """
     water = simulated["precipitable_water"].to_numpy()
     names = str(simulated.attrs["classes"]).split()
+    structures = [f"structure {name}" for name in str(simulated.attrs["structures"]).split()]
     return {
         OVERALL: np.ones(water.size, bool),
         **strata_by(water, (0.0, 25.0), name="water", unit="mm"),
         **strata_by(water, WATER_EDGES, name="water", unit="mm"),
+        **strata_of(simulated["structure"].to_numpy(), structures),
         **strata_of(simulated["surface_class"].to_numpy(), names),
     }
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from aktes_xr.models.network import Network
     from aktes_xr.models.pixel_model import Scaling
 
-START_K: Final = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
-WIDTH_K: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+START_K: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
+WIDTH_K: Final = (0.05, 0.2, 0.8, 3.0)
 SHARPNESS: Final = (0.0, 0.5, 1.0)
 FLOOR: Final = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)
-FEWEST: Final = 100
+FEWEST: Final = 300
 TOLERANCE: Final = 0.01
 """A fusion this near to the best candidate's worst class is good enough: then the mean counts."""
 EQUAL: Final = 0.005

@@ -1,126 +1,26 @@
-"""Simulated pixels as networks learn from them: quantities and truth."""
+"""Pixels as networks learn from them: quantities, truth or labels, and a teacher's answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aktes_xr import sensor
+from aktes_xr.models.context import N_CONTEXT
 from aktes_xr.models.features import (
     N_OUTPUTS,
-    N_QUANTITIES,
     QUANTITIES,
     REFERENCE,
+    SURROUNDINGS,
     standardised_features,
 )
 from aktes_xr.models.pixel_model import Scaling
-from aktes_xr.simulate.observation import SampleRecipe, to_dataset
-from aktes_xr.simulate.samples import simulate_samples
-from aktes_xr.simulate.terrain_samples import terrain_fields
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from aktes_xr.compilation import Float32Array
-    from aktes_xr.learn.recipe import AncillaryErrors
     from aktes_xr.models import PixelModel, Scaling
-    from aktes_xr.simulate.domains import Locality
-
-_PER_BAND: Final = ("brightness_temperature", "emissivity_prior", "adjacent_brightness_temperature")
-Split = Literal["train", "validation", "test"]
-
-
-def draw(
-    size: int,
-    *,
-    split: Split,
-    seed: int,
-    nedt_k: tuple[float, float],
-    terrain: bool = False,
-    protocol: Literal["G", "P"] = "G",
-    errors: AncillaryErrors | None = None,
-    even_water: bool = False,
-    locality: Locality | None = None,
-) -> tuple[Sample, xr.Dataset]:
-    """Simulate pixels of one split.
-
-    Parameters
-    ----------
-    size : int
-    split : "train", "validation" or "test"
-        Atmospheres and surfaces of the three have nothing in common.
-    seed : int
-    nedt_k : tuple of float, K
-    terrain : bool
-        In terrain, with its quantities.
-    protocol : "G" or "P"
-        Global, or like the paper's.
-    errors : AncillaryErrors, optional
-        Those of `aktes_xr.simulate.samples.SampleRecipe` if not given.
-    even_water : bool
-        Wet columns more often than there are profiles of them; on flat ground.
-    locality : Locality, optional
-        One region instead of everywhere; in terrain.
-
-    Returns
-    -------
-    Sample, Dataset
-        For the networks, and all that was simulated.
-    """
-    recipe = SampleRecipe(
-        size=size,
-        seed=seed,
-        split=split,
-        protocol=protocol,
-        terrain=terrain,
-        nedt_range_k=nedt_k,
-        even_water=even_water,
-    )
-    if errors is not None:
-        recipe = replace(
-            recipe,
-            water_vapor_error=errors.water_vapor,
-            air_temperature_error_k=errors.air_temperature_k,
-            emissivity_error=errors.emissivity,
-            emissivity_error_common=errors.emissivity_common,
-            wrong_ancillaries=errors.wrong,
-        )
-    if locality is None:
-        simulated = simulate_samples(recipe)
-    else:
-        simulated = to_dataset(terrain_fields(recipe, locality), recipe)
-    return Sample(quantities(simulated), truth(simulated)), simulated
-
-
-def quantities(simulated: xr.Dataset) -> Float32Array:
-    """Arrange simulated pixels as `aktes_xr.models.features.QUANTITIES`; NaN where absent."""
-    table = np.full((simulated.sizes["sample"], N_QUANTITIES), np.nan, np.float32)
-    for name in _PER_BAND:
-        if name in simulated:
-            first = QUANTITIES.index(f"{name}_{sensor.BANDS[0]}")
-            table[:, first : first + 5] = simulated[name].transpose("sample", "band").to_numpy()
-    uncertainty = simulated["emissivity_prior_uncertainty"]
-    if "band" in uncertainty.dims:
-        uncertainty = (uncertainty**2).mean("band") ** 0.5
-    table[:, QUANTITIES.index("emissivity_prior_uncertainty")] = uncertainty.to_numpy()
-    if "slope" in simulated:
-        sine = np.sin(np.deg2rad(simulated["slope"].to_numpy()))
-        table[:, QUANTITIES.index("sine_of_slope")] = sine
-    for index, name in enumerate(QUANTITIES):
-        if name in simulated and simulated[name].dims == ("sample",):
-            table[:, index] = simulated[name].to_numpy()
-    return table
-
-
-def truth(simulated: xr.Dataset) -> Float32Array:
-    """Surface temperature (K) and five emissivities, (sample, 6)."""
-    emissivity = simulated["emissivity"].transpose("sample", "band").to_numpy()
-    temperature = simulated["surface_temperature"].to_numpy()
-    return np.column_stack([temperature, emissivity]).astype(np.float32)
-
 
 N_SOFT: Final = 2 * N_OUTPUTS
 UNLABELLED: Final = np.float32(np.inf)
@@ -133,7 +33,7 @@ class Sample:
 
     Attributes
     ----------
-    quantities : ndarray (sample, 27), float32
+    quantities : ndarray (sample, quantity), float32
     truth : ndarray (sample, 6), float32
         Surface temperature (K) and five emissivities.
     """
@@ -295,15 +195,21 @@ GROUPS: Final[dict[str, tuple[int, ...]]] = {
     "air_temperature": tuple(
         QUANTITIES.index(name) for name in ("air_temperature", "air_temperature_error")
     ),
+    "skin_temperature": tuple(
+        QUANTITIES.index(name) for name in ("skin_temperature", "skin_temperature_error")
+    ),
     "emissivity_prior": tuple(
         index for index, name in enumerate(QUANTITIES) if name.startswith("emissivity_prior")
     ),
+    "surroundings": tuple(range(SURROUNDINGS, SURROUNDINGS + N_CONTEXT)),
 }
 """Columns of the quantities that come and go together."""
 ALL: Final = frozenset(GROUPS)
 COMPLETE_SHARE: Final = 0.3
 BARE_SHARE: Final = 0.15
 """Shares of the training sample with every ancillary, and with pressure alone; the rest mixes."""
+_RARELY_MISSING: Final = {"surface_pressure": 0.05, "surroundings": 0.06}
+"""What an elevation model gives, and what every image gives but a table of pixels does not."""
 
 
 def keep_only(quantities: Float32Array, kept: frozenset[str]) -> Float32Array:
@@ -311,7 +217,7 @@ def keep_only(quantities: Float32Array, kept: frozenset[str]) -> Float32Array:
 
     Parameters
     ----------
-    quantities : ndarray (sample, 27), float32
+    quantities : ndarray (sample, quantity), float32
     kept : frozenset of str
         Keys of `GROUPS`.
     """
@@ -326,22 +232,22 @@ def drop_ancillaries(quantities: Float32Array, rng: np.random.Generator) -> Floa
 
     Parameters
     ----------
-    quantities : ndarray (sample, 27), float32
+    quantities : ndarray (sample, quantity), float32
     rng : numpy.random.Generator
 
     Returns
     -------
-    ndarray (sample, 27), float32
+    ndarray (sample, quantity), float32
         Some samples complete, some with surface pressure alone, in the others each ancillary with
-        probability one half. Surface pressure, which an elevation model gives, is missing in one
-        of twenty.
+        probability one half. Surface pressure, which an elevation model gives, and surroundings,
+        which only a table of pixels lacks, are missing in one of twenty or so.
     """
     reduced = quantities.copy()
     count = quantities.shape[0]
     kind = rng.random(count)
     for name, columns in GROUPS.items():
-        if name == "surface_pressure":
-            absent = rng.random(count) < 0.05
+        if name in _RARELY_MISSING:
+            absent = rng.random(count) < _RARELY_MISSING[name]
         else:
             absent = rng.random(count) < 0.5
             absent &= kind >= COMPLETE_SHARE

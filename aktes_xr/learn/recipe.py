@@ -40,30 +40,48 @@ class SearchSpace:
 
 @dataclass(frozen=True)
 class AncillaryErrors:
-    """How wrong the ancillaries of the training samples are; ranges drawn per sample.
+    """How wrong the ancillaries of the training samples are; ranges drawn per field.
+
+    Wide, for every source of ancillaries states errors of its own.
 
     Attributes
     ----------
     water_vapor : tuple of float
         Relative standard deviation.
-    air_temperature_k, emissivity : tuple of float
-        Standard deviations, K and 1.
-    emissivity_common : tuple of float
-        Share of the emissivity error's variance that is common to the bands.
+    air_temperature_k, skin_temperature_k, emissivity : tuple of float
+        Standard deviations, K, K and 1.
+    emissivity_of_surface, emissivity_of_bands : tuple of float
+        Shares of the emissivity error's variance that are common to the pixels of one surface, and
+        to the bands.
     wrong : float
-        Share of samples in which an ancillary is worse than it says
-        (`aktes_xr.simulate.samples.WRONG_FACTOR`): a network that never saw one believes them all.
+        Share of fields in which an ancillary is worse than it says
+        (`aktes_xr.simulate.observation.WRONG_FACTOR`): a network that never saw one believes them
+        all.
     """
 
-    water_vapor: tuple[float, float] = (0.05, 0.2)
-    air_temperature_k: tuple[float, float] = (1.0, 3.0)
-    emissivity: tuple[float, float] = (0.005, 0.03)
-    emissivity_common: tuple[float, float] = (0.0, 0.3)
+    water_vapor: tuple[float, float] = (0.03, 0.5)
+    air_temperature_k: tuple[float, float] = (0.5, 8.0)
+    skin_temperature_k: tuple[float, float] = (1.0, 8.0)
+    emissivity: tuple[float, float] = (0.003, 0.05)
+    emissivity_of_surface: tuple[float, float] = (0.3, 1.0)
+    emissivity_of_bands: tuple[float, float] = (0.0, 0.3)
     wrong: float = 0.06
 
     def as_stated(self) -> AncillaryErrors:
         """Return the same errors without any that is worse than it says or shared by the bands."""
-        return replace(self, wrong=0.0, emissivity_common=(0.0, 0.0))
+        return replace(self, wrong=0.0, emissivity_of_bands=(0.0, 0.0))
+
+    def of_fields(self) -> dict[str, Any]:
+        """Return them as settings of `aktes_xr.simulate.fields.FieldRecipe`."""
+        return {
+            "water_vapor_error": self.water_vapor,
+            "air_temperature_error_k": self.air_temperature_k,
+            "skin_temperature_error_k": self.skin_temperature_k,
+            "emissivity_error": self.emissivity,
+            "error_of_surface": self.emissivity_of_surface,
+            "error_of_bands": self.emissivity_of_bands,
+            "wrong_share": self.wrong,
+        }
 
 
 @dataclass(frozen=True)
@@ -118,7 +136,9 @@ class StudentRecipe:
     Attributes
     ----------
     samples, validation_samples : int
-        Simulated pixels in terrain.
+        Simulated pixels of one epoch (every epoch draws its own), and for validation.
+    level_share : float
+        Of them on flat ground, where the student has to know when it is not needed.
     units : tuple of int
         Hidden layers; 0: as wide as 5 % of the teacher's multiplications allow.
     alpha : float
@@ -130,6 +150,7 @@ class StudentRecipe:
 
     samples: int = 300_000
     validation_samples: int = 40_000
+    level_share: float = 0.25
     units: tuple[int, ...] = (0, 0)
     alpha: float = 0.1
     epochs: int = 20

@@ -11,23 +11,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aktes_xr import sensor
 from aktes_xr.learn.architecture import Architecture, fold, keras_model, multiplications
 from aktes_xr.learn.card import Evidence, model_card
 from aktes_xr.learn.distillation import distiller, soft_model
+from aktes_xr.learn.drawing import World, draw
 from aktes_xr.learn.fitting import calibrate_fusion, calibrated_scaling
-from aktes_xr.learn.pixels import ALL, Sample, SoftSample, draw, keep_only
+from aktes_xr.learn.pixels import ALL, Sample, SoftSample, keep_only
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
 from aktes_xr.learn.training import Progress, Schedule, keras_bytes, scaling_of, train
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
-from aktes_xr.models.features import ADJACENT, QUANTITIES, SKY_VIEW_FACTOR, STUDENT_FEATURES
-from aktes_xr.radiative.surface import top_of_atmosphere_radiance
+from aktes_xr.models.features import SKY_VIEW_FACTOR, STUDENT_FEATURES
+from aktes_xr.simulate.structures import STRUCTURES
 from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
     from aktes_xr.learn.labels import LocalPixels
     from aktes_xr.learn.region import Region
     from aktes_xr.models import Bundle, Fusion
+    from aktes_xr.simulate.emissivity import Split
 
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,8 +41,15 @@ STUDENT_SHARE: Final = 0.05
 LOCAL_SHARE: Final = 0.2
 """Of the training pixels: a user's own, repeated if need be."""
 _WIDTH_STEP: Final = 4
-_NO_PRIOR: Final = ALL - {"emissivity_prior"}
-_LEVEL_RELIEF_M: Final = 5.0
+FUSION_SETS: Final = (
+    ALL - {"skin_temperature"},
+    frozenset({"water_vapor", "air_temperature", "surface_pressure", "surroundings"}),
+    frozenset({"surface_pressure", "surroundings"}),
+)
+"""Ancillaries that the fusion is calibrated for: all, water and air, none."""
+HELD_PER_FIELD: Final = 400
+Held = tuple[Sample, "NDArray[np.int8]"]
+"""Pixels, and the number of each one's structure."""
 
 
 def distil(
@@ -78,10 +90,16 @@ def distil(
     source = load_bundle(bundle)
     say = progress or _LOGGER.info
     say("simulating the student's sample in terrain")
-    training, validation = draw_students(recipe, source.teacher, region)
+    first = draw_epoch(recipe, source.teacher, 0, region=region)
     if labels is not None:
-        training = with_local(training, labels, source.teacher)
-        say(f"{labels.n_labelled} labelled and {labels.n_unlabelled} further pixels of the user's")
+        say(f"{labels.n_labelled} labelled and {labels.n_unlabelled} further pixels of the user")
+
+    def training(epoch: int) -> SoftSample:
+        drawn = draw_epoch(recipe, source.teacher, epoch, region=region) if epoch else first
+        return drawn if labels is None else with_local(drawn, labels, source.teacher)
+
+    held = draw_held(recipe, region)
+    validation = functools.reduce(Sample.joined, (sample for sample, _ in held))
     student, model = fit_student(
         recipe.student,
         (training, validation),
@@ -92,37 +110,53 @@ def distil(
     )
     if region is not None:
         student = replace(student, name=region.name, footprint=region.footprint)
-    held = validation.dropped(np.random.default_rng(recipe.seed + 3))
     fusion = source.fusion
     if region is None or fusion is None:
-        fusion = fit_fusion(source.teacher, student, held, draw_level(recipe))
+        fusion = fit_fusion(source.teacher, student, held)
     say(f"calibrated {fusion}")
     return _bundle(recipe, work, source, (student, fusion), keras_bytes(model, work), region=region)
 
 
-def draw_students(
-    recipe: Recipe, teacher: PixelModel, region: Region | None = None
-) -> tuple[SoftSample, Sample]:
-    """Draw a student's pixels in terrain: for training with the teacher, and for validation."""
-    settings = recipe.student
-    parts = []
-    # Uncertainties and the fusion are calibrated for ancillaries that err as they say.
-    for split, size, errors in (
-        ("train", settings.samples, recipe.errors),
-        ("validation", settings.validation_samples, recipe.errors.as_stated()),
-    ):
-        sample, _ = draw(
-            size,
-            split=split,  # type: ignore[arg-type]
-            seed=recipe.seed + 1,
-            nedt_k=recipe.nedt_k,
-            terrain=True,
-            errors=errors,
-            locality=None if region is None else region.locality,
-        )
-        parts.append(sample)
-    training, validation = parts
-    return SoftSample(training.quantities, training.truth, teacher), validation
+def draw_epoch(
+    recipe: Recipe, teacher: PixelModel, epoch: int, *, region: Region | None = None
+) -> SoftSample:
+    """Draw a student's training pixels of one epoch: over relief, and a share on flat ground."""
+    sample = _drawn(recipe, "train", recipe.student.samples, epoch=epoch, region=region)
+    joined = functools.reduce(Sample.joined, (part for part, _ in sample))
+    return SoftSample(joined.quantities, joined.truth, teacher)
+
+
+def draw_held(recipe: Recipe, region: Region | None = None) -> list[Held]:
+    """Draw validation pixels over relief and on flat ground, each with its structure.
+
+    Uncertainties and the fusion are calibrated on them, so ancillaries err as they say.
+    """
+    as_stated = replace(recipe, errors=recipe.errors.as_stated())
+    return _drawn(as_stated, "validation", recipe.student.validation_samples, region=region)
+
+
+def _drawn(
+    recipe: Recipe,
+    split: Split,
+    size: int,
+    *,
+    epoch: int = 0,
+    region: Region | None = None,
+) -> list[Held]:
+    level = 0 if region is not None else round(recipe.student.level_share * size)
+    world = World(
+        split,
+        recipe.seed + 1 + 100 * epoch,
+        recipe.nedt_k,
+        terrain=True,
+        errors=recipe.errors,
+        locality=None if region is None else region.locality,
+    )
+    if split == "validation":
+        world = replace(world, per_field=HELD_PER_FIELD)
+    kinds = [(size - level, world), (level, replace(world, terrain=False))]
+    drawn = [draw(count, kind) for count, kind in kinds if count]
+    return [(sample, simulated["structure"].to_numpy()) for sample, simulated in drawn]
 
 
 def with_local(sample: SoftSample, labels: LocalPixels, teacher: PixelModel) -> SoftSample:
@@ -160,7 +194,7 @@ def _filled(units: tuple[int, ...], width: int) -> tuple[int, ...]:
 
 def fit_student(
     settings: StudentRecipe,
-    samples: tuple[SoftSample, Sample],
+    samples: tuple[SoftSample | Callable[[int], SoftSample], Sample],
     teacher: PixelModel,
     *,
     seed: int,
@@ -173,7 +207,8 @@ def fit_student(
     ----------
     settings : StudentRecipe
     samples : tuple
-        Training and validation.
+        Training and validation; for training a function of the epoch's number gives each epoch a
+        sample of its own, all of one size.
     teacher : PixelModel
         Whose size bounds the student's.
     seed : int
@@ -187,7 +222,8 @@ def fit_student(
     PixelModel, keras.Model
         As retrieval runs it, and as it was trained.
     """
-    training, validation = samples
+    source, validation = samples
+    training = source(0) if callable(source) else source
     scaling = scaling_of(
         Sample(training.quantities, training.known_truth()),
         np.random.default_rng(seed),
@@ -197,7 +233,7 @@ def fit_student(
     features = len(STUDENT_FEATURES)
     model = train(
         keras_model(architecture, features, "student"),
-        (training, validation),
+        (source, validation),
         scaling,
         Schedule(settings.epochs, settings.batch_size, settings.learning_rate, seed=seed),
         directory=directory,
@@ -215,72 +251,31 @@ def fit_student(
     return PixelModel("student", "student", network, calibrated), model
 
 
-def fit_fusion(
-    teacher: PixelModel, student: PixelModel, held: Sample, level: Sample | None = None
-) -> Fusion:
-    """Calibrate the fusion of two networks on the validation split.
+def fit_fusion(teacher: PixelModel, student: PixelModel, held: Sequence[Held]) -> Fusion:
+    """Calibrate the fusion of two networks over many worlds of the validation split.
 
     Parameters
     ----------
     teacher, student : PixelModel
-    held : Sample
-        Pixels of landscapes.
-    level : Sample, optional
-        Pixels on level ground under any atmosphere, from `draw_level`; judged with all their
-        ancillaries and without the emissivity's.
+    held : sequence of tuple
+        Samples from `draw_held`, each with its pixels' structures. Every structure is judged apart
+        with each of `FUSION_SETS` of ancillaries, so that no world pays for another.
     """
-    samples = [held]
-    if level is not None:
-        samples += [level, Sample(keep_only(level.quantities, _NO_PRIOR), level.truth)]
+    samples: list[Sample] = []
+    groups: list[NDArray[np.int64]] = []
+    for kept in FUSION_SETS:
+        for sample, structure in held:
+            samples.append(Sample(keep_only(sample.quantities, kept), sample.truth))
+            groups.append(structure.astype(np.int64) + len(STRUCTURES) * len(groups))
     both = functools.reduce(Sample.joined, samples)
-    group = np.repeat(np.arange(len(samples)), [len(sample.truth) for sample in samples])
     return calibrate_fusion(
         complexity_k(both.quantities[:, SKY_VIEW_FACTOR]),
         teacher.predict(both.quantities),
         student.predict(both.quantities),
         both.truth,
-        group=group,
+        group=np.concatenate(groups),
         cost=(teacher.network.multiplications, student.network.multiplications),
     )
-
-
-def draw_level(recipe: Recipe) -> Sample:
-    """Draw validation pixels on level ground: the teacher's, with what a student sees there."""
-    sample, simulated = draw(
-        recipe.student.validation_samples // 2,
-        split="validation",
-        seed=recipe.seed + 5,
-        nedt_k=recipe.nedt_k,
-        errors=recipe.errors.as_stated(),
-    )
-    rng = np.random.default_rng([recipe.seed, 5])
-    day = simulated["day"].to_numpy()
-    height = np.cos(np.deg2rad(rng.uniform(20.0, 65.0, day.size)))
-    # The mean of a neighbourhood of the pixel's kind has next to no noise.
-    around = top_of_atmosphere_radiance(
-        *(
-            simulated[name].to_numpy()
-            for name in (
-                "surface_temperature",
-                "emissivity",
-                "transmittance",
-                "path_radiance",
-                "sky_radiance",
-            )
-        )
-    )
-    told: dict[str, Any] = {
-        "sky_view_factor": 1.0,
-        "sine_of_slope": 0.0,
-        "relief": _LEVEL_RELIEF_M,
-        "solar_incidence": np.where(day, height, 0.0),
-        "elevation_difference": 0.0,
-    }
-    for name, values in told.items():
-        sample.quantities[:, QUANTITIES.index(name)] = values
-    temperature = sensor.radiance_to_brightness_temperature(around)
-    sample.quantities[:, ADJACENT : ADJACENT + len(sensor.BANDS)] = temperature
-    return sample
 
 
 def _bundle(

@@ -15,10 +15,11 @@ from aktes_xr.documents import write_json
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.card import Evidence, model_card
+from aktes_xr.learn.drawing import World, draw
 from aktes_xr.learn.finals import FILE as FINALS
 from aktes_xr.learn.finals import final_round, finalists
 from aktes_xr.learn.fitting import calibrated_scaling
-from aktes_xr.learn.pixels import Draw, Sample, draw
+from aktes_xr.learn.pixels import Draw, Sample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.search import Trial, search
 from aktes_xr.learn.training import Progress, Schedule, keras_bytes, scaling_of, train
@@ -120,12 +121,7 @@ def _drawn(
     parts = [
         draw(
             count,
-            split=split,
-            seed=seed,
-            nedt_k=recipe.nedt_k,
-            protocol=protocol,
-            errors=recipe.errors,
-            even_water=split == "train",
+            World(split, seed, recipe.nedt_k, protocol=protocol, errors=recipe.errors),
         )[0]
         for protocol, count in counts.items()
         if count

@@ -1,0 +1,204 @@
+"""Training pixels out of simulated fields: quantities, truth, and what strata are made of.
+
+Pixels of one field share its air, its noise and what is told of them, as those of a granule do. So
+a sample takes a share of each field's pixels only, and many fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import xarray as xr
+
+from aktes_xr import sensor
+from aktes_xr.learn.pixels import Sample
+from aktes_xr.models.context import N_CONTEXT, describe_image
+from aktes_xr.models.features import N_QUANTITIES, PRIOR, QUANTITIES, SURROUNDINGS
+from aktes_xr.simulate.emissivity import CLASS_NAMES, Split
+from aktes_xr.simulate.fields import Field, FieldRecipe, draw_fields
+from aktes_xr.simulate.structures import STRUCTURES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from aktes_xr.compilation import Float32Array
+    from aktes_xr.learn.recipe import AncillaryErrors
+    from aktes_xr.simulate.atmospheres import Protocol
+    from aktes_xr.simulate.domains import Locality
+
+PIXELS_PER_FIELD: Final = 1500
+"""Of some nine thousand: more of one field tell a network little that is new."""
+_TOLD: Final = (
+    *("water_vapor", "water_vapor_error", "air_temperature", "air_temperature_error"),
+    *("skin_temperature", "skin_temperature_error", "surface_pressure", "elevation_difference"),
+)
+_TERRAIN: Final = ("sky_view_factor", "relief", "solar_incidence")
+_AIR: Final = ("transmittance", "path_radiance", "sky_radiance")
+_LEVEL_RELIEF_M: Final = 15.0
+_COLUMN: Final = {name: number for number, name in enumerate(QUANTITIES)}
+
+
+@dataclass(frozen=True)
+class World:
+    """Whose pixels to draw.
+
+    Attributes
+    ----------
+    split : "train", "validation" or "test"
+        Atmospheres, surfaces and relief of the three have nothing in common.
+    seed : int
+    nedt_k : tuple of float, K
+    terrain : bool
+        Over relief, or on flat ground.
+    protocol : "G" or "P"
+        Real atmospheres, or the six model atmospheres with their water scaled.
+    errors : AncillaryErrors, optional
+        Those of `aktes_xr.simulate.fields.FieldRecipe` if not given.
+    even_water : bool
+        Wet columns more often than there are profiles of them.
+    locality : Locality, optional
+        One region instead of everywhere; over relief.
+    per_field : int
+        Pixels taken of each field.
+    """
+
+    split: Split
+    seed: int
+    nedt_k: tuple[float, float]
+    terrain: bool = False
+    protocol: Protocol = "G"
+    errors: AncillaryErrors | None = None
+    even_water: bool = True
+    locality: Locality | None = None
+    per_field: int = PIXELS_PER_FIELD
+
+    def fields(self, size: int) -> Iterator[Field]:
+        """Draw as many fields as so many pixels need."""
+        recipe = FieldRecipe(
+            count=math.ceil(size / self.per_field),
+            seed=self.seed,
+            split=self.split,
+            protocol=self.protocol,
+            terrain=self.terrain,
+            nedt_range_k=self.nedt_k,
+            even_water=self.even_water,
+            locality=self.locality,
+        )
+        if self.errors is not None:
+            recipe = replace(recipe, **self.errors.of_fields())
+        return draw_fields(recipe)
+
+
+def draw(size: int, world: World) -> tuple[Sample, xr.Dataset]:
+    """Draw pixels of many fields.
+
+    Parameters
+    ----------
+    size : int
+    world : World
+
+    Returns
+    -------
+    Sample
+        For the networks: quantities (sample, quantity) and truth (sample, 6), float32.
+    Dataset (sample, band)
+        What evaluation needs besides: ``structure`` (a number in
+        `aktes_xr.simulate.structures.STRUCTURES`), ``surface_class``, ``field``, ``profile``, and
+        of the truth ``radiance``, ``transmittance``, ``path_radiance``, ``sky_radiance``,
+        ``precipitable_water``, ``true_air_temperature``.
+    """
+    parts: list[tuple[Float32Array, Float32Array, dict[str, NDArray[Any]]]] = []
+    missing = size
+    for field in world.fields(size):
+        rng = np.random.default_rng([world.seed, field.number, 31])
+        usable = np.flatnonzero(field.valid)
+        chosen = rng.permutation(usable)[: min(world.per_field, missing)]
+        missing -= chosen.size
+        parts.append((field_quantities(field, chosen, rng), _truth(field, chosen), {}))
+        parts[-1][2].update(_besides(field, chosen))
+    table, truth = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+    besides = {name: np.concatenate([part[2][name] for part in parts]) for name in parts[0][2]}
+    simulated = xr.Dataset(
+        {name: (("sample", "band")[: values.ndim], values) for name, values in besides.items()},
+        coords={"band": list(sensor.BANDS)},
+        attrs={"classes": " ".join(CLASS_NAMES), "structures": " ".join(STRUCTURES)},
+    )
+    return Sample(table, truth), simulated
+
+
+def field_quantities(
+    field: Field, chosen: NDArray[np.intp], rng: np.random.Generator
+) -> Float32Array:
+    """Describe pixels of a field as the retrieval would.
+
+    Parameters
+    ----------
+    field : Field
+    chosen : ndarray (pixel,), int
+        Numbers of pixels, row by row.
+    rng : numpy.random.Generator
+        For the little relief that flat ground has.
+
+    Returns
+    -------
+    ndarray (pixel, quantity), float32
+        In the order of `aktes_xr.models.features.QUANTITIES`.
+    """
+    table = np.full((chosen.size, N_QUANTITIES), np.nan, np.float32)
+    table[:, :5] = field.brightness_temperature.reshape(-1, 5)[chosen]
+    table[:, _COLUMN["view_zenith"]] = field.view_zenith
+    for name in _TOLD:
+        table[:, _COLUMN[name]] = _at(field.told[name], chosen)
+    table[:, PRIOR : PRIOR + 5] = field.told["emissivity_prior"].reshape(-1, 5)[chosen]
+    table[:, PRIOR + 5] = _at(field.told["emissivity_prior_uncertainty"], chosen)
+    context = describe_image(field.brightness_temperature, field.valid)
+    table[:, SURROUNDINGS : SURROUNDINGS + N_CONTEXT] = context.reshape(N_CONTEXT, -1)[:, chosen].T
+    if field.terrain is None:
+        table[:, _COLUMN["sky_view_factor"]] = 1.0
+        table[:, _COLUMN["sine_of_slope"]] = 0.0
+        table[:, _COLUMN["relief"]] = rng.uniform(0.0, _LEVEL_RELIEF_M)
+        height = math.cos(math.radians(field.sun_zenith))
+        table[:, _COLUMN["solar_incidence"]] = max(height, 0.0)
+    else:
+        for name in _TERRAIN:
+            table[:, _COLUMN[name]] = getattr(field.terrain, name).ravel()[chosen]
+        slope = np.deg2rad(field.terrain.slope.ravel()[chosen])
+        table[:, _COLUMN["sine_of_slope"]] = np.sin(slope)
+    return table
+
+
+def _at(values: NDArray[Any], chosen: NDArray[np.intp]) -> NDArray[Any]:
+    """Return a field's values at pixels, or its one number."""
+    return values.ravel()[chosen] if values.ndim else values
+
+
+def _truth(field: Field, chosen: NDArray[np.intp]) -> Float32Array:
+    temperature = field.surface_temperature.ravel()[chosen]
+    emissivity = field.emissivity.reshape(-1, 5)[chosen]
+    return np.column_stack([temperature, emissivity]).astype(np.float32)
+
+
+def _besides(field: Field, chosen: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    count = chosen.size
+    besides: dict[str, NDArray[Any]] = {
+        "structure": np.full(count, STRUCTURES.index(field.structure), np.int8),
+        "surface_class": field.surface_class.ravel()[chosen],
+        "field": np.full(count, field.number, np.int64),
+        "profile": np.full(count, field.profile, np.int64),
+        "radiance": sensor.dn_to_radiance(field.dn.reshape(-1, 5)[chosen]),
+    }
+    for name in _AIR:
+        values = np.asarray(getattr(field.air, name), np.float32)
+        flat = values.reshape(-1, 5)
+        besides[name] = flat[chosen] if values.ndim == 3 else np.repeat(flat, count, axis=0)
+    for name, source in (
+        ("precipitable_water", field.air.precipitable_water),
+        ("true_air_temperature", field.air.air_temperature),
+    ):
+        values = np.asarray(source, np.float32)
+        besides[name] = np.broadcast_to(_at(values, chosen), (count,)).copy()
+    return besides

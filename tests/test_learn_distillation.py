@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 pytest.importorskip("keras")
 
@@ -28,7 +29,8 @@ from aktes_xr.learn.pixels import N_SOFT, UNLABELLED, Answers, Hints, Sample, So
 from aktes_xr.learn.recipe import StudentRecipe
 from aktes_xr.learn.training import scaling_of
 from aktes_xr.models import PixelModel
-from aktes_xr.models.features import N_QUANTITIES, QUANTITIES, STUDENT_FEATURES
+from aktes_xr.models.context import N_CONTEXT
+from aktes_xr.models.features import N_QUANTITIES, PRIOR, QUANTITIES, STUDENT_FEATURES, SURROUNDINGS
 
 
 def pixels(count: int, seed: int = 0) -> Sample:
@@ -43,13 +45,15 @@ def pixels(count: int, seed: int = 0) -> Sample:
     quantities[:, columns["water_vapor_error"]] = 1.5
     quantities[:, columns["air_temperature"]] = quantities[:, 3] + rng.normal(size=count)
     quantities[:, columns["air_temperature_error"]] = 2.0
-    quantities[:, 11:16] = rng.uniform(0.9, 0.99, (count, 5))
+    quantities[:, PRIOR : PRIOR + 5] = rng.uniform(0.9, 0.99, (count, 5))
     quantities[:, columns["emissivity_prior_uncertainty"]] = 0.015
+    around = slice(SURROUNDINGS, SURROUNDINGS + N_CONTEXT)
+    quantities[:, around] = np.abs(quantities[:, around])
     quantities[:, columns["sky_view_factor"]] = rng.uniform(0.5, 1.0, count)
     truth = np.empty((count, 6), np.float32)
     hidden = 1.0 - quantities[:, columns["sky_view_factor"]]
     truth[:, 0] = quantities[:, 3] + 0.2 * quantities[:, columns["water_vapor"]] - 3.0 * hidden
-    truth[:, 1:] = quantities[:, 11:16]
+    truth[:, 1:] = quantities[:, PRIOR : PRIOR + 5]
     return Sample(quantities, truth)
 
 
@@ -144,8 +148,9 @@ def test_student_is_as_wide_as_the_teacher_allows() -> None:
 def world() -> pytest.MonkeyPatch:
     """Terrain pixels without simulation: training, validation and test differ by seed."""
 
-    def toy_draw(size, *, split, seed, **options):
-        return pixels(size, seed=["train", "validation", "test"].index(split)), None
+    def toy_draw(size, world):
+        sample = pixels(size, seed=["train", "validation", "test"].index(world.split))
+        return sample, xr.Dataset({"structure": ("sample", np.zeros(size, np.int8))})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(student, "draw", toy_draw)
@@ -173,7 +178,8 @@ def test_student_learns_terrain_that_its_teacher_cannot_see(
 ) -> None:
     bundle = random_bundle(tmp_path / "teacher", students=False)
     recipe = _toy_recipe()
-    training, validation = student.draw_students(recipe, bundle.teacher)
+    training = student.draw_epoch(recipe, bundle.teacher, 0)
+    validation = pixels(1_500, seed=4)
     trained, _ = student.fit_student(
         recipe.student, (training, validation), bundle.teacher, seed=1, directory=tmp_path
     )
@@ -192,7 +198,8 @@ def test_local_labels_teach_the_student_their_region(
 ) -> None:
     bundle = random_bundle(tmp_path / "teacher", students=False)
     recipe = _toy_recipe()
-    sample, validation = student.draw_students(recipe, bundle.teacher)
+    sample = student.draw_epoch(recipe, bundle.teacher, 0)
+    validation = pixels(1_500, seed=4)
     ours = pixels(800, seed=9)
     ours.quantities[:, QUANTITIES.index("relief")] += 8.0  # a place that can be told from others
     warm = ours.truth.copy()

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from aktes_xr import learn
+from aktes_xr import learn, sensor
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import card, evaluation, student
-from aktes_xr.learn import pixels as simulated
+from aktes_xr.learn import card, evaluation, student, teacher
+from aktes_xr.learn.drawing import World
+from aktes_xr.learn.pixels import Sample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import distil
 from aktes_xr.learn.teacher import train_teacher
 from aktes_xr.models import load_bundle
+from aktes_xr.models.context import CONTEXT
+from aktes_xr.models.features import QUANTITIES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match:UserWarning"),
@@ -28,42 +30,59 @@ pytestmark = [
 ]
 
 
-def toy_world(recipe: Any) -> xr.Dataset:
+def toy_draw(size: int, world: World) -> tuple[Sample, xr.Dataset]:
     """Pixels whose physics is two lines: an atmosphere that absorbs, a terrain that reflects."""
-    rng = np.random.default_rng([recipe.seed, len(recipe.split), recipe.terrain])
-    count = recipe.size
-    temperature = rng.normal(295.0, 12.0, count)
-    emissivity = np.clip(rng.normal(0.95, 0.02, (count, 5)), 0.8, 1.0)
-    water, air = rng.uniform(1.0, 50.0, count), temperature - rng.normal(3.0, 4.0, count)
-    sky = np.clip(1.0 - np.abs(rng.normal(0.0, 0.2, count)), 0.3, 1.0)
-    sky = sky if recipe.terrain else np.ones(count)
+    rng = np.random.default_rng([world.seed, len(world.split), world.terrain])
+    temperature = rng.normal(295.0, 12.0, size)
+    emissivity = np.clip(rng.normal(0.95, 0.02, (size, 5)), 0.8, 1.0)
+    water, air = rng.uniform(1.0, 50.0, size), temperature - rng.normal(3.0, 4.0, size)
+    sky = np.clip(1.0 - np.abs(rng.normal(0.0, 0.2, size)), 0.3, 1.0)
+    sky = sky if world.terrain else np.ones(size)
     absorbed = water[:, None] * np.array([0.08, 0.06, 0.04, 0.03, 0.05])
     seen = temperature[:, None] - 60.0 * (1.0 - emissivity) * sky[:, None] - absorbed
-    seen += rng.normal(0.0, 0.15, (count, 5))
-    pixel, both = ("sample",), ("sample", "band")
-    fields = {
-        "brightness_temperature": (both, seen),
-        "view_zenith": (pixel, rng.uniform(0.0, 8.0, count)),
-        "surface_pressure": (pixel, rng.uniform(700.0, 1013.0, count)),
-        "water_vapor": (pixel, water * np.exp(0.1 * rng.normal(size=count))),
-        "water_vapor_error": (pixel, 0.1 * water),
-        "air_temperature": (pixel, air + 2.0 * rng.normal(size=count)),
-        "air_temperature_error": (pixel, np.full(count, 2.0)),
-        "emissivity_prior": (both, emissivity + 0.015 * rng.normal(size=(count, 5))),
-        "emissivity_prior_uncertainty": (both, np.full((count, 5), 0.015)),
-        "surface_temperature": (pixel, temperature),
-        "emissivity": (both, emissivity),
-        "precipitable_water": (pixel, water),
-        "surface_class": (pixel, rng.integers(0, 2, count)),
-        "profile": (pixel, rng.integers(0, 20, count)),
-        "sky_view_factor": (pixel, sky),
-        "slope": (pixel, 40.0 * (1.0 - sky)),
-        "solar_incidence": (pixel, rng.uniform(0.0, 1.0, count)),
-        "relief": (pixel, 800.0 * (1.0 - sky)),
-        "elevation_difference": (pixel, rng.normal(0.0, 200.0, count)),
-        "adjacent_brightness_temperature": (both, seen + rng.normal(0.0, 1.0, (count, 5))),
+    seen += rng.normal(0.0, 0.15, (size, 5))
+    told = emissivity + 0.015 * rng.normal(size=(size, 5))
+    columns = {
+        **{f"brightness_temperature_{b}": seen[:, n] for n, b in enumerate(sensor.BANDS)},
+        **{f"emissivity_prior_{b}": told[:, n] for n, b in enumerate(sensor.BANDS)},
+        **{name: rng.normal(0.0, 0.1, size) ** 2 for name in CONTEXT},
+        "view_zenith": rng.uniform(0.0, 8.0, size),
+        "surface_pressure": rng.uniform(700.0, 1013.0, size),
+        "water_vapor": water * np.exp(0.1 * rng.normal(size=size)),
+        "water_vapor_error": 0.1 * water,
+        "air_temperature": air + 2.0 * rng.normal(size=size),
+        "air_temperature_error": np.full(size, 2.0),
+        "skin_temperature": temperature + 3.0 * rng.normal(size=size),
+        "skin_temperature_error": np.full(size, 3.0),
+        "emissivity_prior_uncertainty": np.full(size, 0.015),
+        "sky_view_factor": sky,
+        "sine_of_slope": np.sin(0.7 * (1.0 - sky)),
+        "solar_incidence": rng.uniform(0.0, 1.0, size),
+        "relief": 800.0 * (1.0 - sky),
+        "elevation_difference": rng.normal(0.0, 200.0, size),
     }
-    return xr.Dataset(fields, attrs={"classes": "soil rock"})
+    assert set(columns) == set(QUANTITIES)
+    table = np.column_stack([columns[name] for name in QUANTITIES]).astype(np.float32)
+    truth = np.column_stack([temperature, emissivity]).astype(np.float32)
+    besides = {
+        "structure": rng.integers(0, 2, size).astype(np.int8),
+        "surface_class": rng.integers(0, 2, size),
+        "profile": rng.integers(0, 20, size),
+        "field": np.arange(size),
+        "precipitable_water": water,
+    }
+    simulated = xr.Dataset(
+        {name: ("sample", values) for name, values in besides.items()},
+        attrs={"classes": "soil rock", "structures": "patches mosaic"},
+    )
+    return Sample(table, truth), simulated
+
+
+def toy(patch: pytest.MonkeyPatch) -> None:
+    """Let training and its evidence draw from the toy world."""
+    for module in (teacher, student, evaluation, card):
+        patch.setattr(module, "draw", toy_draw)
+    patch.setattr(card, "TEST_SAMPLES", 4_000)
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +119,8 @@ def recipe() -> Recipe:
 def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (simulated, evaluation):
-            patch.setattr(module, "simulate_samples", toy_world)
-        patch.setattr(card, "TEST_SAMPLES", 4_000)
+        toy(patch)
         bundle = train_teacher(recipe, work / "teacher", name="toy")
-        # The toy has no radiative transfer to draw level ground with.
-        patch.setattr(student, "draw_level", lambda recipe: None)
         distil(recipe, work / "student", bundle=bundle)
     return work
 
@@ -166,9 +181,7 @@ def test_plain_keras_model_loads_safely_and_agrees(trained: Path) -> None:
 def test_same_call_goes_on_instead_of_starting_anew(
     trained: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (simulated, evaluation):
-        monkeypatch.setattr(module, "simulate_samples", toy_world)
-    monkeypatch.setattr(card, "TEST_SAMPLES", 4_000)
+    toy(monkeypatch)
     before = load_bundle(trained / "teacher" / "bundle").sha256
     lines: list[str] = []
     train_teacher(recipe, trained / "teacher", name="toy", progress=lines.append)

@@ -23,12 +23,14 @@ import numpy as np
 from aktes_xr.bench.checks import Study
 from aktes_xr.learn.architecture import Architecture, keras_model
 from aktes_xr.learn.distillation import distiller, soft_model
-from aktes_xr.learn.pixels import N_SOFT, UNLABELLED, Answers, Hints, Sample, SoftSample, draw
+from aktes_xr.learn.drawing import World, draw
+from aktes_xr.learn.pixels import N_SOFT, UNLABELLED, Answers, Hints, Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
 from aktes_xr.learn.student import student_units
 from aktes_xr.learn.training import Progress, Schedule, cosine, scaling_of
 from aktes_xr.models import load_bundle
 from aktes_xr.models.features import N_OUTPUTS, REFERENCE, STUDENT_FEATURES
+from aktes_xr.simulate.emissivity import Split
 from aktes_xr.validation.metrics import scores
 
 if TYPE_CHECKING:
@@ -190,20 +192,23 @@ def ablate(
 def _world(
     recipe: Recipe, settings: AblationSettings, teacher: PixelModel, region: Region | None
 ) -> _World:
-    sizes = {"train": settings.pool, "validation": settings.validation, "test": settings.test}
-    parts = {}
+    sizes: dict[Split, int] = {
+        "train": settings.pool,
+        "validation": settings.validation,
+        "test": settings.test,
+    }
+    parts: dict[str, Sample] = {}
     for split, size in sizes.items():
-        sample, _ = draw(
-            size,
-            split=split,  # type: ignore[arg-type]
-            seed=recipe.seed + 41,
-            nedt_k=recipe.nedt_k,
+        world = World(
+            split,
+            recipe.seed + 41,
+            recipe.nedt_k,
             terrain=True,
             errors=recipe.errors,
             locality=None if region is None else region.locality,
         )
-        parts[split] = sample
-    answers = {split: Answers(*teacher.predict(part.quantities)) for split, part in parts.items()}
+        parts[split], _ = draw(size, world)
+    answers = {name: Answers(*teacher.predict(part.quantities)) for name, part in parts.items()}
     hints = Hints.fitted(teacher, parts["train"].quantities[:10_000], _HINTS)
     return _World(parts["train"], parts["validation"], parts["test"], teacher, answers, hints)
 

@@ -19,8 +19,9 @@ import numpy as np
 from aktes_xr.bench.checks import Study
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.distillation import distiller, soft_model
+from aktes_xr.learn.drawing import World, draw
 from aktes_xr.learn.fitting import calibrated_scaling
-from aktes_xr.learn.pixels import Answers, Sample, SoftSample, draw
+from aktes_xr.learn.pixels import Answers, Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import fit_fusion
 from aktes_xr.learn.training import Progress, Schedule, cosine
@@ -151,9 +152,8 @@ def _plain(cell: Any) -> Any:
 
 def _drawn(recipe: Recipe, size: int, split: Any, terrain: bool) -> Sample:
     seed = recipe.seed + 61
-    sample, _ = draw(
-        size, split=split, seed=seed, nedt_k=recipe.nedt_k, terrain=terrain, errors=recipe.errors
-    )
+    world = World(split, seed, recipe.nedt_k, terrain=terrain, errors=recipe.errors)
+    sample, _ = draw(size, world)
     return sample.dropped(np.random.default_rng(seed))
 
 
@@ -216,7 +216,8 @@ def _round(
         settings,
         seed,
     )
-    return _Pair(teacher, student, fit_fusion(teacher, student, held[0]))
+    alike = np.zeros(len(held[0].truth), np.int8)
+    return _Pair(teacher, student, fit_fusion(teacher, student, [(held[0], alike)]))
 
 
 def _tuned(

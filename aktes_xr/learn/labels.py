@@ -21,6 +21,7 @@ import xarray as xr
 from aktes_xr import sensor
 from aktes_xr.errors import InputError, MissingVariableError
 from aktes_xr.learn.pixels import UNLABELLED
+from aktes_xr.models.context import CONTEXT, describe_image
 from aktes_xr.models.features import N_OUTPUTS, QUANTITIES
 
 if TYPE_CHECKING:
@@ -219,23 +220,16 @@ def local_pixels(
 
 def _fields(date: xr.Dataset, terrain: xr.Dataset) -> dict[str, NDArray[np.float32]]:
     """Quantities of one date by name, (y, x) or one number."""
-    from aktes_xr.cube.contract import NEIGHBOURHOOD_PIXELS
     from aktes_xr.radiative import surface_pressure_from_elevation
-    from aktes_xr.simulate.landscape import neighbourhood_radiance
     from aktes_xr.terrain import grid_convergence, local_incidence
 
     radiance = sensor.dn_to_radiance(date["tir"].transpose("y", "x", "band").to_numpy())
     kelvin = sensor.radiance_to_brightness_temperature(radiance)
-    valid = np.isfinite(radiance).all(axis=-1, keepdims=True)
-    share = neighbourhood_radiance(np.repeat(valid, 5, axis=-1).astype(np.float32))
-    total = neighbourhood_radiance(np.where(valid, radiance, 0.0).astype(np.float32))
-    # A window without any measurement has no pixel to describe.
-    around = total / np.maximum(share, 0.5 / NEIGHBOURHOOD_PIXELS**2)
-    adjacent = sensor.radiance_to_brightness_temperature(around.astype(np.float32))
-    found: dict[str, NDArray[np.float32]] = {}
+    counted = ~date["cloud"].to_numpy() if "cloud" in date else None
+    context = describe_image(kelvin, counted)
+    found: dict[str, NDArray[np.float32]] = dict(zip(CONTEXT, context, strict=True))
     for number, band in enumerate(sensor.BANDS):
         found[f"brightness_temperature_{band}"] = kelvin[..., number]
-        found[f"adjacent_brightness_temperature_{band}"] = adjacent[..., number]
         if "emissivity_prior" in date:
             found[f"emissivity_prior_{band}"] = date["emissivity_prior"].sel(band=band).to_numpy()
     for name in (
@@ -244,6 +238,8 @@ def _fields(date: xr.Dataset, terrain: xr.Dataset) -> dict[str, NDArray[np.float
         "water_vapor_error",
         "air_temperature",
         "air_temperature_error",
+        "skin_temperature",
+        "skin_temperature_error",
     ):
         if name in date.variables:
             found[name] = date[name].to_numpy()

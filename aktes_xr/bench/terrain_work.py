@@ -14,7 +14,8 @@ from aktes_xr.models import Fusion, Network
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.fields import terrain_of
 from aktes_xr.simulate.relief import landform
-from aktes_xr.simulate.scene import SceneSettings, simulate_scene
+from aktes_xr.simulate.scene import simulate_scene
+from aktes_xr.simulate.settings import SceneSettings
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -20,7 +20,7 @@ from aktes_xr.cube.contract import DEFAULT_EMISSIVITY_ERROR
 from aktes_xr.radiative import surface_leaving_radiance, surface_pressure_from_elevation
 from aktes_xr.radiative.emulator import band_atmosphere
 from aktes_xr.retrieval import retrieve
-from aktes_xr.retrieval.fields import terrain_of
+from aktes_xr.retrieval.inputs import terrain_of
 from aktes_xr.simulate.ground import ground_dataset, make_ground
 from aktes_xr.simulate.landscape import neighbourhood_radiance
 from aktes_xr.simulate.relief import Landform, landform
@@ -29,12 +29,11 @@ from aktes_xr.simulate.settings import SceneSettings
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models import Bundle
     from aktes_xr.simulate.landcover import Cover
 
-    Float32Array = NDArray[np.float32]
 
 NETWORKS: Final = ("teacher", "student", "fusion")
 _INPUTS: Final = (

@@ -128,7 +128,7 @@ def _continued(
         near /= np.maximum(weight, 1e-12)
         # Far out, where nothing known is left in the average, the nearest such average holds.
         place = distance_transform_edt(weight < 0.05, return_distances=False, return_indices=True)
-        return gaussian_filter(near[tuple(place)], _COARSE_PIXELS, mode="nearest")
+        return np.asarray(gaussian_filter(near[tuple(place)], _COARSE_PIXELS, mode="nearest"))
 
     smooth = spread(mirrored)
     rugged = np.sqrt(spread((mirrored - smooth) ** 2))

@@ -25,9 +25,9 @@ from aktes_xr.simulate.ground import climatology, ground_dataset, make_ground
 from aktes_xr.simulate.landscape import Ground, Landscape, Moment, illuminate
 from aktes_xr.simulate.resampling import resampled_noise
 from aktes_xr.simulate.settings import SceneSettings
-from aktes_xr.simulate.sun import solar_position
 from aktes_xr.simulate.texture import fractal_noise
 from aktes_xr.terrain import cast_shadow, grid_convergence
+from aktes_xr.terrain.solar import solar_position
 
 LOCAL_HOUR_DAY: Final = 10.6
 LOCAL_HOUR_NIGHT: Final = 22.4

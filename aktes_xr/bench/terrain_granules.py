@@ -21,9 +21,11 @@ from aktes_xr.radiative import surface_leaving_radiance, surface_pressure_from_e
 from aktes_xr.radiative.emulator import band_atmosphere
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.inputs import terrain_of
+from aktes_xr.simulate.ground import ground_dataset, make_ground
 from aktes_xr.simulate.landscape import neighbourhood_radiance
 from aktes_xr.simulate.relief import Landform, landform
-from aktes_xr.simulate.scene import SceneSettings, ground_dataset, make_ground, simulate_dates
+from aktes_xr.simulate.scene import simulate_dates
+from aktes_xr.simulate.settings import SceneSettings
 
 if TYPE_CHECKING:
     import xarray as xr

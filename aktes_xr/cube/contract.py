@@ -27,10 +27,7 @@ NEIGHBOURHOOD_REACH = 5
 NEIGHBOURHOOD_PIXELS = 2 * NEIGHBOURHOOD_REACH + 1
 """Side of the square around a pixel that is its neighbourhood, about a kilometre, and how far it
 reaches: what a retrieval sees and what a simulation shows are the same."""
-DEFAULT_WATER_VAPOR_ERROR = 0.10
-"""Relative standard error of column water vapour where none is stated."""
-DEFAULT_AIR_TEMPERATURE_ERROR_K = 2.0
-DEFAULT_EMISSIVITY_ERROR = 0.015
+
 SPELLINGS = {
     "DN": ("DN", "dn", "digital_number", "count", "counts"),
     RADIANCE_UNITS: (

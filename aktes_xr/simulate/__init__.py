@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.observation import SampleRecipe
     from aktes_xr.simulate.relief import demo_elevation
     from aktes_xr.simulate.samples import simulate_samples
-    from aktes_xr.simulate.scene import SceneSettings, simulate_scene
+    from aktes_xr.simulate.scene import simulate_scene
+    from aktes_xr.simulate.settings import SceneSettings
     from aktes_xr.simulate.structures import STRUCTURES, TERRAIN_STRUCTURES
 
 _HOME = {
@@ -22,7 +23,7 @@ _HOME = {
     "FieldRecipe": "fields",
     "draw_fields": "fields",
     "SampleRecipe": "observation",
-    "SceneSettings": "scene",
+    "SceneSettings": "settings",
     "demo_elevation": "relief",
     "simulate_samples": "samples",
     "simulate_scene": "scene",

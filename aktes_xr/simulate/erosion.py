@@ -32,8 +32,11 @@ STEEPEST: Final = 0.78
 """Tangent of the steepest slope that stands."""
 _STEPS: Final = ((4, 60), (2, 25), (1, 12))
 """Cell size in pixels and number of steps."""
+_FINE_PIXELS: Final = 250_000
+"""Of larger reliefs the last steps are left out, and the finest forms with them."""
 _PLAIN_WAVELENGTH_M: Final = 24_000.0
 _PLAIN_SHARE: Final = (0.05, 0.35)
+_TRUNK_SHARE: Final = (0.004, 0.012)
 _HARDNESS_WAVELENGTH_M: Final = 3_000.0
 _HARDNESS: Final = 0.5
 _ROUNDING_PIXELS: Final = 0.7
@@ -100,7 +103,12 @@ def _drained(height: NDArray[np.float64]) -> tuple[Any, Any, Any]:
 
 
 def eroded_relief(
-    shape: tuple[int, int], rng: np.random.Generator, *, cell_size_m: float, relief_m: float
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    cell_size_m: float,
+    relief_m: float,
+    plains: bool = True,
 ) -> NDArray[np.float64]:
     """Make relief that rivers have cut.
 
@@ -113,21 +121,26 @@ def eroded_relief(
     cell_size_m : float, m
     relief_m : float, m
         From the plains to the crests, about.
+    plains : bool
+        Whether there are plains between the mountains, or only the valleys of large rivers.
 
     Returns
     -------
     ndarray (y, x), float64, m
         Above the plains.
     """
-    share = rng.uniform(*_PLAIN_SHARE)
     region = fractal_noise(shape, _PLAIN_WAVELENGTH_M / cell_size_m, rng, octaves=4)
+    share = rng.uniform(*(_PLAIN_SHARE if plains else _TRUNK_SHARE))
+    if not plains:
+        region = 6.0 * np.abs(region)
     rising = np.clip((region - np.quantile(region, share)) * 4.0, 0.0, 1.0)
     rising *= np.clip(1.0 + 0.35 * value_noise(shape, 12_000.0 / cell_size_m, rng), 0.2, 2.0)
     soft = np.exp(
         _HARDNESS * fractal_noise(shape, _HARDNESS_WAVELENGTH_M / cell_size_m, rng, octaves=3)
     )
     height: NDArray[np.float64] = np.zeros(shape)
-    for coarse, steps in _STEPS:
+    fine = shape[0] * shape[1] <= _FINE_PIXELS
+    for coarse, steps in _STEPS if fine else _STEPS[:-1]:
         ground = rising[::coarse, ::coarse]
         erodibility = (0.5 * soft[::coarse, ::coarse]).ravel()
         height = _fitted(height, ground.shape) + 1e-3 * rng.random(ground.shape)
@@ -141,6 +154,7 @@ def eroded_relief(
             flat = height.ravel()
             _carve(flat, order, receiver, distance, erodibility, uplift, area)
             height = flat.reshape(ground.shape)
+    height = _fitted(height, shape)
     height *= relief_m / max(float(np.quantile(height, 0.98)), 1e-9)
     order, receiver, distance = _drained(height)
     flat = height.ravel()
@@ -150,7 +164,9 @@ def eroded_relief(
 
 def _fitted(height: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
     """Bring heights to a finer grid."""
-    if height.shape == shape or not height.any():
-        return np.zeros(shape) if height.shape != shape else height
+    if height.shape == shape:
+        return height
+    if not height.any():
+        return np.zeros(shape)
     factors = [size / old for size, old in zip(shape, height.shape, strict=True)]
-    return np.asarray(zoom(height, factors, order=1, grid_mode=False))
+    return np.asarray(zoom(height, factors, order=2))

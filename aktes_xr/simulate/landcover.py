@@ -63,22 +63,35 @@ def land_cover(
     *,
     cover: Cover,
     cell_size_m: float,
+    patch_m: float = PATCH_M,
+    snow_line_m: float = SNOW_LINE_M,
 ) -> NDArray[np.int8]:
-    """Draw surface classes (y, x), int8: indices into ``CLASS_NAMES``."""
+    """Draw surface classes (y, x), int8: indices into ``CLASS_NAMES``.
+
+    Parameters
+    ----------
+    elevation : ndarray (y, x), float32, m
+    slope_deg : ndarray (y, x), float32, degree
+    rng : numpy.random.Generator
+        Advanced.
+    cover : {"temperate", "arid", "alpine"}
+    cell_size_m, patch_m, snow_line_m : float, m
+        Size of a pixel and of a patch, and where snow begins.
+    """
     steep = np.nan_to_num(slope_deg)
     terrain = {
         "vegetation": -np.clip((elevation - TREE_LINE_M) / 300.0, 0.0, 4.0),
         "sand": -0.08 * steep,
         "rock": np.clip(0.06 * (steep - 25.0), -1.0, 2.0),
         "water": 1.0 - 0.8 * steep,
-        "snow_ice": np.clip((elevation - SNOW_LINE_M) / 200.0, -4.0, 4.0)
+        "snow_ice": np.clip((elevation - snow_line_m) / 200.0, -4.0, 4.0)
         - 0.1 * np.clip(steep - 45.0, 0.0, None),
         "manmade": -0.15 * steep,
     }
     best = np.full(elevation.shape, -np.inf)
     classes = np.zeros(elevation.shape, dtype=np.int8)
     for number, name in enumerate(CLASS_NAMES):
-        score = REGIONS[cover][number] + fractal_noise(elevation.shape, PATCH_M / cell_size_m, rng)
+        score = REGIONS[cover][number] + fractal_noise(elevation.shape, patch_m / cell_size_m, rng)
         score = score + terrain.get(name, 0.0)
         classes[score > best] = number
         best = np.maximum(best, score)

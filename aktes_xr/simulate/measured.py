@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
+from aktes_xr.errors import InputError
 from aktes_xr.simulate.erosion import eroded_relief
 
 JACKSBORO_EPSG: Final = 32616
@@ -96,30 +97,45 @@ def jacksboro(
     column = (longitude - west) / (east - west) * (source.shape[1] - 1)
     known = (row >= 0) & (row <= source.shape[0] - 1)
     known &= (column >= 0) & (column <= source.shape[1] - 1)
-    nearest = map_coordinates(source, [row, column], order=3, mode="nearest")
-    return nearest if known.all() else _continued(nearest, known, float(abs(y[0] - y[1])), seed)
+    heights = map_coordinates(source, [row, column], order=3, mode="mirror")
+    if known.all():
+        return np.asarray(heights)
+    if not known.any():
+        raise InputError(
+            "found a granule that does not touch the measured relief, expected one that does: "
+            "use a seed's own centre"
+        )
+    return _continued(heights, known, float(abs(y[0] - y[1])), seed)
 
 
 def _continued(
-    nearest: NDArray[np.float64], known: NDArray[np.bool_], cell_size_m: float, seed: int
+    mirrored: NDArray[np.float64], known: NDArray[np.bool_], cell_size_m: float, seed: int
 ) -> NDArray[np.float64]:
     """Continue relief beyond where it is known.
 
-    What the known part is at large (a wide average, spread outwards) carries the fine forms of
-    synthetic relief, made as rugged as the known part's own; over a few pixels beyond the edge
-    they take over from the edge's heights.
+    What the known part is at large, spread outwards, carries the fine forms of synthetic relief,
+    made as rugged as the known part is nearby. They take over within 2 km of the edge, so that
+    what is mirrored there is too narrow to be seen.
     """
     rng = np.random.default_rng([seed, 41])
-    made = eroded_relief(nearest.shape, rng, cell_size_m=cell_size_m, relief_m=1000.0)
-    smooth = gaussian_filter(nearest, _COARSE_PIXELS, mode="nearest")
+    made = eroded_relief(
+        mirrored.shape, rng, cell_size_m=cell_size_m, relief_m=1000.0, plains=False
+    )
+    weight = gaussian_filter(known.astype(np.float64), _COARSE_PIXELS, mode="constant")
+
+    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        near = gaussian_filter(np.where(known, values, 0.0), _COARSE_PIXELS, mode="constant")
+        near /= np.maximum(weight, 1e-12)
+        # Far out, where nothing known is left in the average, the nearest such average holds.
+        place = distance_transform_edt(weight < 0.05, return_distances=False, return_indices=True)
+        return np.asarray(gaussian_filter(near[tuple(place)], _COARSE_PIXELS, mode="nearest"))
+
+    smooth = spread(mirrored)
+    rugged = np.sqrt(spread((mirrored - smooth) ** 2))
     fine = made - gaussian_filter(made, _COARSE_PIXELS, mode="nearest")
-    own = (nearest - smooth)[known]
-    if own.size:
-        fine *= own.std() / max(fine.std(), 1e-9)
-        fine = np.clip(fine, own.min(), own.max())
-    outside = distance_transform_edt(~known)
-    takeover = np.clip(outside / _SEAM_PIXELS, 0.0, 1.0)
+    fine *= rugged / max(fine.std(), 1e-9)
+    takeover = np.clip(distance_transform_edt(~known) / _SEAM_PIXELS, 0.0, 1.0)
     takeover = takeover * takeover * (3.0 - 2.0 * takeover)
-    continued = (1.0 - takeover) * nearest + takeover * (smooth + fine)
-    low, high = (nearest[known].min(), nearest[known].max()) if own.size else (0.0, np.inf)
-    return np.asarray(np.where(known, nearest, np.clip(continued, low, high)))
+    continued = (1.0 - takeover) * mirrored + takeover * (smooth + fine)
+    lowest, highest = mirrored[known].min(), mirrored[known].max()
+    return np.asarray(np.where(known, mirrored, np.clip(continued, lowest, highest)))

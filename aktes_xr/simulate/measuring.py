@@ -48,12 +48,14 @@ def measure(
     dn : ndarray (y, x, 5), uint16
     nedt : ndarray (5,), float32, K at 300 K
     """
-    nedt = rng.uniform(*recipe.nedt_range_k, size=radiance.shape[-1]).astype(np.float32)
+    quietest, noisiest = recipe.nedt_range_k
+    nedt = np.asarray(rng.uniform(quietest, noisiest, size=radiance.shape[-1]), np.float32)
     number = int(rng.choice(len(RESAMPLINGS), p=_RESAMPLING_SHARES))
     chosen: Resampling = recipe.resampling or RESAMPLINGS[number]
     size = (radiance.shape[0], radiance.shape[1], radiance.shape[2])
     noise = resampled_noise(rng, size, chosen)
-    noise *= np.asarray(sensor.noise_equivalent_radiance(nedt), np.float32)
+    sigma: NDArray[np.float64] = np.asarray(sensor.noise_equivalent_radiance(nedt))
+    noise *= sigma.astype(np.float32)
     noise += radiance
     noise *= (1.0 / sensor.UNIT_CONVERSION).astype(np.float32)
     np.rint(noise, out=noise)

@@ -1,4 +1,4 @@
-"""Average measured relief to 90 m: ``python -m aktes_xr.simulate.build_relief SRTM_FILE``.
+"""Average measured relief to 90 m: ``python -m aktes_xr.tables.relief SRTM_FILE``.
 
 The source is NASA's Shuttle Radar Topography Mission at 1 arc second, warped to 30 m in UTM: the
 San Gabriel Mountains around Big Tujunga Canyon, California. Three by three pixels are averaged.

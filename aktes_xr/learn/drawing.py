@@ -7,8 +7,10 @@ a sample takes a share of each field's pixels only, and many fields.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +18,7 @@ import xarray as xr
 
 from aktes_xr import sensor
 from aktes_xr.learn.pixels import Sample
-from aktes_xr.models.context import N_CONTEXT, describe_image
+from aktes_xr.models.context import N_CONTEXT, REACH, describe_image
 from aktes_xr.models.features import N_QUANTITIES, PRIOR, QUANTITIES, SURROUNDINGS
 from aktes_xr.simulate.emissivity import CLASS_NAMES, Split
 from aktes_xr.simulate.fields import Field, FieldRecipe, draw_fields
@@ -30,8 +32,13 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.atmospheres import Protocol
     from aktes_xr.simulate.domains import Locality
 
-PIXELS_PER_FIELD: Final = 1500
-"""Of some nine thousand: more of one field tell a network little that is new."""
+PIXELS_PER_FIELD: Final = 400
+"""Of some four thousand: more of one field, which has one air, tell a network little that is new."""
+STEEP_PIXELS_PER_FIELD: Final = 1200
+"""Over relief every pixel has its own view of the sky, and a field takes ten times as long."""
+FIELD_SHAPE: Final = (64, 64)
+_EDGE_KEPT: Final = 0.2
+"""Share of the pixels beside a field's edge that are taken: a granule has few such."""
 _TOLD: Final = (
     *("water_vapor", "water_vapor_error", "air_temperature", "air_temperature_error"),
     *("skin_temperature", "skin_temperature_error", "surface_pressure", "elevation_difference"),
@@ -62,8 +69,8 @@ class World:
         Wet columns more often than there are profiles of them.
     locality : Locality, optional
         One region instead of everywhere; over relief.
-    per_field : int
-        Pixels taken of each field.
+    per_field : int, optional
+        Pixels taken of each field; None: `PIXELS_PER_FIELD` or `STEEP_PIXELS_PER_FIELD`.
     """
 
     split: Split
@@ -74,12 +81,20 @@ class World:
     errors: AncillaryErrors | None = None
     even_water: bool = True
     locality: Locality | None = None
-    per_field: int = PIXELS_PER_FIELD
+    per_field: int | None = None
+
+    @property
+    def taken(self) -> int:
+        """Pixels taken of each field."""
+        usual = STEEP_PIXELS_PER_FIELD if self.terrain else PIXELS_PER_FIELD
+        return usual if self.per_field is None else self.per_field
 
     def fields(self, size: int) -> Iterator[Field]:
         """Draw as many fields as so many pixels need."""
         recipe = FieldRecipe(
-            count=math.ceil(size / self.per_field),
+            # Some have a cloud over nearly all of them.
+            count=math.ceil(1.1 * size / self.taken) + 12,
+            shape=FIELD_SHAPE,
             seed=self.seed,
             split=self.split,
             protocol=self.protocol,
@@ -91,6 +106,39 @@ class World:
         if self.errors is not None:
             recipe = replace(recipe, **self.errors.of_fields())
         return draw_fields(recipe)
+
+
+class Ahead:
+    """Draws an epoch's pixels while the one before is learnt from, in a process of its own.
+
+    A context manager; what is drawn does not depend on it.
+
+    Parameters
+    ----------
+    make : callable
+        Gives the sample of an epoch; picklable, such as a partial of a function of this package.
+    epochs : int
+        How many there will be: nothing is drawn beyond the last.
+    """
+
+    def __init__(self, make: Callable[[int], Sample], epochs: int) -> None:
+        self._make, self._epochs = make, epochs
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self._waiting: dict[int, Future[Sample]] = {}
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def __call__(self, epoch: int) -> Sample:
+        """Return the sample of an epoch, and begin to draw the next."""
+        if epoch not in self._waiting:
+            self._waiting[epoch] = self._pool.submit(self._make, epoch)
+        if epoch + 1 < self._epochs:
+            self._waiting[epoch + 1] = self._pool.submit(self._make, epoch + 1)
+        return self._waiting.pop(epoch).result()
 
 
 def draw(size: int, world: World) -> tuple[Sample, xr.Dataset]:
@@ -115,11 +163,12 @@ def draw(size: int, world: World) -> tuple[Sample, xr.Dataset]:
     missing = size
     for field in world.fields(size):
         rng = np.random.default_rng([world.seed, field.number, 31])
-        usable = np.flatnonzero(field.valid)
-        chosen = rng.permutation(usable)[: min(world.per_field, missing)]
+        chosen = _choose(field, rng)[: min(world.taken, missing)]
         missing -= chosen.size
         parts.append((field_quantities(field, chosen, rng), _truth(field, chosen), {}))
         parts[-1][2].update(_besides(field, chosen))
+        if missing == 0:
+            break
     table, truth = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
     besides = {name: np.concatenate([part[2][name] for part in parts]) for name in parts[0][2]}
     simulated = xr.Dataset(
@@ -128,6 +177,14 @@ def draw(size: int, world: World) -> tuple[Sample, xr.Dataset]:
         attrs={"classes": " ".join(CLASS_NAMES), "structures": " ".join(STRUCTURES)},
     )
     return Sample(table, truth), simulated
+
+
+def _choose(field: Field, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Shuffle the pixels that were measured; of those beside the edge few are kept."""
+    inner = np.zeros(field.shape, bool)
+    inner[REACH:-REACH, REACH:-REACH] = True
+    kept = field.valid & (inner | (rng.random(field.shape) < _EDGE_KEPT))
+    return rng.permutation(np.flatnonzero(kept))
 
 
 def field_quantities(

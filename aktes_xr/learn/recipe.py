@@ -203,19 +203,25 @@ RECIPES: Final[dict[str, Recipe]] = {
     "release": Recipe(
         "release",
         teacher=TeacherRecipe(
-            samples=500_000,
-            validation_samples=100_000,
-            search_samples=400_000,
-            trials=14,
-            search_epochs=4,
-            finalists=4,
-            final_epochs=4,
-            epochs=50,
+            samples=1_000_000,
+            validation_samples=60_000,
+            search_samples=200_000,
+            trials=8,
+            search_epochs=3,
+            epochs=36,
             batch_size=2048,
             learning_rate=2e-3,
-            space=SearchSpace(width=(128, 192, 256, 320, 384, 512)),
+            space=SearchSpace(
+                width=(192, 256, 320),
+                depth=(3, 4, 5),
+                activation=("relu", "silu"),
+                normalisation=(False,),
+                learning_rate=(3e-3, 1e-3),
+            ),
         ),
-        student=StudentRecipe(samples=500_000, validation_samples=60_000, epochs=12),
+        student=StudentRecipe(
+            samples=400_000, validation_samples=60_000, epochs=15, batch_size=2048
+        ),
     ),
 }
 """``quick``: minutes, to try the chain. ``release``: what trained the shipped bundle."""

@@ -15,7 +15,7 @@ from aktes_xr.documents import write_json
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.card import Evidence, model_card
-from aktes_xr.learn.drawing import World, draw
+from aktes_xr.learn.drawing import Ahead, World, draw
 from aktes_xr.learn.finals import FILE as FINALS
 from aktes_xr.learn.finals import final_round, finalists
 from aktes_xr.learn.fitting import calibrated_scaling
@@ -162,14 +162,15 @@ def fit(
     schedule = Schedule(
         settings.epochs, settings.batch_size, settings.learning_rate, seed=recipe.seed
     )
-    model = train(
-        keras_model(architecture, len(TEACHER_FEATURES), "teacher"),
-        (_stream(recipe, first), validation),
-        scaling,
-        schedule,
-        directory=directory,
-        progress=progress,
-    )
+    with Ahead(functools.partial(draw_epoch, recipe), settings.epochs) as ahead:
+        model = train(
+            keras_model(architecture, len(TEACHER_FEATURES), "teacher"),
+            (lambda epoch: ahead(epoch) if epoch else first, validation),
+            scaling,
+            schedule,
+            directory=directory,
+            progress=progress,
+        )
     network = fold(model, architecture)
     # What is stated is calibrated for ancillaries that err as they say they do.
     as_stated = replace(recipe, errors=recipe.errors.as_stated())

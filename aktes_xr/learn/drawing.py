@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.domains import Locality
 
 PIXELS_PER_FIELD: Final = 400
-"""Of some four thousand: more of one field, which has one air, tell a network little that is new."""
+"""Of some four thousand: more of one field, which has one air, tell little that is new."""
 STEEP_PIXELS_PER_FIELD: Final = 1200
 """Over relief every pixel has its own view of the sky, and a field takes ten times as long."""
 FIELD_SHAPE: Final = (64, 64)

@@ -178,7 +178,8 @@ def test_student_learns_terrain_that_its_teacher_cannot_see(
 ) -> None:
     bundle = random_bundle(tmp_path / "teacher", students=False)
     recipe = _toy_recipe()
-    training = student.draw_epoch(recipe, bundle.teacher, 0)
+    training = pixels(6_000, seed=3)
+    training = SoftSample(training.quantities, training.truth, bundle.teacher)
     validation = pixels(1_500, seed=4)
     trained, _ = student.fit_student(
         recipe.student, (training, validation), bundle.teacher, seed=1, directory=tmp_path
@@ -198,7 +199,8 @@ def test_local_labels_teach_the_student_their_region(
 ) -> None:
     bundle = random_bundle(tmp_path / "teacher", students=False)
     recipe = _toy_recipe()
-    sample = student.draw_epoch(recipe, bundle.teacher, 0)
+    sample = pixels(6_000, seed=3)
+    sample = SoftSample(sample.quantities, sample.truth, bundle.teacher)
     validation = pixels(1_500, seed=4)
     ours = pixels(800, seed=9)
     ours.quantities[:, QUANTITIES.index("relief")] += 8.0  # a place that can be told from others

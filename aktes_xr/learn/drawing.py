@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PIXELS_PER_FIELD: Final = 400
 """Of some four thousand: more of one field, which has one air, tell little that is new."""
-STEEP_PIXELS_PER_FIELD: Final = 1200
+STEEP_PIXELS_PER_FIELD: Final = 2000
 """Over relief every pixel has its own view of the sky, and a field takes ten times as long."""
 FIELD_SHAPE: Final = (64, 64)
 _EDGE_KEPT: Final = 0.2
@@ -119,11 +119,13 @@ class Ahead:
         Gives the sample of an epoch; picklable, such as a partial of a function of this package.
     epochs : int
         How many there will be: nothing is drawn beyond the last.
+    workers : int
+        Processes that draw, each an epoch.
     """
 
-    def __init__(self, make: Callable[[int], Sample], epochs: int) -> None:
-        self._make, self._epochs = make, epochs
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    def __init__(self, make: Callable[[int], Sample], epochs: int, *, workers: int = 1) -> None:
+        self._make, self._epochs, self._workers = make, epochs, workers
+        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
         self._waiting: dict[int, Future[Sample]] = {}
 
     def __enter__(self) -> Ahead:
@@ -134,10 +136,10 @@ class Ahead:
 
     def __call__(self, epoch: int) -> Sample:
         """Return the sample of an epoch, and begin to draw the next."""
-        if epoch not in self._waiting:
-            self._waiting[epoch] = self._pool.submit(self._make, epoch)
-        if epoch + 1 < self._epochs:
-            self._waiting[epoch + 1] = self._pool.submit(self._make, epoch + 1)
+        wanted = range(epoch, min(epoch + self._workers + 1, self._epochs))
+        for number in (epoch, *wanted):
+            if number not in self._waiting:
+                self._waiting[number] = self._pool.submit(self._make, number)
         return self._waiting.pop(epoch).result()
 
 

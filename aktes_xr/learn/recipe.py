@@ -220,7 +220,7 @@ RECIPES: Final[dict[str, Recipe]] = {
             ),
         ),
         student=StudentRecipe(
-            samples=400_000, validation_samples=60_000, epochs=15, batch_size=2048
+            samples=400_000, validation_samples=60_000, epochs=12, batch_size=2048
         ),
     ),
 }

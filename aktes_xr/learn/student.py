@@ -14,7 +14,7 @@ import numpy as np
 from aktes_xr.learn.architecture import Architecture, fold, keras_model, multiplications
 from aktes_xr.learn.card import Evidence, model_card
 from aktes_xr.learn.distillation import distiller, soft_model
-from aktes_xr.learn.drawing import World, draw
+from aktes_xr.learn.drawing import Ahead, World, draw
 from aktes_xr.learn.fitting import calibrate_fusion, calibrated_scaling
 from aktes_xr.learn.pixels import ALL, Sample, SoftSample, keep_only
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
@@ -48,6 +48,7 @@ FUSION_SETS: Final = (
 )
 """Ancillaries that the fusion is calibrated for: all, water and air, none."""
 HELD_PER_FIELD: Final = 400
+_DRAWN_AT_ONCE: Final = 2
 Held = tuple[Sample, "NDArray[np.int8]"]
 """Pixels, and the number of each one's structure."""
 
@@ -90,24 +91,26 @@ def distil(
     source = load_bundle(bundle)
     say = progress or _LOGGER.info
     say("simulating the student's sample in terrain")
-    first = draw_epoch(recipe, source.teacher, 0, region=region)
     if labels is not None:
         say(f"{labels.n_labelled} labelled and {labels.n_unlabelled} further pixels of the user")
-
-    def training(epoch: int) -> SoftSample:
-        drawn = draw_epoch(recipe, source.teacher, epoch, region=region) if epoch else first
-        return drawn if labels is None else with_local(drawn, labels, source.teacher)
-
     held = draw_held(recipe, region)
     validation = functools.reduce(Sample.joined, (sample for sample, _ in held))
-    student, model = fit_student(
-        recipe.student,
-        (training, validation),
-        source.teacher,
-        seed=recipe.seed + 1,
-        directory=work,
-        progress=progress,
-    )
+    drawing = functools.partial(draw_pixels, recipe, region=region)
+    with Ahead(drawing, recipe.student.epochs, workers=_DRAWN_AT_ONCE) as ahead:
+
+        def training(epoch: int) -> SoftSample:
+            drawn = ahead(epoch)
+            sample = SoftSample(drawn.quantities, drawn.truth, source.teacher)
+            return sample if labels is None else with_local(sample, labels, source.teacher)
+
+        student, model = fit_student(
+            recipe.student,
+            (training, validation),
+            source.teacher,
+            seed=recipe.seed + 1,
+            directory=work,
+            progress=progress,
+        )
     if region is not None:
         student = replace(student, name=region.name, footprint=region.footprint)
     fusion = source.fusion
@@ -117,13 +120,10 @@ def distil(
     return _bundle(recipe, work, source, (student, fusion), keras_bytes(model, work), region=region)
 
 
-def draw_epoch(
-    recipe: Recipe, teacher: PixelModel, epoch: int, *, region: Region | None = None
-) -> SoftSample:
+def draw_pixels(recipe: Recipe, epoch: int, *, region: Region | None = None) -> Sample:
     """Draw a student's training pixels of one epoch: over relief, and a share on flat ground."""
-    sample = _drawn(recipe, "train", recipe.student.samples, epoch=epoch, region=region)
-    joined = functools.reduce(Sample.joined, (part for part, _ in sample))
-    return SoftSample(joined.quantities, joined.truth, teacher)
+    parts = _drawn(recipe, "train", recipe.student.samples, epoch=epoch, region=region)
+    return functools.reduce(Sample.joined, (part for part, _ in parts))
 
 
 def draw_held(recipe: Recipe, region: Region | None = None) -> list[Held]:
@@ -224,6 +224,13 @@ def fit_student(
     """
     source, validation = samples
     training = source(0) if callable(source) else source
+    later = source
+    if callable(source):
+        following = source
+
+        def later(epoch: int) -> SoftSample:
+            return following(epoch) if epoch else training
+
     scaling = scaling_of(
         Sample(training.quantities, training.known_truth()),
         np.random.default_rng(seed),
@@ -233,7 +240,7 @@ def fit_student(
     features = len(STUDENT_FEATURES)
     model = train(
         keras_model(architecture, features, "student"),
-        (source, validation),
+        (later, validation),
         scaling,
         Schedule(settings.epochs, settings.batch_size, settings.learning_rate, seed=seed),
         directory=directory,

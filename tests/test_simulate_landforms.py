@@ -62,7 +62,7 @@ def test_a_locality_bounds_climate_cover_and_ground():
     assert 2.5 < np.median(fields["precipitable_water"]) < 13.5
     assert 283.0 < np.median(fields["true_air_temperature"]) < 302.0
     everywhere = terrain_fields(SampleRecipe(size=600, seed=2, terrain=True))
-    assert np.ptp(everywhere["precipitable_water"]) > 2 * np.ptp(fields["precipitable_water"])
+    assert np.ptp(everywhere["precipitable_water"]) > 1.5 * np.ptp(fields["precipitable_water"])
     assert fields["surface_pressure"].max() < 905.0
 
 

@@ -41,6 +41,7 @@ NAMES = (
     "terrain",
     "terrain_kernels",
     "radiative",
+    "realism",
     "network",
     "scale",
     "series",

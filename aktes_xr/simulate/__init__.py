@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aktes_xr.simulate.emissivity import EmissivityPrior, draw_emissivity, load_prior
-    from aktes_xr.simulate.fields import Field, FieldRecipe, draw_fields
+    from aktes_xr.simulate.fields import Field, FieldRecipe
     from aktes_xr.simulate.granule import write_scene
     from aktes_xr.simulate.observation import SampleRecipe
     from aktes_xr.simulate.relief import demo_elevation
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.scene import simulate_scene
     from aktes_xr.simulate.settings import SceneSettings
     from aktes_xr.simulate.structures import STRUCTURES, TERRAIN_STRUCTURES
+    from aktes_xr.simulate.worlds import draw_fields
 
 _HOME = {
     "STRUCTURES": "structures",
     "TERRAIN_STRUCTURES": "structures",
     "Field": "fields",
     "FieldRecipe": "fields",
-    "draw_fields": "fields",
+    "draw_fields": "worlds",
     "SampleRecipe": "observation",
     "SceneSettings": "settings",
     "demo_elevation": "relief",

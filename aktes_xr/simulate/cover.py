@@ -135,7 +135,7 @@ def _emissivity(rng: np.random.Generator, layout: Layout, split: Split) -> NDArr
     return np.asarray(np.clip(1 - reflectivity * np.exp(scatter), 0.4, 0.998), np.float32)
 
 
-def surface_temperature(
+def kind_temperature(
     cover: Cover,
     air_temperature: Any,
     *,

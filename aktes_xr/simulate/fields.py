@@ -9,7 +9,6 @@ wrong by drawn, stated errors, some beyond what is stated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -242,29 +241,3 @@ class Field:
     def day(self) -> bool:
         """Whether the sun is up."""
         return self.sun_zenith < 90.0
-
-
-def draw_fields(recipe: FieldRecipe) -> Iterator[Field]:
-    """Draw fields, one after the other.
-
-    Parameters
-    ----------
-    recipe : FieldRecipe
-        What to draw.
-
-    Yields
-    ------
-    Field
-        In the order of their numbers; neighbours in it have nothing in common.
-    """
-    if recipe.terrain:
-        from aktes_xr.simulate.steep_fields import Pool, steep_field
-
-        pool = Pool.of(recipe)
-        for number in recipe.numbers:
-            yield steep_field(recipe, number, pool)
-    else:
-        from aktes_xr.simulate.level_fields import level_field
-
-        for number in recipe.numbers:
-            yield level_field(recipe, number)

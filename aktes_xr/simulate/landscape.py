@@ -20,9 +20,8 @@ from aktes_xr.compilation import kernel
 from aktes_xr.cube.contract import NEIGHBOURHOOD_PIXELS
 from aktes_xr.radiative.atmosphere import AtmosphereBatch, surface_pressure_from_elevation
 from aktes_xr.radiative.table import SURFACE_PRESSURES_HPA, WATER_SCALES, sample_atmospheres
-from aktes_xr.simulate import cover
 from aktes_xr.simulate.adjacency import adjacent_radiance
-from aktes_xr.simulate.cover import Cover
+from aktes_xr.simulate.cover import Cover, kind_temperature
 from aktes_xr.simulate.landcover import (
     CONTRAST_NIGHT,
     FREEZING_K,
@@ -229,7 +228,7 @@ def surface_temperature(
         light = None
         if moment.day:
             light = sunlight(moment.sun_zenith, incidence, ground.sky_view_factor)
-        return cover.surface_temperature(
+        return kind_temperature(
             ground.cover,
             air_temperature,
             light_w_m2=light,

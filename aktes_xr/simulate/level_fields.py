@@ -9,7 +9,7 @@ import numpy as np
 from aktes_xr import sensor
 from aktes_xr.radiative.atmosphere import AtmosphereBatch
 from aktes_xr.simulate.atmospheres import Columns, draw_columns
-from aktes_xr.simulate.cover import draw_cover, surface_temperature
+from aktes_xr.simulate.cover import draw_cover, kind_temperature
 from aktes_xr.simulate.fields import Field, FieldRecipe
 from aktes_xr.simulate.landcover import SNOW_AIR_LIMIT_K, sunlight
 from aktes_xr.simulate.measuring import kelvin_by_dn, leave_gaps, measure, tell
@@ -75,7 +75,7 @@ def level_field(recipe: FieldRecipe, number: int) -> Field:
     day = rng.random() < recipe.day_share
     sun_zenith = float(rng.uniform(*SUN_ZENITH_DEG)) if day else NIGHT_ZENITH_DEG
     light = sunlight(sun_zenith, np.cos(np.deg2rad(sun_zenith)), 1.0) if day else None
-    temperature = surface_temperature(
+    temperature = kind_temperature(
         cover,
         float(air.air_temperature),
         light_w_m2=light,

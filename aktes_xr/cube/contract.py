@@ -27,10 +27,6 @@ NEIGHBOURHOOD_REACH = 5
 NEIGHBOURHOOD_PIXELS = 2 * NEIGHBOURHOOD_REACH + 1
 """Side of the square around a pixel that is its neighbourhood, about a kilometre, and how far it
 reaches: what a retrieval sees and what a simulation shows are the same."""
-DEFAULT_WATER_VAPOR_ERROR = 0.10
-"""Relative standard error of column water vapour where none is stated."""
-DEFAULT_AIR_TEMPERATURE_ERROR_K = 2.0
-DEFAULT_EMISSIVITY_ERROR = 0.015
 SPELLINGS = {
     "DN": ("DN", "dn", "digital_number", "count", "counts"),
     RADIANCE_UNITS: (
@@ -151,8 +147,9 @@ VARIABLES: dict[str, Field] = {
 }
 DEFAULT_WATER_VAPOR_ERROR = 0.10
 DEFAULT_AIR_TEMPERATURE_ERROR_K = 2.0
+DEFAULT_SKIN_TEMPERATURE_ERROR_K = 3.0
 DEFAULT_EMISSIVITY_ERROR = 0.015
-"""What an ancillary is taken to err by where it comes without its error: relative, K, and 1."""
+"""What an ancillary is taken to err by where it comes without its error: relative, K, K, and 1."""
 
 ANCILLARIES = frozenset(VARIABLES) - {"elevation"}
 COORDINATES: dict[str, Field] = {

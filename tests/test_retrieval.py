@@ -14,10 +14,10 @@ from random_bundle import random_bundle
 
 from aktes_xr import sensor
 from aktes_xr.cube import new_cube
-from aktes_xr.cube.contract import NEIGHBOURHOOD_REACH
 from aktes_xr.cube.quality import decode
 from aktes_xr.errors import InputError, MissingVariableError
 from aktes_xr.models import Bundle
+from aktes_xr.models.context import CONTEXT, describe_image
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval import retrieve
@@ -106,7 +106,7 @@ def test_chunking_changes_no_bit(bundle: Bundle, method: str, units: str) -> Non
 
 
 def by_hand(ds: xr.Dataset, ground: xr.Dataset, bundle: Bundle, date: int) -> dict[str, np.ndarray]:
-    """The same retrieval in plain NumPy over whole images, pixel lists and float64 sums."""
+    """The same retrieval in plain NumPy over whole images and pixel lists."""
     shape = (ds.sizes["y"], ds.sizes["x"])
     dn = ds["tir"].isel(time=date).to_numpy()
     kelvin = sensor.dn_to_brightness_temperature(dn.transpose(1, 2, 0)).transpose(2, 0, 1)
@@ -132,17 +132,9 @@ def by_hand(ds: xr.Dataset, ground: xr.Dataset, bundle: Bundle, date: int) -> di
         quantities[place["solar_incidence"]] = np.maximum(incidence, 0.0)
     else:
         quantities[place["solar_incidence"]] = 0.0
-    reach = NEIGHBOURHOOD_REACH
-    for band in range(5):
-        counts = np.where(dn[band] == 0, np.nan, dn[band] - 1.0)
-        padded = np.pad(counts, reach, constant_values=np.nan)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1,) * 2)
-        number = np.maximum(np.isfinite(windows).sum(axis=(2, 3)), 1)
-        mean = np.nansum(windows, axis=(2, 3)) / number * sensor.UNIT_CONVERSION[band]
-        name = f"adjacent_brightness_temperature_{sensor.BANDS[band]}"
-        quantities[place[name]] = sensor.radiance_to_brightness_temperature(
-            mean, band=sensor.BANDS[band]
-        )
+    around = describe_image(kelvin.transpose(1, 2, 0))
+    for name, row in zip(CONTEXT, around, strict=True):
+        quantities[place[name]] = row
     table = quantities.reshape(len(QUANTITIES), -1).T
     teacher, student = (model.predict(table) for model in (bundle.teacher, bundle.students[0]))
     complexity = ground["terrain_complexity_k"].to_numpy().ravel()

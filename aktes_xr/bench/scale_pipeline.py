@@ -22,7 +22,8 @@ import xarray as xr
 from aktes_xr import sensor
 from aktes_xr.bench.scale_cubes import cube
 from aktes_xr.models import load_bundle
-from aktes_xr.models.features import QUANTITIES
+from aktes_xr.models.context import CONTEXT, WINDOWS
+from aktes_xr.models.features import STUDENT_FEATURES, TEACHER_FEATURES
 from aktes_xr.models.pixel_model import PixelModel
 from aktes_xr.models.reading import LOG_VARIANCE_RANGE
 from aktes_xr.radiative import surface_pressure_from_elevation
@@ -56,44 +57,50 @@ def keras_model(model: PixelModel) -> Any:
 def features(quantities: dict[str, Any], model: PixelModel, shape: tuple[int, int]) -> Float32Array:
     """Assemble standardised features (pixel, feature) in NumPy, image by image."""
     reference = quantities["brightness_temperature_B13"]
-    images: list[Any] = [reference]
-    images += [
-        quantities[f"brightness_temperature_{band}"] - reference
+    values = {name: quantities.get(name, np.nan) for name in STUDENT_FEATURES}
+    values |= {
+        f"difference_{band}_B13": quantities[f"brightness_temperature_{band}"] - reference
         for band in ("B10", "B11", "B12", "B14")
-    ]
-    images += [1.0 / np.cos(np.deg2rad(quantities["view_zenith"])) - 1.0]
-    images += [quantities["surface_pressure"], 1.0]
-    images += [np.sqrt(quantities["water_vapor"]), quantities["water_vapor_error"], 1.0]
-    images += [quantities["air_temperature"] - reference, quantities["air_temperature_error"], 1.0]
-    images += [np.nan] * 6 + [0.0]
-    if model.role == "student":
-        images += [quantities["sky_view_factor"], quantities["sine_of_slope"]]
-        images += [quantities["solar_incidence"], quantities["relief"]]
-        images += [
-            quantities[f"adjacent_brightness_temperature_{band}"]
-            - quantities[f"brightness_temperature_{band}"]
-            for band in sensor.BANDS
-        ]
-        images += [quantities["elevation_difference"]]
-    stacked = np.stack([np.broadcast_to(image, shape) for image in images], axis=-1)
-    table = stacked.reshape(-1, len(images)).astype(np.float32)
+    }
+    values["air_mass_excess"] = 1.0 / np.cos(np.deg2rad(quantities["view_zenith"])) - 1.0
+    values["water_vapor"] = np.sqrt(quantities["water_vapor"])
+    values["air_temperature_excess"] = quantities["air_temperature"] - reference
+    given = ("surface_pressure_mask", "water_vapor_mask", "air_temperature_mask")
+    values |= dict.fromkeys(given, 1.0)
+    values |= dict.fromkeys(("skin_temperature_mask", "emissivity_prior_mask"), 0.0)
+    values |= {name: np.sqrt(values[name]) for name in CONTEXT if name.startswith("spread")}
+    names = TEACHER_FEATURES if model.role == "teacher" else STUDENT_FEATURES
+    stacked = np.stack([np.broadcast_to(values[name], shape) for name in names], axis=-1)
+    table = stacked.reshape(-1, len(names)).astype(np.float32)
     standard = np.nan_to_num((table - model.scaling.center) / model.scaling.scale)
     return np.asarray(standard, np.float32)
 
 
-def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) -> Float32Array:
-    """Retrieve (y, x, band) digital numbers: temperature, emissivities, uncertainties, weight."""
+def context(kelvin: Float32Array) -> dict[str, Float32Array]:
+    """Describe what lies around each pixel (y, x, band) by SciPy's filters, image by image."""
     from scipy.ndimage import uniform_filter
 
+    reference = kelvin[..., 3].astype(np.float64)
+    images = [reference, *(kelvin[..., band] - reference for band in (0, 1, 2, 4))]
+    described: list[Any] = []
+    for side in WINDOWS:
+        means = [uniform_filter(image, side) for image in images]
+        squares = [uniform_filter(image**2, side) for image in images]
+        pairs = list(zip(images, means, squares, strict=True))
+        described += [mean - image for image, mean, _ in pairs]
+        described += [np.sqrt(np.maximum(square - mean**2, 0.0)) for _, mean, square in pairs]
+        described.append(np.ones(reference.shape))
+    return dict(zip(CONTEXT, described, strict=True))
+
+
+def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) -> Float32Array:
+    """Retrieve (y, x, band) digital numbers: temperature, emissivities, uncertainties, weight."""
     shape = dn.shape[:2]
     radiance = sensor.dn_to_radiance(dn)
     kelvin = sensor.radiance_to_brightness_temperature(radiance)
-    around = np.stack([uniform_filter(radiance[..., b], 11) for b in range(5)], axis=-1)
-    adjacent = sensor.radiance_to_brightness_temperature(around)
-    known: dict[str, Any] = dict.fromkeys(QUANTITIES, np.float32(0.0))
+    known: dict[str, Any] = dict(context(kelvin))
     for index, band in enumerate(sensor.BANDS):
         known[f"brightness_temperature_{band}"] = kelvin[..., index]
-        known[f"adjacent_brightness_temperature_{band}"] = adjacent[..., index]
     known |= {"view_zenith": 3.0, "water_vapor": 15.0, "water_vapor_error": 1.5}
     known |= {"air_temperature": 288.0, "air_temperature_error": 2.0, "sky_view_factor": 0.93}
     known |= {"sine_of_slope": 0.242, "relief": 240.0, "solar_incidence": 0.7}

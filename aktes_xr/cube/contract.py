@@ -148,8 +148,9 @@ VARIABLES: dict[str, Field] = {
 }
 DEFAULT_WATER_VAPOR_ERROR = 0.10
 DEFAULT_AIR_TEMPERATURE_ERROR_K = 2.0
+DEFAULT_SKIN_TEMPERATURE_ERROR_K = 3.0
 DEFAULT_EMISSIVITY_ERROR = 0.015
-"""What an ancillary is taken to err by where it comes without its error: relative, K, and 1."""
+"""What an ancillary is taken to err by where it comes without its error: relative, K, K, and 1."""
 
 ANCILLARIES = frozenset(VARIABLES) - {"elevation"}
 COORDINATES: dict[str, Field] = {

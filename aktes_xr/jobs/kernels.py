@@ -47,7 +47,7 @@ def _bare(ds: xr.Dataset) -> xr.Dataset:
     """Return the cube with ancillaries that are one number per date, in one chunk."""
     mean = {
         name: ds[name].mean(("y", "x"), keep_attrs=True).compute()
-        for name in ("water_vapor", "air_temperature")
+        for name in ("water_vapor", "air_temperature", "skin_temperature", "surface_pressure")
     }
     return ds.drop_vars(["cloud", "water"]).assign(mean).chunk(y=-1, x=-1)
 
@@ -147,6 +147,8 @@ def sample_cube(side: int, *, digital: bool) -> xr.Dataset:
     ds["elevation"] = (("y", "x"), 500.0 + 10.0 * slope, {"units": "m"})
     ds["water_vapor"] = (image, np.full(shape, 15.0, np.float32), {"units": "kg m-2"})
     ds["air_temperature"] = (image, np.full(shape, 290.0, np.float32), {"units": "K"})
+    ds["skin_temperature"] = (image, np.full(shape, 300.0, np.float32), {"units": "K"})
+    ds["surface_pressure"] = (image, np.full(shape, 950.0, np.float32), {"units": "hPa"})
     ds["cloud"] = (image, np.zeros(shape, bool))
     ds["water"] = (image, np.zeros(shape, bool))
     return describe(ds).chunk()

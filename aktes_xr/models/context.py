@@ -176,6 +176,7 @@ def advance(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
 def describe_row(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the description of a row that the sums stand at into ``around.described``."""
     own = around.ring[(row + REACH) % _RING]
+    counts = around.known[(row + REACH) % _RING, REACH:]
     columns = around.described.shape[1]
     for window in range(len(WINDOWS)):
         side = WINDOWS[window]
@@ -183,6 +184,15 @@ def describe_row(around, row):  # type: ignore[no-untyped-def]  # pragma: no cov
             _sum_along(around.sums[window, number], side, around.doubled, around.total[number])
         first = window * _PER_WINDOW
         _describe(own[:, REACH : REACH + columns], around.total, side, around.described[first:])
+    # A pixel that does not count has no temperature that others could be compared with.
+    whole = np.int32(1)
+    for column in range(columns):
+        whole &= counts[column]
+    if whole == 0:
+        for number in range(N_CONTEXT):
+            described = around.described[number]
+            for column in range(columns):
+                described[column] = described[column] if counts[column] else _NAN
 
 
 @kernel()
@@ -268,8 +278,7 @@ def describe_image(
     Returns
     -------
     ndarray (33, y, x), float32
-        In the order of `CONTEXT`: K, K and 1. A pixel that does not count itself has a description
-        without meaning.
+        In the order of `CONTEXT`: K, K and 1. NaN for a pixel that does not count itself.
 
     Raises
     ------

@@ -29,6 +29,9 @@ from numpy.typing import NDArray
 from aktes_xr.errors import InputError
 from aktes_xr.sensor import BANDS, spectral_response
 
+WATER_EMISSIVITY_UNCERTAINTY: Final = 0.005
+"""How far real water may be off `water_emissivity`: waves, foam, salt, the constants' own error."""
+
 # Wavelength (um), n, k.
 _WATER: Final = (
     (8.0, 1.291, 0.0343),

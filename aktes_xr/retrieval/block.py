@@ -7,7 +7,6 @@ It takes plain arrays and a small frozen value, and returns the stacked output p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -21,9 +20,10 @@ from aktes_xr.retrieval.gathering import (
     STUDENT_ALONE,
     TEACHER_ALONE,
     Limits,
-    collect,
+    Tile,
     describe,
-    new_tile,
+    gather,
+    new_gathering,
 )
 from aktes_xr.retrieval.networks import Estimator, fuse, write
 from aktes_xr.retrieval.physics import retrieve_physically
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aktes_xr.compilation import Float32Array
+    from aktes_xr.models.bundle import Bundle
     from aktes_xr.models.fusion import Fusion
 
 
@@ -59,7 +60,7 @@ class BlockSettings:
     student : str or None
         Name of the student for this place; None where there is none or no elevation.
     halo : int
-        Pixels around the chunk that the measurement carries, for the neighbourhood's radiance.
+        Pixels around the chunk that the measurement carries, for what lies around a pixel.
     steep_k : float
         Terrain complexity (K) above which a pixel is flagged as steep.
     """
@@ -86,7 +87,7 @@ def retrieve_block(
     Parameters
     ----------
     tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 DN or float32 W m-2 sr-1 um-1
-    scalars : ndarray (time, 8), float32
+    scalars : ndarray (time, 11), float32
         See `aktes_xr.retrieval.tiles.SCALARS`.
     dated : ndarray (time, plane, y, x), float32
     static : ndarray (plane, y, x), float32
@@ -132,30 +133,42 @@ def _retrieve_by_networks(
 ) -> None:
     bundle = resolve(settings.bundle)
     limits = _limits(settings, bundle.fusion)
-    sharpness = np.float32(1.0 if bundle.fusion is None else bundle.fusion.sharpness)
-    around = neighbourhood(chunk.columns, chunk.halo)
-    teacher = Estimator(bundle.teacher)
-    student = None if settings.student is None else Estimator(bundle.models[settings.student])
-    kinds = (TEACHER_ALONE,) if student is None else (TEACHER_ALONE, STUDENT_ALONE, BOTH)
-    tile = new_tile()
-    reference = tile.quantities[REFERENCE]
-    for date, networks in product(range(out.shape[0]), kinds):
-        image, cursor = out[date], 0
-        terrain = networks != TEACHER_ALONE
-        features = tile.features if terrain else tile.features[: len(TEACHER_FEATURES)]
-        while True:
-            count, cursor = collect(chunk, image[QUALITY], limits, networks, cursor, tile)
-            if count == 0:
-                break
-            describe(chunk, tables, date, count, around, terrain, tile)
+    networks = _Networks(bundle, settings.student)
+    around = neighbourhood(chunk.columns)
+    gathering, tiles = new_gathering(chunk.columns, 1 if settings.student is None else 3)
+    for date, image in enumerate(out):
+        row, full = 0, TEACHER_ALONE
+        while full >= 0:
+            row, full = gather(chunk, tables, date, row, image[QUALITY], limits, around, gathering)
+            for kind, tile in enumerate(tiles):
+                # At the end of a date (-1) all tiles go, full or not.
+                count = int(gathering.held[kind])
+                if count > 0 and full in (kind, -1):
+                    describe(chunk, tables, date, count, kind != TEACHER_ALONE, tile)
+                    write(networks.estimate(tile, kind, count), _BITS[kind], tile, count, image)
+                    gathering.held[kind] = 0
+
+
+class _Networks:
+    """Teacher and student of a place; not to be shared by threads."""
+
+    def __init__(self, bundle: Bundle, student: str | None) -> None:
+        self._teacher = Estimator(bundle.teacher)
+        self._student = None if student is None else Estimator(bundle.models[student])
+        self._sharpness = np.float32(1.0 if bundle.fusion is None else bundle.fusion.sharpness)
+
+    def estimate(self, tile: Tile, kind: int, count: int) -> Float32Array:
+        """Estimate a described tile by the networks it needs; its weights are written."""
+        reference = tile.quantities[REFERENCE]
+        if self._student is None or kind == TEACHER_ALONE:
+            features = tile.features[: len(TEACHER_FEATURES)]
             feature_rows(tile.quantities, features)
-            if student is None or networks == TEACHER_ALONE:
-                estimate = teacher.estimate(features, reference, tile.excess, count)
-                tile.weight[:] = 0.0
-            else:
-                estimate = student.estimate(features, reference, tile.excess, count)
-                tile.weight[:] = 1.0
-                if networks == BOTH:
-                    other = teacher.estimate(features, reference, tile.excess, count)
-                    fuse(other, estimate, sharpness, tile.share, tile.weight)
-            write(estimate, _BITS[networks], tile, count, image)
+            tile.weight[:] = 0.0
+            return self._teacher.estimate(features, reference, tile.excess, count)
+        feature_rows(tile.quantities, tile.features)
+        estimate = self._student.estimate(tile.features, reference, tile.excess, count)
+        tile.weight[:] = 1.0
+        if kind == BOTH:
+            other = self._teacher.estimate(tile.features, reference, tile.excess, count)
+            fuse(other, estimate, self._sharpness, tile.share, tile.weight)
+        return estimate

@@ -28,6 +28,8 @@ _SUN_ZENITH: Final = SCALARS.index("sun_zenith")
 _SUN_AZIMUTH: Final = SCALARS.index("sun_azimuth")
 _DRIFT_UNCORRECTED: Final = SCALARS.index("drift_uncorrected")
 _FIRST_DATED: Final = SCALARS.index(DATED[0])
+# Water vapour and air temperature: what every method gains by. The others may lack in silence.
+_N_FLAGGED: Final = DATED.index("air_temperature_error") + 1
 _COMPLEXITY: Final = STATIC.index("terrain_complexity")
 _PRESSURE: Final = STATIC.index("surface_pressure")
 _NORTH: Final = STATIC.index("normal_north")
@@ -84,7 +86,7 @@ def _common(chunk, date):  # type: ignore[no-untyped-def]  # pragma: no cover
     flags = _DRIFT if chunk.scalars[date, _DRIFT_UNCORRECTED] > 0.0 else _NOTHING
     if chunk.static_place[_PRESSURE] < 0:
         flags |= _NO_ELEVATION
-    for name in range(chunk.dated_place.size):
+    for name in range(_N_FLAGGED):
         if chunk.dated_place[name] < 0 and np.isnan(chunk.scalars[date, _FIRST_DATED + name]):
             flags |= _ANCILLARY_MISSING
     return flags
@@ -101,7 +103,7 @@ def _flag_surroundings(chunk, date, span, steep_k, flags):  # type: ignore[no-un
     place = chunk.static_place[_PRESSURE]
     if place >= 0:
         _flag_missing(chunk.static[place, span], _NO_ELEVATION, flags)
-    for name in range(chunk.dated_place.size):
+    for name in range(_N_FLAGGED):
         place = chunk.dated_place[name]
         if place >= 0:
             _flag_missing(chunk.dated[date, place, span], _ANCILLARY_MISSING, flags)

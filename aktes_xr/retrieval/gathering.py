@@ -1,7 +1,9 @@
-"""From a chunk to a tile of quantities: pixels that need the same networks, described once.
+"""From a chunk to tiles of quantities: pixels that need the same networks, described once.
 
-The rows of a tile are those of `aktes_xr.models.features.QUANTITIES`. Runs of pixels that lie side
-by side, which is nearly all of them, are copied run by run.
+A date is gone through once, row by row. Each pixel joins the tile of the networks it needs, and
+takes along what lies around it, whose sums stand at its row. A tile that is full is described,
+estimated and emptied. The rows of a tile are those of `aktes_xr.models.features.QUANTITIES`. Pixels
+that lie side by side, as nearly all do, are copied as one run.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.models.context import N_CONTEXT
 from aktes_xr.models.features import (
-    ADJACENT,
     BRIGHTNESS,
     ELEVATION_DIFFERENCE,
     N_QUANTITIES,
@@ -24,13 +26,14 @@ from aktes_xr.models.features import (
     SOLAR_INCIDENCE,
     STUDENT_FEATURES,
     SURFACE_PRESSURE,
+    SURROUNDINGS,
     VIEW_ZENITH,
     WATER_VAPOR,
 )
 from aktes_xr.models.fusion import terrain_share
 from aktes_xr.retrieval.flags import solar_incidence
-from aktes_xr.retrieval.surroundings import read_kelvin, read_row
-from aktes_xr.retrieval.tiles import DATED, SCALARS, STATIC, TILE
+from aktes_xr.retrieval.surroundings import describe_surroundings, read_kelvin
+from aktes_xr.retrieval.tiles import DATED, MASKS, SCALARS, STATIC, TILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +45,7 @@ TEACHER_ALONE: Final = 0
 BOTH: Final = 1
 STUDENT_ALONE: Final = 2
 """Which networks a pixel needs."""
+_NONE: Final = -1
 _FILL: Final = int(QualityFlag.FILL)
 _COMPLEXITY: Final = STATIC.index("terrain_complexity")
 _FIRST_PRIOR: Final = STATIC.index("emissivity_prior_B10")
@@ -57,10 +61,70 @@ _TERRAIN_ROWS: Final = (
 )
 _NORTH: Final = STATIC.index("normal_north")
 _EAST: Final = STATIC.index("normal_east")
+_WATER_MASK: Final = MASKS.index("water")
 _FIRST_DATED: Final = SCALARS.index(DATED[0])
+# The first of `DATED` are quantities in the same order.
+_DATED_PRESSURE: Final = DATED.index("surface_pressure")
 _VIEW: Final = SCALARS.index("view_zenith")
 _SUN_ZENITH: Final = SCALARS.index("sun_zenith")
 _HORIZON_DEG: Final = 90.0
+
+
+class Tile(NamedTuple):
+    """Pixels on their way through the networks; stale behind the last one.
+
+    ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (56, TILE) and raw
+    ``features`` (60, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
+    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share by terrain,
+    ``weight`` (TILE,) its weight.
+    """
+
+    pixels: NDArray[np.int64]
+    quantities: Float32Array
+    features: Float32Array
+    excess: Float32Array
+    share: Float32Array
+    weight: Float32Array
+
+
+class Gathering(NamedTuple):
+    """One tile's beginning for each kind of networks, and the row that is being handed out.
+
+    ``pixels`` and ``share`` (kind, TILE) and ``quantities`` (kind, 56, TILE) are the tiles', of
+    which ``held`` (kind,) pixels are there. Of row ``row`` (1,), ``needed`` (x,) is each pixel's
+    kind, -1 for fill, ``row_share`` (x,) its share, and ``start`` (kind,) the column from which a
+    kind goes on. Not to be shared between threads.
+    """
+
+    pixels: NDArray[np.int64]
+    share: Float32Array
+    quantities: Float32Array
+    held: NDArray[np.int64]
+    row: NDArray[np.int64]
+    needed: NDArray[np.int64]
+    row_share: Float32Array
+    start: NDArray[np.int64]
+
+
+def new_gathering(columns: int, kinds: int) -> tuple[Gathering, list[Tile]]:
+    """Allocate tiles for each kind of networks; what only a full tile needs they have in common."""
+    gathering = Gathering(
+        np.zeros((kinds, TILE), np.int64),
+        np.full((kinds, TILE), 0.5, np.float32),
+        np.zeros((kinds, N_QUANTITIES, TILE), np.float32),
+        np.zeros(kinds, np.int64),
+        np.full(1, -1, np.int64),
+        np.zeros(columns, np.int64),
+        np.zeros(columns, np.float32),
+        np.zeros(kinds, np.int64),
+    )
+    features = np.zeros((len(STUDENT_FEATURES), TILE), np.float32)
+    excess, weight = np.zeros(TILE, np.float32), np.full(TILE, 0.5, np.float32)
+    parts = zip(gathering.pixels, gathering.quantities, gathering.share, strict=True)
+    return gathering, [
+        Tile(pixels, quantities, features, excess, share, weight)
+        for pixels, quantities, share in parts
+    ]
 
 
 class Limits(NamedTuple):
@@ -77,29 +141,68 @@ class Limits(NamedTuple):
 
 
 @kernel()
-def collect(chunk, quality, limits, networks, cursor, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """List the next pixels of a date that need these networks; return their number and the place.
+def gather(chunk, tables, date, row, quality, limits, around, gathering):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Go on gathering a date's pixels from a row until a tile is full.
 
-    ``tile.pixels`` and the student's share by terrain, ``tile.share``, are filled: a share of 0
-    leaves the teacher alone, of 1 the student. ``quality`` (pixel,) is the date's plane; fill needs
-    no network.
+    Returns the row to go on from and which kind's tile is full: -1 at the end of the date, where
+    each kind may have some pixels left. ``quality`` (pixel,) is the date's plane; fill needs no
+    network. A share of 0 by terrain leaves the teacher alone, of 1 the student.
     """
+    while row < chunk.rows:
+        if gathering.row[0] != row:
+            gathering.row[0] = row
+            gathering.start[:] = 0
+            if _divide(chunk, row, quality, limits, gathering):
+                describe_surroundings(chunk, tables, date, row, around)
+        for kind in range(gathering.held.size):
+            if _hand_out(chunk, row, kind, around, gathering):
+                return row, kind
+        row += 1
+    gathering.row[0] = -1
+    return row, _NONE
+
+
+@kernel()
+def _divide(chunk, row, quality, limits, gathering):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write which networks each pixel of a row needs; return whether any needs one."""
     place = chunk.static_place[_COMPLEXITY]
     flat = limits.student == 0 or place < 0
-    count = 0
-    while cursor < quality.size and count < tile.pixels.size:
-        share = np.float32(0.0) if flat else _share(chunk.static[place, cursor], limits)
+    first, some = row * chunk.columns, False
+    for column in range(chunk.columns):
+        share = np.float32(0.0) if flat else _share(chunk.static[place, first + column], limits)
         needed = BOTH
         if share == 0.0:
             needed = TEACHER_ALONE
         elif share == 1.0:
             needed = STUDENT_ALONE
-        tile.pixels[count] = cursor
-        tile.share[count] = share
         # Fill is the only flag of its pixel.
-        count += (needed == networks) & (quality[cursor] != _FILL)
-        cursor += 1
-    return count, cursor
+        measured = quality[first + column] != _FILL
+        some |= measured
+        gathering.needed[column] = needed if measured else _NONE
+        gathering.row_share[column] = share
+    return some
+
+
+@kernel()
+def _hand_out(chunk, row, kind, around, gathering):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Put a row's pixels of one kind into its tile; return whether that is full."""
+    pixels, share = gathering.pixels[kind], gathering.share[kind]
+    before = gathering.held[kind]
+    count, column = before, gathering.start[kind]
+    first = row * chunk.columns
+    while column < chunk.columns and count < pixels.size:
+        pixels[count] = first + column
+        share[count] = gathering.row_share[column]
+        count += gathering.needed[column] == kind
+        column += 1
+    gathering.start[kind] = column
+    gathering.held[kind] = count
+    if count > before:
+        described = around.sums.described
+        for number in range(N_CONTEXT):
+            target = gathering.quantities[kind, SURROUNDINGS + number, before:count]
+            take(described[number], pixels[before:count], first, target)
+    return count == pixels.size
 
 
 @kernel()
@@ -110,14 +213,14 @@ def _share(complexity_k, limits):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @kernel()
-def describe(chunk, tables, date, count, around, terrain, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write a tile's quantities for its first ``count`` pixels, with ``terrain`` all of them."""
+def describe(chunk, tables, date, count, terrain, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write a tile's other quantities for its first ``count`` pixels, with ``terrain`` all."""
     pixels = tile.pixels[:count]
     quantities = tile.quantities
     tile.excess[:] = np.float32(0.0)
     _brightness(chunk, tables, date, pixels, quantities)
     quantities[VIEW_ZENITH, :] = chunk.scalars[date, _VIEW]
-    for name in range(chunk.dated_place.size):
+    for name in range(_DATED_PRESSURE):
         place = chunk.dated_place[name]
         row = quantities[WATER_VAPOR + name]
         if place < 0:
@@ -126,12 +229,44 @@ def describe(chunk, tables, date, count, around, terrain, tile):  # type: ignore
             take(chunk.dated[date, place], pixels, 0, row)
     for row, name in _STATIC_ROWS:
         _static(chunk, name, pixels, quantities[row])
+    _given_pressure(chunk, date, pixels, quantities[SURFACE_PRESSURE])
+    _water_prior(chunk, tables, date, pixels, quantities[PRIOR : PRIOR + _N_PRIORS])
     if terrain:
         for row, name in _TERRAIN_ROWS:
             _static(chunk, name, pixels, quantities[row])
         _sine_of_slope(chunk, pixels, quantities[SINE_OF_SLOPE])
         _insolation(chunk, date, pixels, quantities[SOLAR_INCIDENCE])
-        _adjacent(chunk, tables, date, pixels, around, quantities)
+
+
+@kernel()
+def _given_pressure(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write surface pressure where the date has its own, over that from elevation."""
+    place = chunk.dated_place[_DATED_PRESSURE]
+    if place < 0:
+        given = chunk.scalars[date, _FIRST_DATED + _DATED_PRESSURE]
+        if given == given:
+            row[:] = given
+        return
+    field = chunk.dated[date, place]
+    for number in range(pixels.size):
+        given = field[pixels[number]]
+        row[number] = given if given == given else row[number]
+
+
+@kernel()
+def _water_prior(chunk, tables, date, pixels, rows):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write water's emissivities and their uncertainty where the mask says so and none is given."""
+    place = chunk.mask_place[_WATER_MASK]
+    if place < 0:
+        return
+    mask = chunk.masks[date, place]
+    for number in range(pixels.size):
+        if mask[pixels[number]]:
+            given = True
+            for part in range(_N_PRIORS):
+                given &= rows[part, number] == rows[part, number]
+            if not given:
+                rows[:, number] = tables.water
 
 
 @kernel()
@@ -186,53 +321,12 @@ def _insolation(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pr
 
 
 @kernel()
-def _adjacent(chunk, tables, date, pixels, around, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
-    start = 0
-    while start < pixels.size:
-        row, stop = _rest_of_row(chunk, pixels, start)
-        read_row(chunk.tir[date], date, row, chunk.halo, around, tables)
-        for band in range(5):
-            target = quantities[ADJACENT + band, start:stop]
-            take(around.kelvin[band], pixels[start:stop], row * chunk.columns, target)
-        start = stop
-
-
-@kernel()
 def _rest_of_row(chunk, pixels, start):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the row of a listed pixel and where the list leaves it."""
     row = pixels[start] // chunk.columns
     end = (row + 1) * chunk.columns
     stop = start + np.searchsorted(pixels[start:], end)
     return row, stop
-
-
-class Tile(NamedTuple):
-    """Pixels on their way through the networks; stale behind the last one.
-
-    ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (27, TILE) and raw
-    ``features`` (31, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
-    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share by terrain,
-    ``weight`` (TILE,) its weight.
-    """
-
-    pixels: NDArray[np.int64]
-    quantities: Float32Array
-    features: Float32Array
-    excess: Float32Array
-    share: Float32Array
-    weight: Float32Array
-
-
-def new_tile() -> Tile:
-    """Allocate a tile; not to be shared between threads."""
-    return Tile(
-        np.zeros(TILE, np.int64),
-        np.zeros((N_QUANTITIES, TILE), np.float32),
-        np.zeros((len(STUDENT_FEATURES), TILE), np.float32),
-        np.zeros(TILE, np.float32),
-        np.full(TILE, 0.5, np.float32),
-        np.full(TILE, 0.5, np.float32),
-    )
 
 
 @kernel()

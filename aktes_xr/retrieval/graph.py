@@ -52,7 +52,7 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
         _by_date(field, fields.chunks[0]) for field in (fields.scalars, fields.dated, fields.masks)
     ]
     several = fields.tir.numblocks[2] * fields.tir.numblocks[3] > 1
-    edges = _packed_edges(fields.tir, settings.halo) if several else None
+    edges = _packed_edges(fields, settings.halo) if several else None
     run = partial(_retrieve, settings=settings, layout=fields.layout)
     # A chunk and its neighbours: what `blockwise` cannot say, written as tasks of Dask's public
     # graph format.
@@ -80,16 +80,29 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
     return da.Array(graph, name, chunks, dtype=np.float32, meta=np.empty((0, 0, 0, 0), np.float32))
 
 
-def pack_edges(tir: NDArray[Any], *, halo: int, length: int) -> NDArray[Any]:
-    """Pack the edges of a chunk.
+def pack_edges(
+    tir: NDArray[Any],
+    masks: NDArray[np.bool_] | None = None,
+    *,
+    halo: int,
+    length: int,
+    cloud: int = 0,
+) -> NDArray[Any]:
+    """Pack the edges of a chunk; what is cloud becomes fill.
+
+    A neighbour needs these pixels as its own pixels' surroundings only, and as such cloud counts no
+    more than fill does. So no mask has to travel.
 
     Parameters
     ----------
     tir : ndarray (time, band, y, x)
         At least ``halo`` pixels along y and x.
+    masks : ndarray (time, plane, y, x), bool, optional
     halo : int
     length : int
         At least y, x and four times the halo.
+    cloud : int
+        Which plane of the masks is cloud.
 
     Returns
     -------
@@ -107,7 +120,14 @@ def pack_edges(tir: NDArray[Any], *, halo: int, length: int) -> NDArray[Any]:
     for number, (down, right) in enumerate(product((head, tail), repeat=2)):
         place = slice(number * halo, (number + 1) * halo)
         packed[:, :, 4 * halo :, place] = tir[:, :, down, right]
+    if masks is not None:
+        hidden = pack_edges(masks[:, cloud : cloud + 1], halo=halo, length=length)
+        np.copyto(packed, _fill(tir.dtype), where=hidden)
     return packed
+
+
+def _fill(dtype: np.dtype[Any]) -> Any:
+    return dtype.type(sensor.FILL_DN if dtype.kind == "u" else np.nan)
 
 
 def surround(
@@ -127,10 +147,8 @@ def surround(
     ndarray (time, band, y + 2 halo, x + 2 halo)
     """
     rows, columns = tir.shape[2:]
-    fill = 0 if tir.dtype.kind == "u" else np.nan
-    padded = np.full(
-        (*tir.shape[:2], rows + 2 * halo, columns + 2 * halo), fill, tir.dtype, order="C"
-    )
+    shape = (*tir.shape[:2], rows + 2 * halo, columns + 2 * halo)
+    padded = np.full(shape, _fill(tir.dtype), tir.dtype, order="C")
     padded[:, :, halo : halo + rows, halo : halo + columns] = tir
     target = {-1: slice(None, halo), 0: slice(halo, -halo), 1: slice(-halo, None)}
     for (down, right), packed in zip(NEIGHBOURS, around, strict=True):
@@ -190,13 +208,18 @@ def _map_chunks_alone(fields: Fields, settings: BlockSettings, name: str) -> da.
     return stacked
 
 
-def _packed_edges(tir: da.Array, halo: int) -> da.Array:
+def _packed_edges(fields: Fields, halo: int) -> da.Array:
+    tir = fields.tir
     length = max(4 * halo, *tir.chunks[2], *tir.chunks[3])
+    clouded = "cloud" in fields.layout.masks
+    arrays = (tir, fields.masks) if clouded else (tir,)
+    cloud = fields.layout.masks.index("cloud") if clouded else 0
     return da.map_blocks(
         pack_edges,
-        tir,
+        *arrays,
         halo=halo,
         length=length,
+        cloud=cloud,
         chunks=(
             tir.chunks[0],
             tir.chunks[1],
@@ -205,7 +228,7 @@ def _packed_edges(tir: da.Array, halo: int) -> da.Array:
         ),
         dtype=tir.dtype,
         meta=np.empty((0, 0, 0, 0), tir.dtype),
-        name=f"aktes-edges-{tokenize(tir.name, halo)}",
+        name=f"aktes-edges-{tokenize(arrays, halo, cloud)}",
     )
 
 

@@ -19,6 +19,7 @@ from aktes_xr import sensor
 from aktes_xr.cube import (
     DEFAULT_AIR_TEMPERATURE_ERROR_K,
     DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_SKIN_TEMPERATURE_ERROR_K,
     DEFAULT_WATER_VAPOR_ERROR,
     check_grid,
 )
@@ -51,7 +52,7 @@ class Fields:
     Attributes
     ----------
     tir : (time, band, y, x)
-    scalars : (time, 8)
+    scalars : (time, 11)
     dated : (time, plane, y, x); (time, 0, 1, 1) without a plane, as the next two
     static : (plane, y, x)
     masks : (time, plane, y, x)
@@ -127,11 +128,13 @@ def _measurement(ds: xr.Dataset, halo: int) -> da.Array:
     array = tir.data
     if array.dtype != np.uint16:
         array = array.astype(np.float32)
-    chunks = [array.chunks[0], (array.shape[1],), array.chunks[2], array.chunks[3]]
-    if halo:
-        chunks[2] = ensure_minimum_chunksize(halo, chunks[2])
-        chunks[3] = ensure_minimum_chunksize(halo, chunks[3])
-    return array.rechunk(tuple(chunks))
+    y, x = array.chunks[2:]
+    if halo and min(array.shape[2:]) < halo:
+        # A strip narrower than the halo has no edges to give: it is one chunk.
+        y, x = array.shape[2:]
+    elif halo:
+        y, x = (ensure_minimum_chunksize(halo, sizes) for sizes in (y, x))
+    return array.rechunk((array.chunks[0], -1, y, x))
 
 
 def _scalars(
@@ -218,14 +221,16 @@ def _stack_block(*planes: NDArray[Any], axis: int, stored: type[np.generic]) -> 
 
 
 def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Water vapour and air temperature as far as there are any, each with an error."""
+    """Ancillaries of `DATED` as far as there are any, each that needs one with an error."""
     fields = {name: ds[name] for name in DATED if name in ds}
-    for name, scale in (("water_vapor", DEFAULT_WATER_VAPOR_ERROR), ("air_temperature", None)):
-        if name in fields and f"{name}_error" not in fields:
-            value = fields[name]
-            fields[f"{name}_error"] = (
-                xr.DataArray(DEFAULT_AIR_TEMPERATURE_ERROR_K) if scale is None else value * scale
-            )
+    if "water_vapor" in fields:
+        fields.setdefault("water_vapor_error", fields["water_vapor"] * DEFAULT_WATER_VAPOR_ERROR)
+    for name, error_k in (
+        ("air_temperature", DEFAULT_AIR_TEMPERATURE_ERROR_K),
+        ("skin_temperature", DEFAULT_SKIN_TEMPERATURE_ERROR_K),
+    ):
+        if name in fields:
+            fields.setdefault(f"{name}_error", xr.DataArray(error_k))
     return fields
 
 

@@ -13,12 +13,12 @@ import xarray as xr
 
 from aktes_xr import sensor
 from aktes_xr.cube import check
-from aktes_xr.cube.contract import NEIGHBOURHOOD_REACH
 from aktes_xr.cube.grid import centre
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
+from aktes_xr.models.context import REACH
 from aktes_xr.models.runtime import register
-from aktes_xr.retrieval.block import METHODS, BlockSettings, Method
+from aktes_xr.retrieval.block import METHODS, PHYSICAL, BlockSettings, Method
 from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.inputs import assemble, terrain_of
 from aktes_xr.retrieval.result import describe_result
@@ -45,8 +45,10 @@ def retrieve(
     ----------
     ds : Dataset
         A cube as `aktes_xr.cube` describes it: ``tir`` (time, band, y, x), and whatever of
-        elevation, water vapour, air temperature (with their errors), emissivity prior, cloud and
-        water masks there is.
+        elevation, water vapour, air and skin temperature (with their errors), surface pressure,
+        emissivity prior, cloud and water masks there is. A given surface pressure goes before that
+        from elevation. Cloud does not count as a clear pixel's surroundings. A pixel of the water
+        mask without an emissivity prior has water's.
     method : str
         ``"fusion"`` of teacher and student by terrain; ``"teacher"`` or ``"student"`` alone; the
         physics baselines ``"tes"``, which needs water vapour and air temperature, and
@@ -95,7 +97,7 @@ def retrieve(
         method=method,
         bundle=register(loaded),
         student=student,
-        halo=0 if student is None else min(NEIGHBOURHOOD_REACH, *info.shape[1:]),
+        halo=0 if method in PHYSICAL else REACH,
         steep_k=sensor.NEDT_SPECIFICATION_K,
     )
     stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)

@@ -67,13 +67,15 @@ class Estimator:
 
 @kernel()
 def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for feature in range(low.size):
-        least, most = low[feature], high[feature]
-        for place in range(excess.size):
-            value = standard[place, feature]
-            above, below = value - most, least - value
-            worst = above if above > below else below
-            excess[place] = worst if worst > excess[place] else excess[place]
+    # A pixel's features lie one behind the other: the loop over them is a vector's.
+    for place in range(excess.size):
+        worst = excess[place]
+        features = standard[place]
+        for feature in range(low.size):
+            above, below = features[feature] - high[feature], low[feature] - features[feature]
+            beyond = above if above > below else below
+            worst = beyond if beyond > worst else worst
+        excess[place] = worst
 
 
 @kernel()

@@ -22,7 +22,8 @@ from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.errors import InputError
 from aktes_xr.radiative import surface_leaving_radiance
 from aktes_xr.radiative.emulator import band_atmosphere
-from aktes_xr.retrieval.tiles import DATED, QUALITY, SCALARS, WEIGHT, Chunk
+from aktes_xr.radiative.water import WATER_EMISSIVITY_UNCERTAINTY, water_emissivity
+from aktes_xr.retrieval.tiles import QUALITY, SCALARS, WEIGHT, Chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +39,12 @@ MODEL_TEMPERATURE_K: Final = 0.8
 SPLIT_WINDOW_MODEL_K: Final = 0.5
 """Rest of the split window's fit on simulations of clear columns."""
 _STRIP: Final = 16384
+_ATMOSPHERE: Final = (
+    "water_vapor",
+    "water_vapor_error",
+    "air_temperature",
+    "air_temperature_error",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,18 +124,20 @@ def _strip(chunk: Chunk, date: int, window: slice) -> _Strip:
         part = field[window] if field.shape[0] > 1 else field
         return np.array(np.broadcast_to(part, (rows, columns)), np.float32).reshape(-1)
 
-    water, water_error, air, air_error = (spread(chunk.dated_plane(name, date)) for name in DATED)
-    pressure = spread(chunk.static_plane("surface_pressure"))
-    error = spread(chunk.static_plane("emissivity_prior_uncertainty"))
+    pressure = spread(chunk.dated_plane("surface_pressure", date))
+    for other in (spread(chunk.static_plane("surface_pressure")), SEA_LEVEL_HPA):
+        pressure = np.where(np.isnan(pressure), other, pressure)
     priors = (chunk.static_plane(f"emissivity_prior_{band}") for band in sensor.BANDS)
+    prior = np.stack([spread(plane) for plane in priors], axis=-1)
+    error = spread(chunk.static_plane("emissivity_prior_uncertainty"))
+    water = np.array(np.broadcast_to(chunk.mask_plane("water", date), (chunk.rows, columns)))
+    bare = water[window].reshape(-1) & (np.isnan(prior).any(axis=-1) | np.isnan(error))
+    prior[bare], error[bare] = water_emissivity(), WATER_EMISSIVITY_UNCERTAINTY
     return _Strip(
-        radiance,
-        water,
-        water_error,
-        air,
-        air_error,
-        surface_pressure=np.where(np.isnan(pressure), SEA_LEVEL_HPA, pressure),
-        emissivity_prior=np.stack([spread(prior) for prior in priors], axis=-1),
+        radiance=radiance,
+        **{name: spread(chunk.dated_plane(name, date)) for name in _ATMOSPHERE},
+        surface_pressure=pressure,
+        emissivity_prior=prior,
         emissivity_error=np.where(np.isnan(error), np.float32(MODEL_EMISSIVITY), error),
         view_zenith=float(np.nan_to_num(chunk.scalars[date, SCALARS.index("view_zenith")])),
     )

@@ -15,6 +15,7 @@ from dask.base import tokenize
 from aktes_xr.cube import (
     DEFAULT_AIR_TEMPERATURE_ERROR_K,
     DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_SKIN_TEMPERATURE_ERROR_K,
     DEFAULT_WATER_VAPOR_ERROR,
     GRID_MAPPING,
     ITEM_SEPARATOR,
@@ -192,6 +193,7 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
         "assumed_errors": [
             DEFAULT_WATER_VAPOR_ERROR,
             DEFAULT_AIR_TEMPERATURE_ERROR_K,
+            DEFAULT_SKIN_TEMPERATURE_ERROR_K,
             DEFAULT_EMISSIVITY_ERROR,
         ],
     }
@@ -214,6 +216,7 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
     assumed = {
         "water_vapor": f"{DEFAULT_WATER_VAPOR_ERROR:.0%} of the value",
         "air_temperature": f"{DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K",
+        "skin_temperature": f"{DEFAULT_SKIN_TEMPERATURE_ERROR_K:g} K",
         "emissivity_prior": f"{DEFAULT_EMISSIVITY_ERROR:g}",
     }
     for name, error in assumed.items():

@@ -2,8 +2,8 @@
 
 A chunk is never expanded into arrays of features. Pixels that need the same networks are collected
 into one tile of `TILE` pixels, described, estimated and written to the output planes, tile after
-tile. Inside kernels an image is one row of pixels, and what a cube
-lacks is a place of -1: absent planes take no memory.
+tile. Inside kernels an image is one row of pixels, and what a cube lacks is a place of -1: absent
+planes take no memory.
 """
 
 from __future__ import annotations
@@ -36,8 +36,16 @@ QUALITY: Final = PLANES.index("quality")
 """The last plane."""
 TILE: Final = 4096
 """Pixels at once: few enough for the processor's cache, so many that Python's share is small."""
-DATED: Final = ("water_vapor", "water_vapor_error", "air_temperature", "air_temperature_error")
-"""Per date: per pixel, or one number."""
+DATED: Final = (
+    "water_vapor",
+    "water_vapor_error",
+    "air_temperature",
+    "air_temperature_error",
+    "skin_temperature",
+    "skin_temperature_error",
+    "surface_pressure",
+)
+"""Per date: per pixel, or one number. Surface pressure, hPa, goes before that from elevation."""
 SCALARS: Final = ("view_zenith", "sun_zenith", "sun_azimuth", "drift_uncorrected", *DATED)
 """Per date; degrees, azimuth from the grid's north; the fourth is 0 or 1; NaN where unknown."""
 STATIC: Final = (
@@ -74,7 +82,7 @@ class Layout:
 class Chunk(NamedTuple):
     """The inputs of one chunk, C-contiguous and read-only so that kernels compile once.
 
-    ``tir`` (time, 5, pixel with the halo) is uint16 DN or float32 radiance; ``scalars`` (time, 8);
+    ``tir`` (time, 5, pixel with the halo) is uint16 DN or float32 radiance; ``scalars`` (time, 11);
     ``dated`` (time, plane, pixel) and ``static`` (plane, pixel), float32; ``masks`` (time, plane,
     pixel) bool; the ``..._place`` arrays, int64, say which plane holds each name of `DATED`,
     `STATIC` and `MASKS`, -1 for none. ``wide`` is the length of a row with the halo.
@@ -106,6 +114,13 @@ class Chunk(NamedTuple):
         if place < 0:
             return np.full((1, 1), self.scalars[date, SCALARS.index(name)], np.float32)
         return np.reshape(self.dated[date, place], (self.rows, self.columns))
+
+    def mask_plane(self, name: str, date: int) -> NDArray[np.bool_]:
+        """Return a mask (y, x); False (1, 1) where there is none."""
+        place = int(self.mask_place[MASKS.index(name)])
+        if place < 0:
+            return np.zeros((1, 1), np.bool_)
+        return np.reshape(self.masks[date, place], (self.rows, self.columns))
 
 
 def new_chunk(

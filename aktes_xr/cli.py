@@ -457,8 +457,8 @@ def bench(
     part: Annotated[
         str | None,
         typer.Option(
-            help="Of scale: measure one part alone: graph, scheduler, retrieval, granules, memory, "
-            "workers, identity or choices."
+            help="Measure one part alone, of network: speed, bits or emulated; of scale: graph, "
+            "scheduler, retrieval, granules, memory, workers, identity or choices."
         ),
     ] = None,
 ) -> None:

@@ -20,7 +20,9 @@ PACKAGE = ROOT / "aktes_xr"
 
 # Arrows go downwards only: a room may import from its own floor and from those above it here.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "compilation", "machine", "sensor", "cube", "calibration", "data"}),
+    frozenset(
+        {"version", "errors", "compilation", "machine", "sensor", "cube", "calibration", "data"}
+    ),
     frozenset({"terrain", "radiative"}),
     frozenset({"baselines", "simulate", "models"}),
     frozenset({"learn", "quality", "retrieval"}),

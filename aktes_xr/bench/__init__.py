@@ -51,7 +51,7 @@ NAMES = (
     "series",
     "faults",
 )
-_PACKAGES = ("numpy", "xarray", "dask", "numba", "rasterio", "zarr", "stackstac")
+_PACKAGES = ("numpy", "xarray", "dask", "numba", "onnxruntime", "rasterio", "zarr", "stackstac")
 
 
 @dataclass(frozen=True)

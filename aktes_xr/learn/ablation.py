@@ -37,8 +37,7 @@ from aktes_xr.learn.student import student_units
 from aktes_xr.learn.study import Study
 from aktes_xr.learn.training import Progress, Sample, Schedule, cosine, scaling_of
 from aktes_xr.models import load_bundle
-from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES
-from aktes_xr.models.features import REFERENCE
+from aktes_xr.models.features import N_OUTPUTS, REFERENCE, STUDENT_FEATURES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from aktes_xr.models.features import N_OUTPUTS
-from aktes_xr.models.network import Layer, Network
+from aktes_xr.models.layer import Layer
+from aktes_xr.models.network import Network
 
 
 @dataclass(frozen=True)

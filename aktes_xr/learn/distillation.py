@@ -16,9 +16,8 @@ import numpy as np
 from aktes_xr.learn.ancillaries import drop_ancillaries
 from aktes_xr.learn.losses import BETA
 from aktes_xr.learn.training import Sample
-from aktes_xr.models.features import N_OUTPUTS, standardised_features
+from aktes_xr.models.features import N_OUTPUTS, REFERENCE, standardised_features
 from aktes_xr.models.reading import LOG_VARIANCE_RANGE
-from aktes_xr.models.features import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

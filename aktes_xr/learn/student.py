@@ -29,8 +29,7 @@ from aktes_xr.learn.training import (
 )
 from aktes_xr.learn.uncertainty import calibrated_scaling
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
-from aktes_xr.models.features import QUANTITIES, STUDENT_FEATURES
-from aktes_xr.models.features import ADJACENT, SKY_VIEW_FACTOR
+from aktes_xr.models.features import ADJACENT, QUANTITIES, SKY_VIEW_FACTOR, STUDENT_FEATURES
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.terrain.complexity import complexity_k
 

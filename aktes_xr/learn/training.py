@@ -15,9 +15,8 @@ import numpy as np
 
 from aktes_xr.learn.ancillaries import drop_ancillaries
 from aktes_xr.learn.losses import laplace_likelihood
-from aktes_xr.models.features import raw_features, standardised_features
+from aktes_xr.models.features import REFERENCE, raw_features, standardised_features
 from aktes_xr.models.pixel_model import Scaling
-from aktes_xr.models.features import REFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,8 +6,8 @@ instead of five correlated temperatures, air temperature relative to the scene, 
 optional ancillary its value, its stated error and an availability mask. Features are standardised
 with the centre and scale of the training sample; a missing value takes the centre (zero), and its
 mask says so. The retrieval and the training code call the same compiled functions, so they cannot
-disagree. Until they are standardised, pixels lie along the last axis: each rule is a loop over a row,
-which the compiler turns into vector instructions.
+disagree. Until they are standardised, pixels lie along the last axis: each rule is a loop over a
+row, which the compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.errors import ShapeError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -117,6 +118,7 @@ _EXCESS: Final = _PLACE["adjacent_excess_B10"]
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _NAN: Final = np.float32(np.nan)
+_TURNED: Final = 64
 
 OUTPUTS: Final = ("temperature_excess", *(f"emissivity_{band}" for band in _BANDS))
 """What a network predicts: temperature minus the B13 brightness temperature (K), emissivities."""
@@ -228,12 +230,16 @@ def standardise_rows(
     standard : ndarray (pixel, feature), float32
         Filled: the networks take pixels one behind the other.
     """
-    for feature in range(center.size):
-        source = features[feature]
-        middle, factor = center[feature], inverse_scale[feature]
-        for pixel in range(source.size):
-            value = (source[pixel] - middle) * factor
-            standard[pixel, feature] = value if value == value else _ZERO
+    count = features.shape[1]
+    # A few pixels at a time, whose features stay in the nearest cache while they are turned.
+    for first in range(0, count, _TURNED):
+        last = min(first + _TURNED, count)
+        for feature in range(center.size):
+            source = features[feature]
+            middle, factor = center[feature], inverse_scale[feature]
+            for pixel in range(first, last):
+                value = (source[pixel] - middle) * factor
+                standard[pixel, feature] = value if value == value else _ZERO
 
 
 def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:

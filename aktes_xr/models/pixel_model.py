@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     Float32Array = NDArray[np.float32]
 
 Role = Literal["teacher", "student"]
-_FEATURES: Final[dict[str, tuple[str, ...]]] = {"teacher": TEACHER_FEATURES, "student": STUDENT_FEATURES}
+_FEATURES: Final[dict[str, tuple[str, ...]]] = {
+    "teacher": TEACHER_FEATURES,
+    "student": STUDENT_FEATURES,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,11 @@ class PixelModel:
                 raise BundleIntegrityError(
                     f"network {self.name!r}: {field} has shape {found}, expected ({length},)"
                 )
+            if not np.isfinite(getattr(self.scaling, field)).all():
+                raise BundleIntegrityError(
+                    f"network {self.name!r}: {field} holds numbers that are not finite in single "
+                    "precision"
+                )
         if not (self.scaling.scale > 0).all() or not (self.scaling.output_scale > 0).all():
             raise BundleIntegrityError(f"network {self.name!r} has a scale that is not positive")
 
@@ -127,9 +135,7 @@ class PixelModel:
         raw = self.network.predict(standardised_features(quantities, scaling.center, scaling.scale))
         return self.read(raw, quantities[:, REFERENCE])
 
-    def read(
-        self, raw: Float32Array, reference: Float32Array
-    ) -> tuple[Float32Array, Float32Array]:
+    def read(self, raw: Float32Array, reference: Float32Array) -> tuple[Float32Array, Float32Array]:
         """Read the network's outputs.
 
         Parameters
@@ -180,9 +186,9 @@ class PixelModel:
                 f"network {entry['name']!r} was trained on other features than this package "
                 "assembles; retrain it or use the package version of its manifest"
             )
-        scaling = Scaling(
-            **{field: np.asarray(entry["scaling"][field], np.float32) for field in _VECTORS}
-        )
+        with np.errstate(over="ignore"):
+            vectors = {field: np.array(entry["scaling"][field]) for field in _VECTORS}
+            scaling = Scaling(**{field: v.astype(np.float32) for field, v in vectors.items()})
         footprint = entry["footprint"]
         if footprint is not None:
             west, south, east, north = (float(value) for value in footprint)

@@ -1,6 +1,6 @@
 r"""How a network's outputs become temperature, emissivity and their uncertainties.
 
-The retrieval, the training and the model cards read them here, so that a card scores what users get.
+The retrieval, the training and the model cards read them here: a card scores what users get.
 
 .. math:: x = c + s\,y, \qquad \log\sigma = (o + \log s) + \tfrac{1}{2} a \log v
 

@@ -68,13 +68,15 @@ class Estimator:
 
 @kernel()
 def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for feature in range(low.size):
-        least, most = low[feature], high[feature]
-        for place in range(excess.size):
-            value = standard[place, feature]
-            above, below = value - most, least - value
-            worst = above if above > below else below
-            excess[place] = worst if worst > excess[place] else excess[place]
+    """Raise the excess of each pixel (pixel, feature) to its worst feature's."""
+    for place in range(excess.size):
+        pixel, worst = standard[place], excess[place]
+        for feature in range(low.size):
+            value = pixel[feature]
+            above, below = value - high[feature], low[feature] - value
+            worst = above if above > worst else worst
+            worst = below if below > worst else worst
+        excess[place] = worst
 
 
 @kernel()

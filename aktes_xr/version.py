@@ -1,7 +1,5 @@
-"""The package's version, for whatever records it."""
-
-from __future__ import annotations
+"""The version of the package, in one place."""
 
 from typing import Final
 
-__version__: Final = "0.1.0"
+__version__: Final = "0.2.0"

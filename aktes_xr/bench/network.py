@@ -35,7 +35,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from llvmlite import binding
 
-from aktes_xr.bench import BenchResult, Check, Table, machine
+from aktes_xr.bench.checks import BenchResult, Check, Table, machine
 from aktes_xr.bench.network_bits import bit_checks, emulated_checks
 from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.models.bundle import load_bundle

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from llvmlite import binding
 
-from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.errors import ResourceError
 from aktes_xr.models.bundle import load_bundle
 

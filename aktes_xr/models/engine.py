@@ -23,11 +23,8 @@ from aktes_xr.models.onnx_graph import dense_chain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.layer import Layer
-
-    Float32Array = NDArray[np.float32]
 
 _FEWEST: Final = 64
 _MOST: Final = 1024

@@ -21,9 +21,8 @@ from aktes_xr.compilation import kernel
 from aktes_xr.errors import ShapeError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from aktes_xr.compilation import Float32Array
 
-    Float32Array = NDArray[np.float32]
 
 _BANDS: Final = ("B10", "B11", "B12", "B13", "B14")
 

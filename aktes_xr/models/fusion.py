@@ -25,9 +25,8 @@ from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from aktes_xr.compilation import Float32Array
 
-    Float32Array = NDArray[np.float32]
     Estimate = tuple[Float32Array, Float32Array]
 
 

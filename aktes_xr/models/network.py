@@ -15,9 +15,7 @@ from aktes_xr.models.engine import Engine, Pass
 from aktes_xr.models.layer import Layer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
 
 _AT_ONCE: Final = 2**16
 """Pixels bound at once: a multiple of any engine's rows."""

@@ -19,11 +19,9 @@ from aktes_xr.models.features import (
 from aktes_xr.models.reading import Reading, read_outputs
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.network import Network
 
-    Float32Array = NDArray[np.float32]
 
 Role = Literal["teacher", "student"]
 _FEATURES: Final[dict[str, tuple[str, ...]]] = {

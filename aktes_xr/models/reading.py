@@ -19,9 +19,7 @@ from aktes_xr.compilation import kernel
 from aktes_xr.models.features import N_OUTPUTS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
 
 EMISSIVITY_RANGE: Final = (0.2, 1.0)
 LOG_VARIANCE_RANGE: Final = (-14.0, 6.0)

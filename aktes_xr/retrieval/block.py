@@ -12,29 +12,30 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import REFERENCE, TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
-from aktes_xr.quality import QualityFlag
-from aktes_xr.retrieval.classification import classify
-from aktes_xr.retrieval.description import (
+from aktes_xr.retrieval.flags import classify
+from aktes_xr.retrieval.gathering import (
     BOTH,
     STUDENT_ALONE,
     TEACHER_ALONE,
     Limits,
     collect,
     describe,
+    new_tile,
 )
-from aktes_xr.retrieval.estimation import Estimator, fuse, write
-from aktes_xr.retrieval.neighbourhood import Calibration, calibration, neighbourhood
-from aktes_xr.retrieval.physical import retrieve_physically
-from aktes_xr.retrieval.tiles import N_PLANES, QUALITY, Chunk, Layout, new_chunk, new_tile
+from aktes_xr.retrieval.networks import Estimator, fuse, write
+from aktes_xr.retrieval.physics import retrieve_physically
+from aktes_xr.retrieval.surroundings import Calibration, calibration, neighbourhood
+from aktes_xr.retrieval.tiles import N_PLANES, QUALITY, Chunk, Layout, new_chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.fusion import Fusion
 
-    Float32Array = NDArray[np.float32]
 
 Method = Literal["fusion", "teacher", "student", "tes", "split_window"]
 METHODS: Final[tuple[Method, ...]] = ("fusion", "teacher", "student", "tes", "split_window")

@@ -1,0 +1,114 @@
+"""From a tile of features to estimates in the output planes: networks, readings, fusion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from aktes_xr.compilation import kernel
+from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.models.features import N_OUTPUTS, standardise_rows
+from aktes_xr.models.fusion import student_weight
+from aktes_xr.models.reading import read_outputs
+from aktes_xr.retrieval.gathering import TILE, put
+from aktes_xr.retrieval.tiles import QUALITY, WEIGHT
+
+if TYPE_CHECKING:
+    from aktes_xr.compilation import Float32Array
+    from aktes_xr.models.pixel_model import PixelModel
+
+_OUT_OF_DOMAIN: Final = np.int32(QualityFlag.OUT_OF_DOMAIN)
+_NOTHING: Final = np.int32(0)
+
+
+class Estimator:
+    """One network with its scalings and its arrays for one tile; not to be shared by threads."""
+
+    def __init__(self, model: PixelModel) -> None:
+        scaling = model.scaling
+        self._center = scaling.center
+        self._inverse_scale = (np.float32(1.0) / scaling.scale).astype(np.float32)
+        self._domain = scaling.low, scaling.high
+        self._reading = model.reading
+        self._pass = model.network.new_pass(TILE)
+        self._estimate = np.zeros((2 * N_OUTPUTS, TILE), np.float32)
+
+    def estimate(
+        self, features: Float32Array, reference: Float32Array, excess: Float32Array, count: int
+    ) -> Float32Array:
+        """Estimate a tile.
+
+        Parameters
+        ----------
+        features : ndarray (feature, TILE), float32
+            Raw; its first rows are this network's.
+        reference : ndarray (TILE,), float32, K
+            B13 brightness temperature.
+        excess : ndarray (TILE,), float32
+            Raised to the largest amount by which a standardised feature leaves the training domain.
+        count : int
+            Pixels that matter.
+
+        Returns
+        -------
+        ndarray (12, TILE), float32
+            Temperature (K) and five emissivities, then their standard uncertainties; overwritten
+            by the next call.
+        """
+        standard, raw = self._pass.features[:TILE], self._pass.outputs[:TILE]
+        standardise_rows(features, self._center, self._inverse_scale, standard)
+        _exceed(standard, *self._domain, excess)
+        self._pass.run(count)
+        read_outputs(raw, self._reading, reference, self._estimate)
+        return self._estimate
+
+
+@kernel()
+def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Raise the excess of each pixel (pixel, feature) to its worst feature's."""
+    for place in range(excess.size):
+        pixel, worst = standard[place], excess[place]
+        for feature in range(low.size):
+            value = pixel[feature]
+            above, below = value - high[feature], low[feature] - value
+            worst = above if above > worst else worst
+            worst = below if below > worst else worst
+        excess[place] = worst
+
+
+@kernel()
+def fuse(teacher, student, sharpness, share, weights):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fuse two tiles of estimates into the second, by the student's weights, which are written."""
+    one = np.float32(1.0)
+    for place in range(share.size):
+        weights[place] = student_weight(
+            share[place], teacher[N_OUTPUTS, place], student[N_OUTPUTS, place], sharpness
+        )
+    for output in range(N_OUTPUTS):
+        other, value = teacher[output], student[output]
+        other_sigma, sigma = teacher[N_OUTPUTS + output], student[N_OUTPUTS + output]
+        for place in range(share.size):
+            weight = weights[place]
+            gap = value[place] - other[place]
+            variance = (
+                weight * (sigma[place] * sigma[place])
+                + (one - weight) * (other_sigma[place] * other_sigma[place])
+                + weight * (one - weight) * (gap * gap)
+            )
+            value[place] = other[place] + weight * gap
+            sigma[place] = np.sqrt(variance)
+
+
+@kernel()
+def write(estimate, bit, tile, count, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write a tile's estimates, weights and quality bits into a date's planes (14, pixel)."""
+    pixels = tile.pixels[:count]
+    for plane in range(2 * N_OUTPUTS):
+        put(estimate[plane], pixels, out[plane])
+    put(tile.weight, pixels, out[WEIGHT])
+    quality = out[QUALITY]
+    for place in range(count):
+        flags = np.int32(quality[pixels[place]]) | np.int32(bit)
+        flags |= _OUT_OF_DOMAIN if tile.excess[place] > 0.0 else _NOTHING
+        quality[pixels[place]] = np.float32(flags)

@@ -44,6 +44,7 @@ __all__ = [
 NAMES = (
     "accuracy",
     "terrain",
+    "worlds",
     "terrain_kernels",
     "radiative",
     "network",

@@ -89,7 +89,7 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
 def _scenes(world: str, *, quick: bool) -> Iterator[xr.Dataset]:
     count = (_QUICK if quick else _FULL)[world]
     if world == FIRST:
-        return first_world(count, size=_QUICK_PIXELS if quick else 160)
+        return first_world(count, size=_QUICK_PIXELS if quick else 128)
     return scenes(count, size=_QUICK_PIXELS if quick else None)
 
 
@@ -180,10 +180,10 @@ def _weights_table(world: str, cells: Cells) -> Table:
 def _cells_table(world: str, cells: Cells) -> Table:
     rows = [_cell_row(key, cell) for key, cell in _ordered(cells) if cell.n >= FEWEST_PIXELS]
     columns = (
-        *("told", "structure", "sky view", "N"),
+        *("told", "structure", "sky view", "N", "scenes"),
         *(f"T {method}" for method in METHODS),
         *("best w", "T best w", "T fusion / better", "e fusion / better"),
-        *("T 68 %", "T 95 %", "e 68 %", "e 95 %"),
+        *("T 68 %", "+-", "T 95 %", "+-", "e 68 %", "+-", "e 95 %", "+-"),
     )
     return Table(
         f"{world}: cells of at least {FEWEST_PIXELS} pixels, stated sigma of the fusion",
@@ -199,12 +199,13 @@ def _cell_row(key: tuple[str, str, str], cell: Cell) -> Row:
     return (
         *key,
         cell.n,
+        cell.scenes,
         *(cell.mae(method) for method in METHODS),
         weight,
         best,
         cell.mae(FUSION) / cell.better,
         cell.emissivity_mae(FUSION) / cell.better_emissivity,
-        *(cell.mean(FUSION, column) for column in covered),
+        *(figure for column in covered for figure in cell.coverage(column)),
     )
 
 
@@ -214,7 +215,9 @@ def _ordered(cells: Cells) -> list[tuple[tuple[str, str, str], Cell]]:
 
     def place(entry: tuple[tuple[str, str, str], Cell]) -> tuple[int, int, str, int]:
         told, structure, sky = entry[0]
-        number = STRUCTURES.index(structure) if structure in STRUCTURES else len(STRUCTURES)
+        own = structure in STRUCTURES
+        number = STRUCTURES.index(structure) if own else len(STRUCTURES)
+        number += structure == _ALL_STRUCTURES
         return given.index(told), number, structure, skies.index(sky)
 
     return sorted(cells.items(), key=place)

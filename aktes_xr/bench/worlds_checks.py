@@ -39,6 +39,7 @@ _STEEP_RATIO: Final = 0.60
 _NORMAL: Final = (0.682689, 0.95)
 _COVERAGE: Final = (0.05, 0.03)
 _CELL_COVERAGE: Final = 0.10
+_ERRORS: Final = 2.0
 _EDGE_RATIO: Final = 1.25
 _OVER_TES: Final = 1.10
 _METAL_FLAGGED: Final = 0.90
@@ -126,9 +127,15 @@ def _sigma_checks(name: str, members: list[Cell]) -> Iterable[Check]:
             miss = abs(total[column] / total[0] - normal)
             text = f"{name}coverage of {normal:.0%} of {what}, miss"
             yield Check.at_most(text, miss, within, "1")
-            worst = max(abs(cell.mean(FUSION, column) - normal) for cell in members)
-            text = f"{name}coverage of {normal:.0%} of {what}, worst cell's miss"
+            worst = max(_certain_miss(cell, column, normal) for cell in members)
+            text = f"{name}coverage of {normal:.0%} of {what}, worst cell's certain miss"
             yield Check.at_most(text, worst, _CELL_COVERAGE, "1")
+
+
+def _certain_miss(cell: Cell, column: int, normal: float) -> float:
+    """Miss of a cell's coverage beyond two standard errors; none is certain from one scene."""
+    share, error = cell.coverage(column)
+    return 0.0 if np.isnan(error) else max(abs(share - normal) - _ERRORS * error, 0.0)
 
 
 def _domain_checks(world: str, domain: Domain) -> Iterable[Check]:

@@ -35,10 +35,16 @@ Key = tuple[str, str, str]
 
 @dataclass
 class Cell:
-    """Sums over the pixels of one cell: by method (8,), and of the mixture's errors (21,)."""
+    """Sums over the pixels of one cell: by method (8,), and of the mixture's errors (21,).
+
+    ``products`` (3, 8) holds, summed over scenes, the fusion's sums squared, times the number of
+    pixels, and that number squared: what the spread between scenes follows from.
+    """
 
     sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     mixture: NDArray[np.float64] = field(default_factory=lambda: np.zeros(WEIGHTS.size))
+    products: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, N_SUMS)))
+    scenes: int = 0
 
     @property
     def n(self) -> int:
@@ -57,6 +63,19 @@ class Cell:
     def emissivity_mae(self, method: str) -> float:
         """Mean absolute error of emissivity over the bands."""
         return self.mean(method, EMISSIVITY)
+
+    def coverage(self, column: int) -> tuple[float, float]:
+        """Share of errors within the fusion's stated sigma, and its standard error.
+
+        A scene has one air mass and one error of it, so scenes are what is independent: the error
+        is that of a ratio of sums over scenes, NaN for a single one.
+        """
+        share = self.mean(FUSION, column)
+        if self.scenes < 2:
+            return share, float("nan")
+        square, cross, count = self.products[:, column]
+        spread = max(square - 2 * share * cross + share**2 * count, 0.0)
+        return share, float((spread * self.scenes / (self.scenes - 1)) ** 0.5 / self.n)
 
     @property
     def better(self) -> float:
@@ -79,6 +98,8 @@ class Cell:
         for method, sums in other.sums.items():
             self.sums[method] = self.sums.get(method, np.zeros(N_SUMS)) + sums
         self.mixture += other.mixture
+        self.products += other.products
+        self.scenes += other.scenes
 
 
 Cells = dict[Key, Cell]
@@ -108,7 +129,9 @@ def tally(scene: xr.Dataset, found: dict[str, dict[str, Estimate]], cells: Cells
         for label, name in enumerate(SKY_CLASSES):
             if total[FUSION][label, N] == 0:
                 continue
-            cell = Cell({method: sums[label] for method, sums in total.items()}, mixed[label])
+            own = total[FUSION][label]
+            products = np.array([own**2, own * own[N], np.full(N_SUMS, own[N] ** 2)])
+            cell = Cell({m: sums[label] for m, sums in total.items()}, mixed[label], products, 1)
             cells.setdefault((given, structure, name), Cell()).add(cell)
 
 

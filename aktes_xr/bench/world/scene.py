@@ -24,7 +24,7 @@ from aktes_xr.cube import describe, new_cube
 from aktes_xr.errors import InputError
 from aktes_xr.sensor import BANDS
 
-_SIZES: Final = (128, 160, 192)
+_SIZES: Final = (128, 128, 160)
 _VIEW_DEG: Final = (0.0, 8.55)
 _NEDT_K: Final = (0.1, 0.3)
 _STREAM: Final = 20_000
@@ -54,7 +54,7 @@ def scene(number: int, *, size: int | None = None) -> xr.Dataset:
     number : int
         Which; a scene depends on it (and on ``size``) alone.
     size : int, optional
-        Rows and columns; None: 128, 160 or 192.
+        Rows and columns; None: 128 or 160.
 
     Returns
     -------

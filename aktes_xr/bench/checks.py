@@ -39,6 +39,7 @@ __all__ = [
 NAMES = (
     "accuracy",
     "terrain",
+    "worlds",
     "terrain_kernels",
     "radiative",
     "network",

@@ -444,7 +444,7 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
     ] = None,
     bundle: Annotated[
-        str | None, typer.Option(help="Of accuracy: score the teacher of this bundle.")
+        str | None, typer.Option(help="Of accuracy and worlds: score this bundle.")
     ] = None,
     reference: Annotated[
         str | None,
@@ -457,8 +457,9 @@ def bench(
     part: Annotated[
         str | None,
         typer.Option(
-            help="Measure one part alone, of network: speed, bits or emulated; of scale: graph, "
-            "scheduler, retrieval, granules, memory, workers, identity or choices."
+            help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
+            "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
+            "first or second."
         ),
     ] = None,
 ) -> None:

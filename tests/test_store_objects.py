@@ -59,7 +59,7 @@ def test_other_tools_find_the_result_by_the_group_the_address_names(address: str
     write_result(make_result(), address)
     pointer = json.loads(bytes(object_store(address).get("zarr.json").bytes()))
     group = pointer["attributes"]["aktes:current"]
-    plain = xr.open_zarr(ObjectStore(object_store(address)), group=group)
+    plain = xr.open_zarr(ObjectStore(object_store(f"{address}/{group}")))
     assert plain.rio.crs.to_epsg() == 32650
     assert plain.sizes["time"] == 2
 

@@ -10,7 +10,7 @@ for all blocks, such as xarray's own writer has, would let their memory grow wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from aktes_xr.machine import current_client
 from aktes_xr.store.address import zarr_store
-from aktes_xr.store.cluster import gather
+from aktes_xr.store.cluster import compute, gather
 from aktes_xr.store.counts import MEASURE, N_COUNTS, count_pixels, is_counted
 
 Write = Callable[[xr.Dataset, dict[str, slice]], None]
@@ -121,6 +121,29 @@ def finish(
     if client is None:
         return list(dask.compute(*written))
     return gather(client, written, patience_s=patience_s)
+
+
+def computed(ds: xr.Dataset, names: Iterable[Hashable]) -> dict[Hashable, xr.Variable]:
+    """Compute small variables where Dask computes now; on a cluster, in time or not at all.
+
+    Parameters
+    ----------
+    ds : Dataset
+    names : iterable of its variables
+
+    Returns
+    -------
+    dict
+        The variables in memory, by name.
+    """
+    variables = {name: ds[name].variable for name in names}
+    lazy = [name for name, variable in variables.items() if variable.chunks is not None]
+    arrays = [variables[name].data for name in lazy]
+    client = current_client()
+    values = dask.compute(*arrays) if client is None else compute(client, arrays)
+    return variables | {
+        name: variables[name].copy(data=value) for name, value in zip(lazy, values, strict=True)
+    }
 
 
 def _write_group(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
@@ -47,40 +48,49 @@ def gather(
     ClusterError
         The scheduler is gone, or for so long no worker was there, or all were paused.
     """
-    from distributed import as_completed, futures_of
+    from distributed import futures_of
 
-    limit = patience() if patience_s is None else patience_s
-    persisted = _reached(client, client.persist, list(arrays))
-    waiting = {str(future.key): future for future in futures_of(persisted)}
-    found: dict[str, NDArray[np.int64]] = {}
-    idle = _Idle(limit)
-    finished = as_completed(list(waiting.values()), loop=client.loop)
-    try:
-        while waiting:
-            batch = finished.next_batch(block=False)
-            for future in batch:
-                _raise_unless_finished(future, client)
-            if batch:
-                found |= dict(
-                    zip(
-                        (str(future.key) for future in batch),
-                        _reached(client, client.gather, batch),
-                        strict=True,
-                    )
-                )
-            for future in batch:
-                waiting.pop(str(future.key)).release()
-            if waiting and not batch:
-                idle.look(client)
-                time.sleep(_SECONDS_BETWEEN_RESULTS)
-    finally:
-        if waiting and client.status == _RUNNING:
-            with contextlib.suppress(OSError, TimeoutError):
-                client.cancel(list(waiting.values()))
+    found = _fetch(client, futures_of(_reached(client, client.persist, list(arrays))), patience_s)
     return [
         np.concatenate([found[str(key)] for key in _first_column(array.__dask_keys__())])
         for array in arrays
     ]
+
+
+def compute(client: Any, arrays: Sequence[da.Array]) -> list[NDArray[Any]]:
+    """Compute arrays of any shape on a cluster; in time, or not at all, as `gather` does."""
+    futures = _reached(client, client.compute, list(arrays))
+    keys = [str(future.key) for future in futures]
+    found = _fetch(client, futures, None)
+    return [found[key] for key in keys]
+
+
+def _fetch(client: Any, futures: Sequence[Any], patience_s: float | None) -> dict[str, Any]:
+    """Return what futures come to, by their keys, and release each as it comes."""
+    from distributed import as_completed
+
+    waiting = {str(future.key): future for future in futures}
+    found: dict[str, Any] = {}
+    idle = _Idle(patience() if patience_s is None else patience_s)
+    finished = as_completed(list(waiting.values()), loop=client.loop)
+    try:
+        while waiting:
+            batch = finished.next_batch(block=False)
+            if not batch:
+                idle.look(client)
+                time.sleep(_SECONDS_BETWEEN_RESULTS)
+                continue
+            for future in batch:
+                _raise_unless_finished(future, client)
+            results = _reached(client, client.gather, batch)
+            for future, result in zip(batch, results, strict=True):
+                found[str(future.key)] = result
+                waiting.pop(str(future.key)).release()
+    finally:
+        if waiting and client.status == _RUNNING:
+            with contextlib.suppress(OSError, TimeoutError):
+                client.cancel(list(waiting.values()))
+    return found
 
 
 def patience() -> float:
@@ -141,8 +151,6 @@ def _raise_unless_finished(future: Any, client: Any) -> None:
 
 def _reached(client: Any, call: Any, *arguments: Any) -> Any:
     """Call the cluster, and say so where it is not there."""
-    from distributed import CancelledError
-
     try:
         return call(*arguments)
     except (OSError, TimeoutError, CancelledError) as error:

@@ -22,7 +22,7 @@ import zarr
 
 from aktes_xr.errors import AktesError, InputError, StoreError, WorseResultError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
-from aktes_xr.store.blocks import GRID, ZarrRegion, finish, write_lazily
+from aktes_xr.store.blocks import GRID, ZarrRegion, computed, finish, write_lazily
 from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted, why_worse
 from aktes_xr.store.encoding import encode
 from aktes_xr.store.local import claim
@@ -201,7 +201,7 @@ def _fill(prepared: xr.Dataset, region: ZarrRegion) -> Counts | None:
         for name, variable in prepared.variables.items()
         if variable.chunks is not None and not set(GRID) & set(variable.dims)
     ]
-    prepared = prepared.assign({name: prepared[name].variable.compute() for name in small})
+    prepared = prepared.assign(computed(prepared, small))
     lazy = [name for name, variable in prepared.variables.items() if variable.chunks is not None]
     pair = {MEASURE, FLAGS} & set(prepared.data_vars)
     if counted and MEASURE in lazy:
@@ -228,4 +228,4 @@ def _fill(prepared: xr.Dataset, region: ZarrRegion) -> Counts | None:
         return None
     if MEASURE in lazy:
         return Counts.of(next(numbers for numbers in found if numbers.ndim > 1))
-    return Counts.of(count_pixels(prepared[sorted(pair)].compute()))
+    return Counts.of(count_pixels(xr.Dataset(computed(prepared, pair))))

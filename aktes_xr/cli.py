@@ -197,7 +197,9 @@ def simulate(
 def retrieve_command(
     out: Annotated[
         str,
-        typer.Option(envvar="AKTES_OUT", help="Zarr store to write: a path, or s3://, gs://, az://."),
+        typer.Option(
+            envvar="AKTES_OUT", help="Zarr store to write: a path, or s3://, gs://, az://."
+        ),
     ],
     items: ItemsArgument = None,
     source: Source = None,
@@ -562,7 +564,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
     try:
         yield client
     finally:
-        client.close(timeout=_SECONDS_TO_CLOSE)
+        # A scheduler that has gone away does not answer a farewell.
+        with contextlib.suppress(OSError, TimeoutError):
+            client.close(timeout=_SECONDS_TO_CLOSE)
 
 
 def _report_gaps(outcome: Outcome) -> None:

@@ -95,7 +95,6 @@ class _Meter:
                 f"{self._label}: {done} of {total} tasks, {now - self._start:.0f} s"
             )
 
-
     def say(self, text: str) -> None:
         """Print a line, above the bar where there is one."""
         with self._lock:
@@ -103,7 +102,7 @@ class _Meter:
             self._bar.console.print(f"{self._label}: {text}")
 
 
-class _Compiling(event.Listener):  # type: ignore[misc]
+class _Compiling(event.Listener):
     """Says once that kernels are compiled, which nothing that was kept makes unnecessary."""
 
     def __init__(self, meter: _Meter) -> None:

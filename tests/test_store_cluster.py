@@ -1,4 +1,4 @@
-"""A cluster that is lost or does not work: said in one line, in time, and nothing waits for ever."""
+"""A cluster that is lost or does not work: said in one line and in time; nothing waits for ever."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def test_a_scheduler_that_is_killed_is_said_and_nothing_is_left(tmp_path: Path) 
         killer.start()
         with client.as_current(), pytest.raises(errors.ClusterError, match="has gone away"):
             write_result(make_result(chunks={"time": 1}), tmp_path / "r.zarr")
-        client.close(timeout=0)
+        with contextlib.suppress(TimeoutError):
+            client.close(timeout=2)
     assert leftovers(tmp_path) == set()
 
 

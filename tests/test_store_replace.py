@@ -127,9 +127,7 @@ def test_a_link_is_refused_before_anything_is_computed(tmp_path: Path, dangling:
     computed: list[int] = []
     for overwrite in (False, True):
         with pytest.raises(errors.StoreExistsError, match="is a link"):
-            write_result(
-                lazy(lambda: computed.append(1)), tmp_path / "r.zarr", overwrite=overwrite
-            )
+            write_result(lazy(lambda: computed.append(1)), tmp_path / "r.zarr", overwrite=overwrite)
     assert not computed
     assert (tmp_path / "r.zarr").is_symlink()
     assert leftovers(tmp_path, "r.zarr", "real.zarr") == set()

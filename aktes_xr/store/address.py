@@ -109,14 +109,11 @@ def object_store(address: str) -> Any:
     """
     from obstore.store import from_url
 
-    options: dict[str, Any] = {"timeout": f"{_TIMEOUT_S}s", "connect_timeout": "10s"}
+    options: Any = {"timeout": f"{_TIMEOUT_S}s", "connect_timeout": "10s"}
     if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS):
         options["allow_http"] = True
-    return from_url(
-        address,
-        client_options=options,
-        retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_TIMEOUT_S)},
-    )
+    retry: Any = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_TIMEOUT_S)}
+    return from_url(address, client_options=options, retry_config=retry)
 
 
 @functools.lru_cache(maxsize=8)

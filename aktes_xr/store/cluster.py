@@ -154,8 +154,6 @@ def _reached(client: Any, call: Any, *arguments: Any) -> Any:
     try:
         return call(*arguments)
     except (OSError, TimeoutError, CancelledError) as error:
-        if client.status == _RUNNING and not isinstance(error, CancelledError):
-            raise
         raise _lost(client) from error
 
 

@@ -148,7 +148,7 @@ def why_worse(new: xr.Dataset, counts: Counts, old: xr.Dataset) -> str | None:
 
 
 def _per_date(hit: NDArray[Any]) -> NDArray[np.int64]:
-    return np.count_nonzero(hit, axis=(1, 2)).astype(np.int64)
+    return np.asarray(np.count_nonzero(hit, axis=(1, 2)), np.int64)
 
 
 def _pixel_area(ds: xr.Dataset) -> float:

@@ -127,8 +127,8 @@ def _refuse_unless_free(target: Path, overwrite: bool) -> None:
     foreign = sorted(entry.name for entry in target.iterdir() if not _belongs(entry))
     if foreign:
         raise StoreExistsError(
-            f"{target.name} is a Zarr store that holds more than arrays ({', '.join(foreign[:3])}): "
-            "it is not replaced; move what is yours away first"
+            f"{target.name} is a Zarr store that holds more than arrays "
+            f"({', '.join(foreign[:3])}): it is not replaced; move what is yours away first"
         )
 
 
@@ -153,9 +153,8 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 def _sweep(target: Path) -> None:
     """Remove what dead runs have left; put back what one had moved aside."""
-    kind = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}({PARTIAL}|{OLD})".replace(
-        PARTIAL, re.escape(PARTIAL)
-    ).replace(OLD, re.escape(OLD)))
+    ending = "|".join(map(re.escape, (PARTIAL, OLD)))
+    kind = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}(?:{ending})")
     for path in sorted(target.parent.glob(".*")):
         if not kind.fullmatch(path.name) or path.is_symlink():
             continue

@@ -22,8 +22,8 @@ from rich.console import Console
 from test_store import leftovers, make_result
 from typer.testing import CliRunner
 
-from aktes_xr import errors, progress
-from aktes_xr.cli import app
+from aktes_xr import errors
+from aktes_xr.cli import app, progress
 from aktes_xr.store import write_result
 from aktes_xr.store.blocks import finish, write_lazily
 from aktes_xr.store.cluster import patience

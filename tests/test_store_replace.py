@@ -20,7 +20,7 @@ import xarray as xr
 from test_store import leftovers, make_result
 
 from aktes_xr import errors
-from aktes_xr.quality import QualityFlag
+from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.store import open_result, write_result
 
 

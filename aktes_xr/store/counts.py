@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
-from aktes_xr.quality import METHOD_MASK, QualityFlag
+from aktes_xr.cube.quality import METHOD_MASK, QualityFlag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

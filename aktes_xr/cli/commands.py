@@ -472,7 +472,7 @@ def bench(
         str | None,
         typer.Option(
             help="Of scale: measure one part alone: graph, scheduler, retrieval, granules, memory, "
-            "workers, identity or choices."
+            "workers, identity or choices. Of faults: one area, such as kill."
         ),
     ] = None,
 ) -> None:

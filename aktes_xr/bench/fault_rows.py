@@ -24,7 +24,7 @@ from aktes_xr.errors import TrainingError
 from aktes_xr.store import open_result
 
 COMMAND: Final = (sys.executable, "-c", "from aktes_xr.cli import app; app()")
-_DEADLINE_S: Final = 180.0
+_DEADLINE_S: Final = 300.0
 _POLL_S: Final = 0.01
 
 

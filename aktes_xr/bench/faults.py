@@ -18,6 +18,7 @@ from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.fault_rows import FAULTS, Stage
 from aktes_xr.bench.scale_cubes import small_bundle, write_granules
 from aktes_xr.errors import InputError
+from aktes_xr.jobs.kernels import compile_kernels
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def run(*, quick: bool, part: str | None = None) -> BenchResult:
         items, broken = _granules(folder / "granules"), _granules(folder / "broken", cut=True)
         bundle = str(folder / "bundle")
         small_bundle(folder / "bundle")
+        # Kernels are compiled here, once: no fault shall wait for that.
+        compile_kernels()
         chosen = [fault for fault in FAULTS if part in (None, fault.area)]
         for number, fault in enumerate(chosen):
             own = folder / f"{number:03d}"

@@ -1,7 +1,7 @@
 """The exception tree: each class is also the builtin a caller expects, with a stable ``code``.
 
 A message says what was found, what was expected and what to do about it. It never contains a
-query string, a token or a credential.
+query string, a token or a credential. ``exit_code`` is how a command ends that meets the error.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ class AktesError(Exception):
     """Root of every error this package raises on purpose."""
 
     code: ClassVar[str] = "aktes"
+    exit_code: ClassVar[int] = 2
+    """2: the caller's to mend; 4: a file, disk, network or cluster failed, which may pass."""
 
     def __str__(self) -> str:
         # KeyError would show the repr of its argument: a message in quotes.
@@ -137,12 +139,14 @@ class SearchError(StacError, OSError):
     """A search service or catalogue does not answer, or answers with a failure: try again."""
 
     code = "stac.search"
+    exit_code = 4
 
 
 class ReadError(AktesError, OSError):
     """A raster could not be read."""
 
     code = "stac.read"
+    exit_code = 4
 
 
 class AccessError(ReadError, PermissionError):
@@ -185,12 +189,35 @@ class StoreError(AktesError, OSError):
     """A result could not be written or read."""
 
     code = "store"
+    exit_code = 4
 
 
 class StoreExistsError(StoreError, FileExistsError):
     """The target exists and was not to be replaced."""
 
     code = "store.exists"
+    exit_code = 2
+
+
+class WorseResultError(StoreError):
+    """The new result is so much worse than the one it would replace that the old one was kept."""
+
+    code = "store.worse"
+    exit_code = 6
+
+
+class StoreBusyError(StoreError, BlockingIOError):
+    """Another run is writing to the same place."""
+
+    code = "store.busy"
+    exit_code = 7
+
+
+class ClusterError(AktesError, ConnectionError):
+    """A Dask cluster was lost, or has no worker that works."""
+
+    code = "cluster"
+    exit_code = 4
 
 
 class DependencyError(AktesError, ImportError):

@@ -28,7 +28,7 @@ from aktes_xr.cli.console import (
     stderr,
     stdout,
 )
-from aktes_xr.errors import InputError
+from aktes_xr.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.relief import Terrain as Relief
 
 __all__ = ["app"]
+
+_SECONDS_TO_CLOSE = 5
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -72,6 +74,10 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSO
 Shape = Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Pixels of 90 m.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
+AcceptWorse = Annotated[
+    bool,
+    typer.Option("--accept-worse", help="Replace even a result that is much better than the new."),
+]
 ResultArgument = Annotated[
     Path, typer.Argument(exists=True, help="Zarr store that 'aktes retrieve' wrote.")
 ]
@@ -189,7 +195,12 @@ def simulate(
 
 @app.command("retrieve")
 def retrieve_command(
-    out: Annotated[str, typer.Option(envvar="AKTES_OUT", help="Zarr store to write.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            envvar="AKTES_OUT", help="Zarr store to write: a path, or s3://, gs://, az://."
+        ),
+    ],
     items: ItemsArgument = None,
     source: Source = None,
     bbox: Box = None,
@@ -214,6 +225,7 @@ def retrieve_command(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    accept_worse: AcceptWorse = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Retrieve temperature and emissivity of STAC items into a Zarr store."""
@@ -234,7 +246,9 @@ def retrieve_command(
     )
     with _cluster(scheduler) as client:
         watch = _watch("retrieve", client)
-        outcome = retrieve_to_store(request, out, overwrite=overwrite, watch=watch)
+        outcome = retrieve_to_store(
+            request, out, overwrite=overwrite, accept_worse=accept_worse, watch=watch
+        )
     answer(outcome.as_dict() if as_json else {"store": outcome.store}, as_json)
     if not outcome.complete:
         _report_gaps(outcome)
@@ -459,7 +473,7 @@ def bench(
         typer.Option(
             help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
             "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
-            "first or second."
+            "first or second; of faults: one area, such as kill."
         ),
     ] = None,
 ) -> None:
@@ -537,8 +551,24 @@ def _cluster(address: str | None) -> Iterator[Any]:
         return
     from distributed import Client
 
-    with Client(address) as client:
+    if not logging.getLogger("aktes_xr").isEnabledFor(logging.DEBUG):
+        # What befalls the cluster is said in one line by the error that it leads to.
+        for name in logging.root.manager.loggerDict:
+            if name.partition(".")[0] == "distributed":
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        client = Client(address)
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(
+            f"no Dask scheduler answers at {address}; start one, or leave --scheduler (or "
+            "DASK_SCHEDULER_ADDRESS) out to compute on this machine"
+        ) from error
+    try:
         yield client
+    finally:
+        # A scheduler that has gone away does not answer a farewell.
+        with contextlib.suppress(OSError, TimeoutError):
+            client.close(timeout=_SECONDS_TO_CLOSE)
 
 
 def _report_gaps(outcome: Outcome) -> None:

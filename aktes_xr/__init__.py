@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aktes_xr import baselines, models, radiative, sensor, simulate, terrain
+    from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
     from aktes_xr.errors import AktesError
     from aktes_xr.models import load_bundle
     from aktes_xr.retrieval import retrieve
@@ -28,6 +29,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AktesError",
+    "add_ancillaries",
+    "add_emissivity_prior",
     "baselines",
     "load_bundle",
     "models",
@@ -44,6 +47,8 @@ __all__ = [
 _MODULES = frozenset({"baselines", "models", "radiative", "sensor", "simulate", "terrain"})
 _HOME = {
     "AktesError": "errors",
+    "add_ancillaries": "ancillaries",
+    "add_emissivity_prior": "ancillaries",
     "load_bundle": "models",
     "open_result": "store",
     "open_stac": "stac",

@@ -20,9 +20,11 @@ PACKAGE = ROOT / "aktes_xr"
 
 # Arrows go downwards only: a room may import from its own floor and from those above it here.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "compilation", "machine", "sensor", "cube", "calibration", "data"}),
+    frozenset(
+        {"errors", "compilation", "machine", "sensor", "cube", "calibration", "catalog", "data"}
+    ),
     frozenset({"terrain", "radiative"}),
-    frozenset({"baselines", "simulate", "models"}),
+    frozenset({"baselines", "simulate", "models", "ancillaries"}),
     frozenset({"learn", "quality", "retrieval"}),
     frozenset({"stac", "store"}),
     frozenset({"jobs", "report", "validation"}),
@@ -32,6 +34,8 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # The package's front door re-exports lazily; `from aktes_xr import retrieve` means its home.
 HOME = {
     "AktesError": "errors",
+    "add_ancillaries": "ancillaries",
+    "add_emissivity_prior": "ancillaries",
     "load_bundle": "models",
     "open_result": "store",
     "open_stac": "stac",

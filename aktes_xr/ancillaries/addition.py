@@ -92,8 +92,10 @@ def add_ancillaries(
             f"{', '.join(sorted(ANCILLARIES))}"
         )
     check(ds)
-    alone = isinstance(source, str | Path | Source | xr.Dataset)
-    several: list[Any] = [source] if alone else list(source)
+    if isinstance(source, str | Path | Source | xr.Dataset):
+        several: list[SourceLike] = [source]
+    else:
+        several = list(source)
     if not several:
         raise InputError("found no source of ancillaries, expected at least one")
     taken: set[str] = set()
@@ -234,9 +236,9 @@ def _nothing(supply: Supply, refused: Mapping[str, str]) -> MissingVariableError
     found = ", ".join(sorted(map(str, supply.opened.datasets[0].data_vars)))[:300] or "none"
     why = "".join(f"; {name}: {reason}" for name, reason in sorted(refused.items()))
     return MissingVariableError(
-        f"{supply.opened.label} holds no ancillary variable that can be used (found: {found}{why}); "
-        f"expected at least one of {', '.join(QUANTITIES)}, by these names, by a usual short name "
-        "or by a CF standard name"
+        f"{supply.opened.label} holds no ancillary variable that can be used (found: {found}"
+        f"{why}); expected at least one of {', '.join(QUANTITIES)}, by these names, by a usual "
+        "short name or by a CF standard name"
     )
 
 
@@ -248,8 +250,8 @@ def _provenance(supply: Supply, added: Mapping[str, Any]) -> dict[str, str]:
         "ancillary_source": f"{names} from {opened.label}",
         "ancillary_snapshot": opened.snapshot,
         "ancillary_times": " to ".join(supply.hours) or None,
-        "ancillary_licence": opened.shipped and opened.shipped.licence,
-        "ancillary_citation": opened.shipped and opened.shipped.citation,
+        "ancillary_licence": None if opened.shipped is None else opened.shipped.licence,
+        "ancillary_citation": None if opened.shipped is None else opened.shipped.citation,
     }
     attrs: dict[str, str] = {}
     for key, text in said.items():

@@ -1,9 +1,9 @@
 """ASTER GED, the mean emissivity of 2000 to 2008 on 100 m, from tiles of one degree.
 
-A tile ``AG100.v003.LAT.LON.0001.h5`` [1]_ is named after its upper left corner: it covers ``LAT - 1``
-to ``LAT`` north and ``LON`` to ``LON + 1`` east. ``/Emissivity/Mean`` is int16 (5, 1000, 1000) in
-thousandths, ``/Emissivity/SDev`` in ten thousandths, fill is -9999. A tile that is not there may be
-sea, or may not have been downloaded: nothing is assumed where it would be.
+A tile ``AG100.v003.LAT.LON.0001.h5`` [1]_ is named after its upper left corner: it covers
+``LAT - 1`` to ``LAT`` north and ``LON`` to ``LON + 1`` east. ``/Emissivity/Mean`` is int16
+(5, 1000, 1000) in thousandths, ``/Emissivity/SDev`` in ten thousandths, fill is -9999. A tile that
+is not there may be sea, or may not have been downloaded: nothing is assumed where it would be.
 
 References
 ----------
@@ -182,7 +182,9 @@ def _fill(
     planes[len(BANDS) : 2 * len(BANDS), inside] = _bilinear(deviation, *where)
     if water is not None:
         nearest = np.rint(where[0]).astype(int), np.rint(where[1]).astype(int)
-        wet = water[np.minimum(nearest[0], water.shape[0] - 1), np.minimum(nearest[1], water.shape[1] - 1)]
+        wet = water[
+            np.minimum(nearest[0], water.shape[0] - 1), np.minimum(nearest[1], water.shape[1] - 1)
+        ]
         darkest = planes[: len(BANDS), inside].min(axis=0)
         planes[-1, inside] = wet & ~(darkest < _LEAST_WATER_EMISSIVITY)
 

@@ -5,8 +5,8 @@ A reanalysis holds for the model's own, smooth orography. At a height ``d`` abov
 - temperatures follow the lapse rate of the standard atmosphere [1]_, ``T - G d``, ``G`` = 6.5 K/km;
 - pressure follows the hypsometric equation, ``p exp(-g d / (R Tm))``, with the mean temperature
   ``Tm = T - G d / 2`` of the layer and the gas constant ``R`` of dry air;
-- the water column follows ``w exp(-d / H)`` with ``H`` = 2300 m, the scale height that the radiative
-  tables of this package assume for humidity.
+- the water column follows ``w exp(-d / H)`` with ``H`` = 2300 m, the scale height that the
+  radiative tables of this package assume for humidity.
 
 The stated standard error is the root of a sum of squares, all of them round numbers of ours:
 
@@ -19,10 +19,10 @@ surface pressure          2 hPa          0.3 hPa      0.05 hPa       p g d / (R 
 skin temperature          3 K            1 K          0.3 K          3 K/km
 ========================  =============  ===========  =============  ======================
 
-Between two samples the error of linear interpolation grows and shrinks as a Brownian bridge: at the
-share ``u`` of a step of length ``L`` its variance is that of a distance ``u (1 - u) L``. Away from a
-single sample it is that of the distance. Where a source states its own error, that takes the place
-of the second column.
+Between two samples the error of linear interpolation grows and shrinks as a Brownian bridge: at
+the share ``u`` of a step of length ``L`` its variance is that of a distance ``u (1 - u) L``. Away
+from a single sample it is that of the distance. Where a source states its own error, that takes the
+place of the second column.
 
 References
 ----------
@@ -77,12 +77,13 @@ ERRORS: Final = {
     "surface_pressure": ErrorModel(2.0, 0.3, 0.05),
     "skin_temperature": ErrorModel(3.0, 1.0, 0.3, 3.0),
 }
-LOGARITHMIC: Final = frozenset({"water_vapor", "surface_pressure"})
-"""Interpolated as logarithms, which are nearly linear in height, as the others are by themselves."""
 
 
 def to_linear(quantity: str, values: Any) -> Any:
     """Turn values into what is interpolated: the logarithm of columns and pressures.
+
+    That is nearly linear in height, as temperatures are by themselves: between a valley's cell and
+    a mountain's the mean of two pressures would be two hectopascals too high.
 
     Parameters
     ----------

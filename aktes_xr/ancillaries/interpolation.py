@@ -193,9 +193,7 @@ def to_pixels(
         meta=np.empty((0, 0, 0)),
         name=f"aktes-ancillary-nodes-{tokenize(place)}",
     )
-    rows, columns = (
-        da.arange(sum(sizes), chunks=(sizes,), dtype=np.int64) for sizes in chunks[1:]
-    )
+    rows, columns = (da.arange(sum(sizes), chunks=(sizes,), dtype=np.int64) for sizes in chunks[1:])
     away = da.from_array(hours, chunks=(chunks[0],))
     height = None if elevation is None else elevation.rechunk(chunks[1:])
     name = f"aktes-ancillary-{quantity.replace('_', '-')}"
@@ -320,9 +318,7 @@ def _evaluate(
         if "orography" in fields and "elevation" in fields:
             height = fields["elevation"][strip].astype(np.float64)
             # Where the ground's height is not known, the model's has to do.
-            above = np.where(
-                np.isnan(height), 0.0, height - corners.mean(fields["orography"][0])
-            )
+            above = np.where(np.isnan(height), 0.0, height - corners.mean(fields["orography"][0]))
         for date, away in enumerate(hours):
             linear = corners.mean(fields["values"][date])
             out[date, :, strip] = _finish(

@@ -1,4 +1,4 @@
-"""What a variable of a file is: recognised by CF standard name or usual short name, in our units."""
+"""What a variable of a file is: by CF standard name or usual short name, and in our units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a user names (a shipped source, a file, an address) to an open dataset and its origin."""
+"""From what a user names, a shipped source, a file or an address, to an open dataset."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _open_definition(definition: Source) -> Opened:
         datasets = tuple(_open_zarr(url, definition=definition, group=group) for group in groups)
     wanted = definition.variables or {}
     names = {key: name for key, name in wanted.items() if name in datasets[0].data_vars}
-    absent = {name: "the store does not hold it" for name in set(wanted.values()) - {*names.values()}}
+    absent = dict.fromkeys(set(wanted.values()) - {*names.values()}, "the store does not hold it")
     if not names:
         raise MissingVariableError(
             f"{definition.name!r} holds none of {', '.join(sorted(wanted.values()))} (found: "
@@ -180,7 +180,7 @@ def _period(ds: xr.Dataset) -> tuple[np.datetime64, np.datetime64] | None:
     last = ds.attrs.get("valid_time_stop_era5t") or ds.attrs.get("valid_time_stop")
     if first is None or last is None:
         return None
-    return np.datetime64(first, "ns"), np.datetime64(np.datetime64(last, "D") + _LAST_HOUR, "ns")
+    return np.datetime64(first, "ns"), np.datetime64(last, "ns") + _LAST_HOUR
 
 
 def _open_icechunk(definition: Source) -> tuple[tuple[xr.Dataset, ...], str]:
@@ -319,7 +319,7 @@ def _open_grib(path: Path) -> xr.Dataset:
         part.drop_vars([n for n in part.coords if n not in {*part.dims, "valid_time"}])
         for part in cfgrib.open_datasets(str(path), backend_kwargs={"indexpath": ""})
     ]
-    return xr.merge(parts, compat="override", join="outer")
+    return _plain(xr.merge(parts, compat="override", join="outer"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -215,9 +215,7 @@ def _cut(
     return Axis(tuple(index[first:last].tolist()), tuple(values[first:last].tolist()))
 
 
-def coordinates(
-    nodes: Float64Array, rows: NDArray[Any], columns: NDArray[Any]
-) -> Float64Array:
+def coordinates(nodes: Float64Array, rows: NDArray[Any], columns: NDArray[Any]) -> Float64Array:
     """Interpolate the nodes' coordinates to pixels.
 
     Parameters

@@ -105,7 +105,7 @@ def add_emissivity_prior(
     if definition is not None:
         files = list(download(definition, ds, grid, folder=folder))
     else:
-        files = _files(Path(source))
+        files = _files(Path(str(source)))
     tiles, months = find_tiles(files), find_months(files)
     if tiles:
         return _from_tiles(ds, tiles, grid, water=water)
@@ -171,7 +171,9 @@ def _from_tiles(
 def _from_months(ds: xr.Dataset, months: dict[int, Path], grid: CubeGrid) -> xr.Dataset:
     every = ds["time"].dt.month.to_numpy()
     wanted, counts = np.unique(every, return_counts=True)
-    present = [(int(month), int(n)) for month, n in zip(wanted, counts, strict=True) if month in months]
+    present = [
+        (int(month), int(n)) for month, n in zip(wanted, counts, strict=True) if month in months
+    ]
     if not present:
         raise AncillaryError(
             f"of CAMEL the cube needs the month(s) {', '.join(f'{m:02d}' for m in wanted)}, but "

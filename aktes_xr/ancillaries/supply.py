@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from aktes_xr.ancillaries.interpolation import Fields, Reader, at_dates, cells, to_pixels
@@ -92,7 +93,7 @@ class Supply:
         time = laid.layout.time
         dates = self.ds["time"].to_numpy()
         if time is None:
-            return Moments(*([np.zeros(1, np.intp)] * 3), np.zeros(1), np.zeros(1), np.zeros(1, bool))
+            return _one_moment()
         if time not in self._moments:
             times = laid.array.indexes[time].to_numpy()
             if times.size == 0 or (np.diff(times) <= np.timedelta64(0)).any():
@@ -126,19 +127,17 @@ class Supply:
 
     def as_it_is(self, laid: Laid) -> xr.Variable:
         """Bring a variable that lies on the cube's pixels, or nowhere, to the cube's dates."""
-        plain = laid.array.variable
-        if laid.layout.kind == "cube" and laid.array.chunks is None:
+        plain = laid.array.drop_vars(list(laid.array.coords))
+        if laid.layout.kind == "cube" and plain.chunks is None:
             sizes = self.ds["tir"].chunksizes
             plain = plain.chunk({dim: sizes.get(dim, _CHUNK_PIXELS) for dim in ("y", "x")})
-        time = laid.layout.time
-        if time is not None:
-            dated = _at_dates(plain, time, self.moments(laid))
+        if laid.layout.time is not None:
+            plain = _at_dates(plain, laid.layout.time, self.moments(laid))
         elif laid.quantity in QUANTITIES:
             # The cube has a single date, and it is the field's.
-            dated = plain.set_dims({"time": 1, **plain.sizes})
-        else:
-            dated = plain
-        return (dated * np.float32(laid.factor) + np.float32(laid.offset)).astype(np.float32)
+            plain = plain.expand_dims({"time": 1})
+        converted = plain * np.float32(laid.factor) + np.float32(laid.offset)
+        return converted.astype(np.float32).variable
 
     # Interpolated.
 
@@ -165,7 +164,10 @@ class Supply:
         if len(several) == 1:
             return several[0]
         sizes = [
-            sum(_needed(ds[laid.name], laid, self.moments(laid), self.place(laid)) for laid in gridded)
+            sum(
+                _needed(ds[laid.name], laid, self.moments(laid), self.place(laid))
+                for laid in gridded
+            )
             for ds in several
         ]
         best = int(np.argmin(sizes))
@@ -193,14 +195,13 @@ class Supply:
         return cells(self._reader(ground, source), np.zeros(1, np.intp), self.place(laid))
 
     def _reader(self, laid: Laid, source: xr.Dataset) -> Reader:
-        variable, layout = lay_out(source[laid.name], self.ds, self.known)
-        plain = variable.variable
+        array, layout = lay_out(source[laid.name], self.ds, self.known)
         if layout.time is None:
-            plain = plain.chunk().set_dims({"time": 1, **plain.sizes})
-        elif plain.chunks is None and variable.sizes[layout.time] == 1 and plain.ndim < 3:
-            plain = plain.chunk()
+            array = array.chunk().expand_dims({"time": 1})
         label = f"{self.opened.label}, {laid.name}"
-        return Reader(plain, laid.quantity, laid.factor, laid.offset, self.opened.token, label)
+        return Reader(
+            array.variable, laid.quantity, laid.factor, laid.offset, self.opened.token, label
+        )
 
     def pixels(
         self, laid: Laid, fields: Fields, elevation: da.Array | None
@@ -265,15 +266,15 @@ class Supply:
         variable, layout = lay_out(self.opened.datasets[0][name], self.ds, self.known)
         if layout.kind != "cube" or variable.dtype != np.bool_:
             raise AncillaryError("a mask must be bool and lie on the cube's own pixels")
-        plain = variable.variable
+        plain = variable.drop_vars(list(variable.coords))
         if layout.time is None:
-            return plain.set_dims({"time": self.ds.sizes["time"], **plain.sizes})
+            return plain.expand_dims({"time": self.ds.sizes["time"]}).variable
         moments = self.moments(Laid(name, name, variable, layout, 1.0, 0.0))
         if moments.outside.any():
             raise AncillaryError("it has no time within 6 h of every date")
         nearest = np.where(moments.weight > 0.5, moments.after, moments.before)
         dated = plain.isel({layout.time: moments.samples[nearest]})
-        return dated if layout.time == "time" else dated.rename({layout.time: "time"})
+        return _named_time(dated, layout.time).variable
 
     def heights(self, laid: Laid, orography: da.Array) -> xr.Variable:
         """Bring the orography to the cube's pixels (y, x), m."""
@@ -300,19 +301,27 @@ class Supply:
 
 
 def _written(time: np.datetime64) -> str:
-    return str(np.datetime_as_string(np.datetime64(time, "ns"), unit="m"))
+    return str(pd.Timestamp(time).isoformat(timespec="minutes"))
 
 
-def _at_dates(plain: xr.Variable, time: str, moments: Moments) -> xr.Variable:
-    found: Any = plain.isel({time: moments.samples[moments.before]})
-    shape = [-1 if dim == time else 1 for dim in plain.dims]
+def _one_moment() -> Moments:
+    """Return the moments of a field without a time, for a cube of one date."""
+    first, nothing = np.zeros(1, np.intp), np.zeros(1)
+    return Moments(first, first, first, nothing, nothing, np.zeros(1, np.bool_))
+
+
+def _at_dates(plain: xr.DataArray, time: str, moments: Moments) -> xr.DataArray:
+    found = plain.isel({time: moments.samples[moments.before]})
     if moments.weight.any():
-        part = xr.Variable(plain.dims, moments.weight.reshape(shape).astype(np.float32))
+        part = xr.DataArray(moments.weight.astype(np.float32), dims=time)
         found = found * (1 - part) + plain.isel({time: moments.samples[moments.after]}) * part
     if moments.outside.any():
-        found = found.where(xr.Variable((time,), ~moments.outside))
-    dated: xr.Variable = found if time == "time" else found.rename({time: "time"})
-    return dated
+        found = found.where(xr.DataArray(~moments.outside, dims=time))
+    return _named_time(found, time)
+
+
+def _named_time(found: xr.DataArray, time: str) -> xr.DataArray:
+    return found if time == "time" else found.rename({time: "time"})
 
 
 def _needed(variable: xr.DataArray, laid: Laid, moments: Moments, place: Place) -> int:
@@ -329,4 +338,3 @@ def _needed(variable: xr.DataArray, laid: Laid, moments: Moments, place: Place) 
             length = int(sizes.get(dim, variable.sizes[dim]))
             total *= length * int(np.unique(places // length).size)
     return int(total)
-

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pystac
 
+from aktes_xr.catalog import sources
 from aktes_xr.errors import InputError, SearchError, StacError
 from aktes_xr.stac.signing import Modifier, redact
-from aktes_xr.catalog import sources
 
 logger = logging.getLogger(__name__)
 

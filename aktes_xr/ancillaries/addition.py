@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _ON_ERROR: Final = ("nodata", "raise")
 _PRIOR: Final = ("emissivity_prior", "emissivity_prior_uncertainty")
 _MASKS: Final = ("cloud", "water")
+_LAYERED: Final = "surface_pressure"
+"""What is carried by the temperature of the layer between."""
 
 
 def add_ancillaries(
@@ -193,7 +195,7 @@ def _interpolated(
         fields = Fields(
             at_dates[one.quantity],
             orography=orography,
-            temperature=at_dates.get("air_temperature"),
+            temperature=at_dates.get("air_temperature") if one.quantity == _LAYERED else None,
             stated=_stated(supply, one, source),
         )
         height = None if elevation is None else da.asarray(elevation.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -66,7 +67,7 @@ def find_definition(source: SourceLike) -> Source | None:
     """
     if isinstance(source, Source):
         return source
-    if isinstance(source, xr.Dataset):
+    if not isinstance(source, str | Path):
         return None
     if str(source) in sources():
         return sources()[str(source)]
@@ -210,14 +211,19 @@ def _open_icechunk(definition: Source) -> tuple[tuple[xr.Dataset, ...], str]:
     try:
         session = icechunk.Repository.open(storage).readonly_session("main")
         groups = definition.groups or (None,)
-        found = tuple(_decoded(session.store, group=group, consolidated=False) for group in groups)
+        with warnings.catch_warnings():
+            # Pcodec is what the store is written with; that others may not read it is no matter.
+            warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3")
+            found = tuple(
+                _decoded(session.store, group=group, consolidated=False) for group in groups
+            )
     except icechunk.IcechunkError as error:
-        if sys.version_info < (3, 12):
+        if icechunk.__version__.startswith("1."):
             raise DependencyError(
-                f"{definition.name!r} could not be opened by Icechunk {icechunk.__version__}: "
-                "repositories of its second format need Python 3.12 or later; on this Python "
-                "take 'arco-era5'"
-            ) from error
+                f"{definition.name!r} could not be opened by Icechunk {icechunk.__version__} "
+                f"({_first_line(error)}): the live store is of Icechunk's second format, which "
+                "needs Python 3.12 or later; take 'arco-era5' here, or check the network"
+            ) from None
         raise ReadError(
             f"{definition.name!r} could not be opened ({_first_line(error)}); check the network"
         ) from None
@@ -254,7 +260,10 @@ def _open_zarr(
         store = ObjectStore(
             from_url(url, client_options={"allow_http": plain}, **options), read_only=True
         )
-        return _decoded(store, group=group, consolidated=None)
+        with warnings.catch_warnings():
+            # That it opens more slowly without them is no matter for the user to mend.
+            warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
+            return _decoded(store, group=group, consolidated=None)
     except (BaseError, *_FAILURES) as error:
         raise ReadError(
             f"the Zarr store at {parts.scheme}://{parts.netloc}{parts.path} could not be opened "
@@ -266,7 +275,7 @@ def _open_file(path: Path) -> xr.Dataset:
     """Open a file by what its first bytes say it is, a folder as Zarr."""
     try:
         if path.is_dir():
-            return _decoded(str(path), group=None, consolidated=None)
+            return _decoded(str(path), group=None, consolidated=False)
         if not path.is_file():
             raise AncillaryError(f"{path.name} is neither a file nor a folder; give a store's path")
         with path.open("rb") as stream:

@@ -128,16 +128,21 @@ class Supply:
     def as_it_is(self, laid: Laid) -> xr.Variable:
         """Bring a variable that lies on the cube's pixels, or nowhere, to the cube's dates."""
         plain = laid.array.drop_vars(list(laid.array.coords))
+        own = dict(zip(("time", "y", "x"), self.chunks(), strict=True))
         if laid.layout.kind == "cube" and plain.chunks is None:
-            sizes = self.ds["tir"].chunksizes
-            plain = plain.chunk({dim: sizes.get(dim, _CHUNK_PIXELS) for dim in ("y", "x")})
+            # One date after the other: a long file is never in memory whole.
+            plain = plain.chunk(
+                {dim: own[str(dim)] if dim in {"y", "x"} else 1 for dim in plain.dims}
+            )
         if laid.layout.time is not None:
             plain = _at_dates(plain, laid.layout.time, self.moments(laid))
         elif laid.quantity in QUANTITIES:
             # The cube has a single date, and it is the field's.
             plain = plain.expand_dims({"time": 1})
-        converted = plain * np.float32(laid.factor) + np.float32(laid.offset)
-        return converted.astype(np.float32).variable
+        converted = (plain * np.float32(laid.factor) + np.float32(laid.offset)).astype(np.float32)
+        if laid.layout.kind == "cube":
+            converted = converted.chunk({dim: own[str(dim)] for dim in converted.dims})
+        return converted.variable
 
     # Interpolated.
 

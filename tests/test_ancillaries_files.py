@@ -263,7 +263,7 @@ def test_a_folder_that_is_no_store_and_a_path_that_is_not_there(tmp_path: Path) 
 
 
 def test_a_grid_elsewhere_is_refused() -> None:
-    with pytest.raises(errors.GridError, match="but the cube lies at 9.9"):
+    with pytest.raises(errors.GridError, match=r"but the cube lies at 9\.9"):
         add_ancillaries(cube_at((10.0, 7.4)), grid(times=TIMES[::6]))
 
 

@@ -88,6 +88,12 @@ class Weather:
         return (np.asarray(time, "M8[ns]") - self.origin) / np.timedelta64(1, "h")
 
 
+def _hours_around(dates: Sequence[np.datetime64], start: np.datetime64) -> list[int]:
+    """Count the hours before and after each date."""
+    before = [int((date - start) // np.timedelta64(1, "h")) for date in dates]
+    return sorted({hour + more for hour in before for more in (0, 1)})
+
+
 def _field(
     weather: Weather, quantity: str, hours: Any, rows: slice, columns: slice
 ) -> NDArray[np.float32]:
@@ -133,9 +139,7 @@ def write_earthmover(
     session = repository.writable_session("main")
     root = zarr.open_group(session.store, mode="a")
     start = np.datetime64("1940-01-01T00")
-    needed = sorted(
-        {int((np.datetime64(d, "h") - start).astype(int)) + k for d in dates for k in (0, 1)}
-    )
+    needed = _hours_around(dates, start)
     names = [name for name in EARTHMOVER if name not in without]
     spatial = _earthmover_group(root, "single/spatial", (1, 721, 1440), names, weather)
     temporal = _earthmover_group(root, "single/temporal", TILE, names, weather)
@@ -268,9 +272,7 @@ def write_arco(
     )
     _coordinates(group, "time", "hours since 1900-01-01", 1_323_648)
     blosc = numcodecs.Blosc(cname="lz4", clevel=5, shuffle=1)
-    needed = sorted(
-        {int((np.datetime64(d, "h") - start).astype(int)) + k for d in dates for k in (0, 1)}
-    )
+    needed = _hours_around(dates, start)
     offset = float(weather.hours(start))
     for name, (quantity, units, scale) in ARCO.items():
         array = group.create_array(

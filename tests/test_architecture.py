@@ -18,10 +18,8 @@ PACKAGE = ROOT / "aktes_xr"
 
 # Arrows go downwards only: a room may import from its own floor and from those above it here.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset(
-        {"errors", "catalog", "version", "documents", "compilation", "machine", "sensor", "data"}
-    ),
-    frozenset({"cube"}),
+    frozenset({"errors", "version", "documents", "compilation", "machine", "sensor", "data"}),
+    frozenset({"catalog", "cube"}),
     frozenset({"radiative", "store", "validation"}),
     frozenset({"terrain"}),
     frozenset({"ancillaries", "baselines", "models", "simulate"}),

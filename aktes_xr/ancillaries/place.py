@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import dask.array as da
 import numpy as np
 import pyproj
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 NODE_PIXELS: Final = 32
+_CHUNK_PIXELS: Final = 1024
 KM_PER_DEGREE: Final = 111.195
 _WIDE: Final = 1.5
 """A step of more than so many usual ones is a gap of the grid, over which nothing is known."""
@@ -54,6 +56,16 @@ def _line(ds: xr.Dataset, axis: str) -> tuple[float, float, int]:
     values = np.asarray(ds.indexes[axis], dtype=np.float64)
     step = float(values[-1] - values[0]) / (values.size - 1) if values.size > 1 else 90.0
     return float(values[0]), step, values.size
+
+
+def cube_chunks(ds: xr.Dataset) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return a cube's chunks along time, y, x; those that a retrieval gives it if it has none."""
+    sizes = ds["tir"].chunksizes
+    if sizes:
+        return sizes["time"], sizes["y"], sizes["x"]
+    shape = tuple(ds.sizes[dim] for dim in ("time", "y", "x"))
+    time, y, x = da.core.normalize_chunks((1, _CHUNK_PIXELS, _CHUNK_PIXELS), shape=shape)
+    return time, y, x
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from aktes_xr.ancillaries.ged import (
     tile_name,
 )
 from aktes_xr.ancillaries.opening import find_definition
-from aktes_xr.ancillaries.place import CubeGrid
+from aktes_xr.ancillaries.place import CubeGrid, cube_chunks
 from aktes_xr.catalog import Source, sources
 from aktes_xr.cube import check, describe
 from aktes_xr.errors import AncillaryError
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 DEVIATION_FLOOR: Final = 0.010
 """Of a standard uncertainty: what the mean of few clear scenes is wrong by beside its scatter."""
-_CHUNK_PIXELS: Final = 1024
 
 
 def holds_emissivity(source: Any) -> bool:
@@ -123,15 +122,6 @@ def _files(path: Path) -> list[Path]:
     return [each for each in path.iterdir() if each.is_file()] if path.is_dir() else []
 
 
-def _chunks(ds: xr.Dataset) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    sizes = ds["tir"].chunksizes
-    if sizes:
-        return sizes["y"], sizes["x"]
-    shape = (ds.sizes["y"], ds.sizes["x"])
-    rows, columns = da.core.normalize_chunks(_CHUNK_PIXELS, shape=shape)
-    return rows, columns
-
-
 def _from_tiles(
     ds: xr.Dataset, tiles: dict[Corner, Path], grid: CubeGrid, *, water: bool
 ) -> xr.Dataset:
@@ -145,8 +135,8 @@ def _from_tiles(
         )
     if missing:
         logger.warning("ASTER GED: no tile %s; there is no emissivity prior there", missing)
-    chunks = _chunks(ds)
-    planes = read_tiles(used, grid, chunks)
+    times, rows, columns = cube_chunks(ds)
+    planes = read_tiles(used, grid, (rows, columns))
     bands = len(BANDS)
     deviation = planes[bands : 2 * bands]
     added = {
@@ -158,8 +148,7 @@ def _from_tiles(
     }
     if water and "water" not in ds:
         shape = (ds.sizes["time"], *planes.shape[1:])
-        times = ds["tir"].chunksizes.get("time", (1,) * shape[0])
-        wet = da.broadcast_to(planes[PLANES - 1] == 1.0, shape, chunks=(times, *chunks))
+        wet = da.broadcast_to(planes[PLANES - 1] == 1.0, shape, chunks=(times, rows, columns))
         added["water"] = (("time", "y", "x"), wet)
     found = describe(ds.drop_vars([name for name in added if name in ds]).assign(added))
     attrs = _said(ds, "ged", f"{len(used)} tile(s)")
@@ -182,10 +171,11 @@ def _from_months(ds: xr.Dataset, months: dict[int, Path], grid: CubeGrid) -> xr.
     if len(present) < wanted.size:
         absent = sorted(set(wanted.tolist()) - {month for month, _ in present})
         logger.warning("CAMEL: no file for month(s) %s; the others are taken", absent)
-    chunks = _chunks(ds)
+    _, rows, columns = cube_chunks(ds)
     total = sum(n for _, n in present)
     prior = sum(
-        read_month(months[month], grid, chunks) * np.float32(n / total) for month, n in present
+        read_month(months[month], grid, (rows, columns)) * np.float32(n / total)
+        for month, n in present
     )
     uncertainty = da.where(da.isnan(prior), np.float32(np.nan), np.float32(UNCERTAINTY))
     added = {

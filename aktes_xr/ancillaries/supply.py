@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import dask.array as da
 import numpy as np
@@ -15,7 +15,7 @@ from aktes_xr.ancillaries.interpolation import Fields, Reader, at_dates, cells, 
 from aktes_xr.ancillaries.layout import Layout, lay_out
 from aktes_xr.ancillaries.moments import Moments, bracket
 from aktes_xr.ancillaries.names import ORIGIN, QUANTITIES, axes, conversion
-from aktes_xr.ancillaries.place import CubeGrid, Place, locate
+from aktes_xr.ancillaries.place import CubeGrid, Place, cube_chunks, locate
 from aktes_xr.errors import AncillaryError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OnError = Literal["nodata", "raise"]
-_CHUNK_PIXELS: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ class Supply:
     def as_it_is(self, laid: Laid) -> xr.Variable:
         """Bring a variable that lies on the cube's pixels, or nowhere, to the cube's dates."""
         plain = laid.array.drop_vars(list(laid.array.coords))
-        own = dict(zip(("time", "y", "x"), self.chunks(), strict=True))
+        own = dict(zip(("time", "y", "x"), cube_chunks(self.ds), strict=True))
         if laid.layout.kind == "cube" and plain.chunks is None:
             # One date after the other: a long file is never in memory whole.
             plain = plain.chunk(
@@ -217,7 +216,7 @@ class Supply:
         found = to_pixels(
             fields,
             self.place(laid),
-            self.chunks(),
+            cube_chunks(self.ds),
             quantity=laid.quantity,
             hours=hours,
             elevation=elevation,
@@ -249,7 +248,7 @@ class Supply:
         place = self.place(laid)
         count = len(bands)
         found = cells(reader, np.arange(count), place).rechunk((-1, -1, -1))
-        _, rows, columns = self.chunks()
+        _, rows, columns = cube_chunks(self.ds)
         value, _ = to_pixels(
             Fields(found),
             place,
@@ -283,7 +282,7 @@ class Supply:
 
     def heights(self, laid: Laid, orography: da.Array) -> xr.Variable:
         """Bring the orography to the cube's pixels (y, x), m."""
-        _, *chunks = self.chunks()
+        _, *chunks = cube_chunks(self.ds)
         height, _ = to_pixels(
             Fields(orography),
             self.place(laid),
@@ -293,16 +292,6 @@ class Supply:
             elevation=None,
         )
         return xr.Variable(("y", "x"), height[0])
-
-    def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        """Return the cube's chunks along time, y, x; those it would get where it has none."""
-        sizes = self.ds["tir"].chunksizes
-        if not sizes:
-            limits = {"time": 1, "y": _CHUNK_PIXELS, "x": _CHUNK_PIXELS}
-            lengths = tuple(self.ds.sizes[dim] for dim in limits)
-            found = da.core.normalize_chunks(tuple(limits.values()), shape=lengths)
-            return found[0], found[1], found[2]
-        return sizes["time"], sizes["y"], sizes["x"]
 
 
 def _written(time: np.datetime64) -> str:

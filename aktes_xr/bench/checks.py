@@ -45,6 +45,7 @@ NAMES = (
     "scale",
     "series",
     "faults",
+    "ancillaries",
 )
 _ROOM = "aktes_xr.bench"
 _PACKAGES = ("numpy", "xarray", "dask", "numba", "rasterio", "zarr", "stackstac")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 _ORIGIN: Final = np.datetime64("2004-07-01T00")
+_START: Final = np.datetime64("1940-01-01T00")
 LATITUDE: Final = np.arange(90.0, -90.125, -0.25)
 LONGITUDE: Final = np.arange(0.0, 360.0, 0.25)
 HOURS: Final = 756_048
@@ -138,31 +139,60 @@ def write_earthmover(
         repository = icechunk.Repository.create(storage)
     session = repository.writable_session("main")
     root = zarr.open_group(session.store, mode="a")
-    start = np.datetime64("1940-01-01T00")
-    needed = _hours_around(dates, start)
     names = [name for name in EARTHMOVER if name not in without]
     spatial = _earthmover_group(root, "single/spatial", (1, 721, 1440), names, weather)
-    temporal = _earthmover_group(root, "single/temporal", TILE, names, weather)
-    offset = float(weather.hours(start))
+    _earthmover_group(root, "single/temporal", TILE, names, weather)
+    offset = float(weather.hours(_START))
     everywhere = slice(None)
-    rows_around = sorted({int((90.0 - place[0] + away) / 0.25) // 12 for away in _AROUND})
-    columns_around = sorted({int((place[1] + away) % 360.0 / 0.25) // 12 for away in _AROUND})
-    tiles = [
-        (slice(row * 12, row * 12 + 12), slice(column * 12, column * 12 + 12))
-        for row in rows_around
-        for column in columns_around
-    ]
     for name in names:
         quantity, _, scale = EARTHMOVER[name]
-        for hour in needed:
+        for hour in _hours_around(dates, _START):
             field = _field(weather, quantity, offset + hour, everywhere, everywhere)
             spatial[name][hour] = field[0] * np.float32(scale)
-        for block in sorted({hour // TILE[0] for hour in needed}):
-            hours = np.arange(block * TILE[0], min((block + 1) * TILE[0], HOURS))
-            for rows, columns in tiles:
-                field = _field(weather, quantity, offset + hours, rows, columns)
-                temporal[name][hours[0] : hours[-1] + 1, rows, columns] = field * np.float32(scale)
+    _fill_tiles(root["single/temporal"], dates, place, names, weather)
     return str(session.commit("ERA5"))
+
+
+def fill_tiles(folder: Path, dates: Sequence[np.datetime64], place: tuple[float, float]) -> None:
+    """Fill the temporal tiles of a repository for further dates, of the default weather.
+
+    Parameters
+    ----------
+    folder : Path
+        As `write_earthmover` left it.
+    dates : datetime64, UTC
+    place : (latitude, longitude), degrees
+    """
+    import icechunk
+    import zarr
+
+    repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(folder)))
+    session = repository.writable_session("main")
+    group = zarr.open_group(session.store, mode="a", path="single/temporal")
+    _fill_tiles(group, dates, place, list(EARTHMOVER), Weather())
+    session.commit("more years")
+
+
+def _fill_tiles(
+    group: Any,
+    dates: Sequence[np.datetime64],
+    place: tuple[float, float],
+    names: Sequence[str],
+    weather: Weather,
+) -> None:
+    rows_around = sorted({int((90.0 - place[0] + away) / 0.25) // 12 for away in _AROUND})
+    columns_around = sorted({int((place[1] + away) % 360.0 / 0.25) // 12 for away in _AROUND})
+    offset = float(weather.hours(_START))
+    for block in sorted({hour // TILE[0] for hour in _hours_around(dates, _START)}):
+        hours = np.arange(block * TILE[0], min((block + 1) * TILE[0], HOURS))
+        for row in rows_around:
+            for column in columns_around:
+                rows = slice(row * 12, row * 12 + 12)
+                columns = slice(column * 12, column * 12 + 12)
+                for name in names:
+                    quantity, _, scale = EARTHMOVER[name]
+                    field = _field(weather, quantity, offset + hours, rows, columns)
+                    group[name][hours[0] : hours[-1] + 1, rows, columns] = field * np.float32(scale)
 
 
 def _earthmover_group(

@@ -111,6 +111,12 @@ class ChunkError(TerrainError):
     code = "terrain.chunk"
 
 
+class AncillaryError(InputError):
+    """A source of ancillary variables cannot be used; the message says why."""
+
+    code = "ancillary"
+
+
 class StacError(AktesError, ValueError):
     """STAC items cannot be used as they are."""
 

@@ -46,6 +46,7 @@ NAMES = (
     "scale",
     "series",
     "faults",
+    "ancillaries",
 )
 _ROOM = "aktes_xr.bench"
 _PACKAGES = ("numpy", "xarray", "dask", "numba", "onnxruntime", "rasterio", "zarr", "stackstac")

@@ -207,7 +207,12 @@ def retrieve_command(
     datetime: Period = None,
     dem: Elevation = None,
     ancillary: Annotated[
-        str | None, typer.Option(help="Zarr or NetCDF with water_vapor, air_temperature, ...")
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="What is known of air and ground: era5, arco-era5, ged, camel, or a Zarr store, "
+            "NetCDF or GRIB file or folder of emissivity tiles; may be given several times.",
+        ),
     ] = None,
     crs: Annotated[
         str | None, typer.Option(help="Projected CRS of the result; the items' unless given.")
@@ -237,13 +242,14 @@ def retrieve_command(
         bbox=parse_bbox(bbox),
         datetime=datetime,
         dem=dem,
-        ancillary=ancillary,
+        ancillary=tuple(ancillary or ()),
         crs=crs,
         resolution_m=resolution,
         method=method.value,
         bundle=bundle,
         errors="raise" if strict else "nodata",
     )
+    _say_licences(request.ancillary)
     with _cluster(scheduler) as client:
         watch = _watch("retrieve", client)
         outcome = retrieve_to_store(
@@ -569,6 +575,17 @@ def _cluster(address: str | None) -> Iterator[Any]:
         # A scheduler that has gone away does not answer a farewell.
         with contextlib.suppress(OSError, TimeoutError):
             client.close(timeout=_SECONDS_TO_CLOSE)
+
+
+def _say_licences(names: tuple[str, ...]) -> None:
+    """Say once what the shipped sources of ancillaries ask for."""
+    from aktes_xr.stac import sources
+
+    for name in dict.fromkeys(names):
+        source = sources().get(name)
+        if source is not None:
+            line = f"{source.title}: {source.licence}. {source.citation}"
+            stderr().print(line, markup=False, highlight=False)
 
 
 def _report_gaps(outcome: Outcome) -> None:

@@ -37,6 +37,7 @@ SPELLINGS = {
     "m": ("m", "metre", "metres", "meter", "meters"),
     "kg m-2": ("kg m-2", "kg m**-2", "kg m^-2", "kg/m2", "kg/m^2", "kg/m**2"),
     "K": ("K", "kelvin", "Kelvin", "degK"),
+    "hPa": ("hPa", "mbar", "millibar", "mb"),
     "degree": ("degree", "degrees", "deg", "degree_angle", "arc_degree"),
     "1": ("1", "", "dimensionless"),
 }
@@ -50,6 +51,8 @@ REMEDIES = {
     ("K", "celsius"): "add 273.15 and set attrs['units'] = 'K'",
     ("K", "Celsius"): "add 273.15 and set attrs['units'] = 'K'",
     ("K", "C"): "add 273.15 and set attrs['units'] = 'K'",
+    ("hPa", "Pa"): "divide by 100 and set attrs['units'] = 'hPa'",
+    ("hPa", "kPa"): "multiply by 10 and set attrs['units'] = 'hPa'",
     ("degree", "rad"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
     ("degree", "radian"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
     ("degree", "radians"): "convert with numpy.degrees and set attrs['units'] = 'degree'",
@@ -97,6 +100,23 @@ VARIABLES: dict[str, Field] = {
     ),
     "air_temperature_error": Field(
         ((), _TIME, _SCENE), "K", "standard error of air temperature", low=0.0, high=50.0
+    ),
+    "surface_pressure": Field(
+        (_TIME, _SCENE), "hPa", "surface pressure", "surface_air_pressure", low=300.0, high=1100.0
+    ),
+    "surface_pressure_error": Field(
+        ((), _TIME, _SCENE), "hPa", "standard error of surface pressure", low=0.0, high=100.0
+    ),
+    "skin_temperature": Field(
+        (_TIME, _SCENE),
+        "K",
+        "skin temperature of a reanalysis",
+        "surface_temperature",
+        low=150.0,
+        high=400.0,
+    ),
+    "skin_temperature_error": Field(
+        ((), _TIME, _SCENE), "K", "standard error of skin temperature", low=0.0, high=50.0
     ),
     "ancillary_elevation": Field(
         ((), _IMAGE),

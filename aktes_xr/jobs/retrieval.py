@@ -8,15 +8,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from aktes_xr.cube import ANCILLARIES, check_grid, describe
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.errors import DependencyError, InputError, MissingVariableError, StoreError
+from aktes_xr.errors import DependencyError, InputError, StoreError
 from aktes_xr.models import load_bundle
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
@@ -33,7 +31,6 @@ __all__ = [
     "Request",
     "open_request",
     "retrieve_to_store",
-    "with_ancillaries",
 ]
 
 
@@ -48,7 +45,8 @@ class Request:
     bbox : (west, south, east, north), degrees; the area searched and the area of the cube
     datetime : the period searched, such as ``"2004-07/2004-08"``
     dem : elevation raster, or the name of a shipped elevation source
-    ancillary : Zarr store or NetCDF file with water_vapor, air_temperature and the like
+    ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
+        `aktes_xr.add_ancillaries` takes them
     crs, resolution_m : grid of the cube; None takes the items' CRS
     method, bundle : as in `aktes_xr.retrieve`
     errors : what an unreadable file is: nodata in the result, or an error
@@ -59,7 +57,7 @@ class Request:
     bbox: tuple[float, float, float, float] | None = None
     datetime: str | None = None
     dem: str | None = None
-    ancillary: str | None = None
+    ancillary: tuple[str, ...] = ()
     crs: str | None = None
     resolution_m: float = 90.0
     method: Method = "fusion"
@@ -146,7 +144,7 @@ def open_request(request: Request) -> xr.Dataset:
         found = search(
             request.source, bbox=request.bbox, datetime=request.datetime, modifier=modifier
         )
-    ds = open_stac(
+    return open_stac(
         found,
         bbox=request.bbox,
         crs=request.crs,
@@ -154,8 +152,8 @@ def open_request(request: Request) -> xr.Dataset:
         dem=_elevation(request, modifier),
         modifier=modifier,
         errors=request.errors,
+        ancillaries=request.ancillary or None,
     )
-    return ds if request.ancillary is None else with_ancillaries(ds, request.ancillary)
 
 
 def retrieve_to_store(
@@ -199,47 +197,6 @@ def retrieve_to_store(
     if counts is None:
         raise StoreError("the result has no surface_temperature (time, y, x) to account for")
     return outcome(counts)
-
-
-def with_ancillaries(ds: xr.Dataset, path: str) -> xr.Dataset:
-    """Add the ancillary variables of a file to a cube, at the nearest of its times.
-
-    Parameters
-    ----------
-    ds : Dataset
-        A cube.
-    path : str
-        Zarr store, or NetCDF file (``.nc``), with any of `aktes_xr.cube.ANCILLARIES` on the cube's
-        grid or per time.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    MissingVariableError
-        The file holds none of them.
-    GridError
-        One of them lies on other pixels.
-    """
-    if Path(path).suffix in {".nc", ".h5"}:
-        opened = xr.open_dataset(path, chunks={}, decode_coords="all")
-    else:
-        opened = xr.open_zarr(path, chunks={}, decode_coords="all", consolidated=False)
-    names = sorted(ANCILLARIES & {str(name) for name in opened.data_vars})
-    if not names:
-        raise MissingVariableError(
-            f"{Path(path).name} holds no ancillary variable (found: {sorted(map(str, opened))}); "
-            f"expected at least one of {', '.join(sorted(ANCILLARIES))}"
-        )
-    found = opened[names].reset_coords(drop=True)
-    if "time" in found.dims:
-        found = found.sel(time=ds["time"], method="nearest").assign_coords(time=ds["time"])
-    for name in names:
-        if {"y", "x"} & set(found[name].dims):
-            check_grid(found[name], ds, name=name)
-    return describe(ds.assign({name: found[name].variable for name in names}))
 
 
 def _modifier(source: str | None) -> Modifier | None:

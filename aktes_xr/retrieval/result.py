@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
 
+ORIGIN_ATTRIBUTES: Final = ("ancillary_", "emissivity_prior_")
+"""What a cube's attributes say of the origin of its ancillaries begins with these."""
 VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]] = {
     "surface_temperature": (
         _IMAGE,
@@ -225,6 +227,7 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
         attrs["student"] = settings.student
         if settings.method == "fusion" and bundle.fusion is not None:
             attrs |= {f"fusion_{key}": value for key, value in bundle.fusion.to_json().items()}
+    attrs |= {key: ds.attrs[key] for key in sorted(ds.attrs) if key.startswith(ORIGIN_ATTRIBUTES)}
     assumed = {
         "water_vapor": f"{DEFAULT_WATER_VAPOR_ERROR:.0%} of the value",
         "air_temperature": f"{DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K",

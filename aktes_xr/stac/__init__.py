@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from aktes_xr.catalog import Source, source, sources
 from aktes_xr.stac.assets import Granule, granule_of, view_zenith_of
 from aktes_xr.stac.load import open_stac
 from aktes_xr.stac.login import Login
 from aktes_xr.stac.search import search
-from aktes_xr.stac.sources import Source, source, sources
 
 __all__ = [
     "Granule",

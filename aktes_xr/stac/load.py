@@ -18,6 +18,7 @@ import xarray as xr
 from rasterio.errors import RasterioError
 
 from aktes_xr import cube
+from aktes_xr.ancillaries import SourceLike, add_ancillaries
 from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import AssetError, CRSError, InputError, NoItemsError
 from aktes_xr.sensor import BANDS
@@ -59,6 +60,7 @@ def open_stac(
     modifier: Modifier | None = None,
     errors: OnError = "nodata",
     groupby: Literal["orbit", "item"] = "orbit",
+    ancillaries: SourceLike | Sequence[SourceLike] | None = None,
 ) -> xr.Dataset:
     """Open ASTER Level-1T items as a lazy cube.
 
@@ -93,6 +95,8 @@ def open_stac(
         AccessError either way.
     groupby : ``"orbit"`` joins the granules of one pass into one date, earlier ones on top, and of
         a granule that was processed twice the newer; ``"item"`` gives each item a date
+    ancillaries : source or sources of water column, air temperature and an emissivity prior, such
+        as ``"era5"``; see `aktes_xr.add_ancillaries`
 
     Returns
     -------
@@ -136,7 +140,8 @@ def open_stac(
         "Conventions": "CF-1.11",
         "skipped_items": json.dumps(skipped),
     }
-    return cube.describe(ds)
+    ds = cube.describe(ds)
+    return ds if ancillaries is None else add_ancillaries(ds, ancillaries, errors=errors)
 
 
 def _check_arguments(*, engine: str, errors: str, groupby: str) -> None:

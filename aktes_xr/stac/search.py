@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pystac
 
+from aktes_xr.catalog import sources
 from aktes_xr.errors import InputError, SearchError, StacError
 from aktes_xr.stac.signing import Modifier, redact
-from aktes_xr.stac.sources import sources
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def search(
                 f"found no source or catalogue {href!r}; expected one of "
                 f"{', '.join(sorted(sources()))}, a STAC API's address or a catalogue's path"
             )
-        if from_name.url is None:
+        if from_name.kind not in {"api", "static"} or from_name.url is None:
             raise StacError(f"{href!r} cannot be searched: {from_name.access}")
         href, kind = from_name.url, from_name.kind
         if collections is None and from_name.collection is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from aktes_xr.errors import AktesError, InputError
+from aktes_xr.errors import AktesError, InputError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +122,7 @@ def complain(error: Exception) -> None:
     from rich.text import Text
 
     code = getattr(error, "code", "io")
-    stderr().print(Text(f"error [{code}]: {error}", style="red"))
+    stderr().print(Text(printable(f"error [{code}]: {error}"), style="red"))
 
 
 def _exit_code(error: Exception) -> int:

@@ -27,8 +27,8 @@ class FaultServer:
     """Serves a folder; ``faults`` says what goes wrong, by the end of a path.
 
     A fault is a list of what to do with the first, second, ... request for the path; the last one
-    stays. Each is a status (int), a (status, headers) pair, or one of ``ok``, ``reset``, ``silent``,
-    ``cut``, ``drip``, ``page`` (HTML), ``no ranges``.
+    stays. Each is a status (int), a (status, headers) pair, or one of ``ok``, ``reset``,
+    ``silent``, ``cut``, ``drip``, ``page`` (HTML), ``no ranges``.
     """
 
     def __init__(self, folder: Path) -> None:

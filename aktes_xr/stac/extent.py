@@ -17,6 +17,7 @@ from aktes_xr.stac.assets import Granule
 from aktes_xr.stac.grid import (
     Bounds,
     Grid,
+    checked_resolution,
     covering_grid,
     epsg_of,
     grid_like,
@@ -61,21 +62,19 @@ def choose_grid(
         if bbox is not None or crs is not None:
             raise InputError("like= already says where and in which CRS: leave out bbox= and crs=")
         return grid_like(like)
-    if isinstance(resolution, str) and resolution != "native":
-        raise InputError(f"resolution is {resolution!r}, expected metres or 'native'")
+    size = None if resolution in (None, "native") else checked_resolution(resolution)
     epsg = _common_epsg(granules) if crs is None else epsg_of(crs)
     box = None if bbox is None else project_bbox(bbox, epsg)
-    native = resolution is None or isinstance(resolution, str)
-    if native and epsg != granules[0].grid.epsg:
+    if size is None and epsg != granules[0].grid.epsg:
         raise InputError(
             f"resolution='native' keeps the items' own pixels, in EPSG:{granules[0].grid.epsg}, "
             f"but crs is EPSG:{epsg}: give a resolution in metres, or leave out crs="
         )
     grids = [granule.grid for granule in granules]
-    if resolution is None or isinstance(resolution, str) or _already_on(grids, epsg, resolution):
+    if size is None or _already_on(grids, epsg, size):
         return native_grid(grids, bounds=box)
     box = union([bounds_in(grid, epsg) for grid in grids]) if box is None else box
-    return covering_grid(box, epsg=epsg, resolution=resolution)
+    return covering_grid(box, epsg=epsg, resolution=size)
 
 
 def leave_out_far(granules: Sequence[Granule], skipped: Skipped) -> list[Granule]:

@@ -98,12 +98,7 @@ def covering_grid(bounds: Bounds, *, epsg: int, resolution: float) -> Grid:
     InputError
         The resolution is no size of pixels, or the grid would have too many.
     """
-    low, high = RESOLUTION_M
-    if not low <= resolution <= high:
-        raise InputError(
-            f"resolution is {resolution!r}, expected a positive number of metres from {low:g} to "
-            f"{high:g}, or 'native'"
-        )
+    resolution = checked_resolution(resolution)
     left, bottom, right, top = bounds
     # A footprint that ends on an edge up to rounding must not gain a row of nothing.
     slack = 1e-6
@@ -119,6 +114,23 @@ def covering_grid(bounds: Bounds, *, epsg: int, resolution: float) -> Grid:
             shape=(north - south, east - west),
         )
     )
+
+
+def checked_resolution(resolution: object) -> float:
+    """Return a size of pixels, m.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    low, high = RESOLUTION_M
+    if not (isinstance(resolution, int | float) and low <= resolution <= high):
+        raise InputError(
+            f"resolution is {resolution!r}, expected a positive number of metres from {low:g} to "
+            f"{high:g}, or 'native'"
+        )
+    return float(resolution)
 
 
 def limited(grid: Grid) -> Grid:

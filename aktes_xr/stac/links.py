@@ -30,10 +30,11 @@ _NAME_LENGTH: Final = 100
 
 _QUERY = re.compile(r"\?[^\s'\"<>`|?]*=[^\s'\"<>`|)\]},]*")
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|/vsi[a-z0-9_]+[/?])[^\s'\"<>`|]*", re.IGNORECASE)
+_REQUEST_LINE = re.compile(r"(?:(?<=GET )|(?<=HEAD )|(?<=POST ))/\S*")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 _HEADER = re.compile(
     r"(?i)\b(authorization|(?:set-)?cookie|x-[\w-]*(?:token|key|secret|auth)[\w-]*)"
-    r"(['\"]?\s*[:=]\s*)(?!\s*\[redacted)[^\n'\"]+"
+    r"(['\"]?\s*[:=]\s*['\"]?)(?!\s*['\"]?\s*\[redacted)[^\n'\"]+"
 )
 _LOGGERS = ("rasterio", "urllib3", "requests", "pystac", "pystac_client")
 
@@ -167,7 +168,8 @@ def granule_name(href: str) -> str:
 
 def redact(text: str) -> str:
     """Return ``text`` without what may be secret in links and headers, and safe to show."""
-    text = _QUERY.sub("?[redacted]", _URL.sub(_shorn, text))
+    text = _REQUEST_LINE.sub(_shorn, _URL.sub(_shorn, text))
+    text = _QUERY.sub("?[redacted]", text)
     return printable(_BEARER.sub(r"\1 [redacted]", _HEADER.sub(r"\1\2[redacted]", text)))
 
 

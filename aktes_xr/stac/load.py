@@ -302,8 +302,9 @@ def _band_item(group: Sequence[Granule], epsg: int) -> dict[str, Any]:
     for index, band in enumerate(BANDS):
         files = tuple(
             # To the millimetre: what a projection rounds must not add a row.
-            File(granule.bands[index][0], granule.item_id, _rounded(box))
+            File(href, granule.item_id, _rounded(box), dict(granule.bands)[href])
             for granule, box in zip(group, boxes, strict=True)
+            for href, _ in granule.bands[index : index + 1]
         )
         link = BandLink(files, group[0].bands[index][1])
         assets[band] = {"href": link, "proj:bbox": whole, "proj:epsg": epsg}

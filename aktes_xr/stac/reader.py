@@ -54,11 +54,13 @@ class File:
     href : bare link or path
     item : id of its item
     box : what it covers at most, in the target's CRS
+    bands : how many bands it has to have
     """
 
     href: str
     item: str
     box: Bounds
+    bands: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ class BandReader:
 
     def _read_file(self, file: File, place: Place) -> Bands:
         def work(source: Any) -> Bands:
-            check_header(source, granule_name(file.href), wanted=self.link.band)
+            check_header(source, granule_name(file.href), wanted=file.bands)
             return _pick(source, self.spec, place)
 
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import pystac
 
-from aktes_xr.errors import InputError, NetworkError, SearchError, StacError
+from aktes_xr.errors import AssetError, InputError, NetworkError, SearchError, StacError
 from aktes_xr.stac.grid import checked_bbox
 from aktes_xr.stac.item import item_of
 from aktes_xr.stac.items import LIMIT_BYTES, SKIPPED, Found, Skipped, from_place
@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 Interval = tuple[datetime | None, datetime | None]
 
 CLOUD_COVER: Final = "eo:cloud_cover"
+# pystac's errors share no root.
+_NO_STAC: Final = (pystac.STACError, pystac.STACTypeError, pystac.STACValidationError)
+# What foreign code raises that looks into an answer before it has made sure what it is.
+_MISSHAPEN: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +220,11 @@ def _ask(
                     yield item
     except ParametersError as error:
         raise InputError(f"the search is not understood: {redact(str(error))}") from None
-    except (APIError, ClientTypeError, NotImplementedError, pystac.STACError) as error:
+    except (APIError, ClientTypeError, NotImplementedError, *_NO_STAC) as error:
         raise SearchError(redact(str(error)) or type(error).__name__) from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, StacError | InputError):
-            raise
-        # pystac-client looks into an answer before it has made sure what it is.
+    except (StacError, InputError):
+        raise
+    except _MISSHAPEN as error:
         raise SearchError(
             f"the answer is no STAC ({type(error).__name__}: {redact(str(error))[:120]})"
         ) from None
@@ -256,7 +259,10 @@ def _request(
 ) -> str:
     import requests
 
-    link = followed(href, local=False, allowed_hosts=rules.allowed_hosts)
+    try:
+        link = followed(href, local=False, allowed_hosts=rules.allowed_hosts)
+    except AssetError as error:
+        raise SearchError(f"the service leads elsewhere: {error}") from None
     if method.upper() == "GET" and parameters:
         link = str(requests.Request("GET", link, params=dict(parameters)).prepare().url)
     body = None if method.upper() == "GET" else dict(parameters or {})
@@ -287,7 +293,7 @@ def _item(
         _time(item)
     except StacError as error:
         reason = str(error)
-    except (pystac.STACError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (*_NO_STAC, *_MISSHAPEN) as error:
         reason = f"item {found.name} is no STAC item ({type(error).__name__}: {error})"[:300]
     else:
         return item

@@ -17,9 +17,10 @@ from typing import Any, Literal
 import pandas as pd
 from affine import Affine
 
+from aktes_xr.cube.grid import Grid
 from aktes_xr.errors import AssetError, CRSError, printable
 from aktes_xr.sensor import BANDS
-from aktes_xr.stac.grid import Grid, epsg_of
+from aktes_xr.stac.grid import epsg_of
 from aktes_xr.stac.item import LIMIT_SIDE_PIXELS, Asset, Item, Properties, item_of, link_of
 from aktes_xr.stac.items import Found
 from aktes_xr.stac.links import granule_name

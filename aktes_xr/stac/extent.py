@@ -12,11 +12,10 @@ import numpy as np
 import xarray as xr
 from rasterio.errors import RasterioError
 
+from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import CRSError, GridError, InputError, NoItemsError
 from aktes_xr.stac.assets import Granule
 from aktes_xr.stac.grid import (
-    Bounds,
-    Grid,
     checked_resolution,
     covering_grid,
     epsg_of,

@@ -17,13 +17,13 @@ import stackstac
 import xarray as xr
 
 from aktes_xr import cube
+from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import AssetError, CalibrationError, InputError, NoItemsError, ReadError
 from aktes_xr.sensor import BANDS
 from aktes_xr.stac.assets import Granule, granule_of, links_of
 from aktes_xr.stac.chunking import Chunks, chunk_lengths
 from aktes_xr.stac.elevation import ElevationSource, open_elevation
 from aktes_xr.stac.extent import bounds_in, choose_grid, inside, leave_out_far, union
-from aktes_xr.stac.grid import Bounds, Grid
 from aktes_xr.stac.items import ItemsLike, Skipped, plain_items
 from aktes_xr.stac.links import granule_name, host_of, is_remote
 from aktes_xr.stac.network import NetworkSettings

@@ -26,9 +26,9 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from aktes_xr import sensor
+from aktes_xr.cube.grid import Bounds
 from aktes_xr.errors import AccessError, CalibrationError, ReadError
 from aktes_xr.stac import network
-from aktes_xr.stac.grid import Bounds
 from aktes_xr.stac.item import LIMIT_SIDE_PIXELS
 from aktes_xr.stac.links import granule_name, host_of
 from aktes_xr.stac.opening import Access, with_raster

@@ -164,16 +164,17 @@ def _granules(items: ItemsLike, access: Access, skipped: Skipped) -> tuple[list[
     links = [link for one in found for link in links_of(one)]
     access = replace(access, modifier=for_hosts(access.modifier, links))
     granules: list[Granule] = []
+    failures: list[AssetError | ReadError] = []
     for one in found:
         try:
             granules.append(granule_of(one, access=access))
         except (AssetError, ReadError) as error:
             logger.warning("skipped: %s", error)
             skipped.append({"id": one.name, "reason": str(error)})
-            failure = error
+            failures.append(error)
     if not granules:
-        if len(skipped) == 1 and found and isinstance(failure, ReadError):
-            raise failure
+        if failures and all(isinstance(failure, ReadError) for failure in failures):
+            raise failures[0]
         reasons = "; ".join(entry["reason"] for entry in skipped[:5]) or "there were none"
         raise NoItemsError(f"no item with thermal bands to load ({reasons}); widen the search")
     granules.sort(key=lambda one: (one.time, -one.processing_time.value, one.item_id))

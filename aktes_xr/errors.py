@@ -9,6 +9,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    r"""Return ``text`` with all but printable characters and line ends as escapes (``\x1b``).
+
+    Control characters, half surrogates and marks that reverse the direction of writing cannot reach
+    a terminal, a log or an attribute this way.
+    """
+    return "".join(
+        one
+        if one.isprintable() or one == "\n"
+        else one.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for one in text
+    )
+
+
 class AktesError(Exception):
     """Root of every error this package raises on purpose."""
 
@@ -17,8 +31,9 @@ class AktesError(Exception):
     """2: the caller's to mend; 4: a file, disk, network or cluster failed, which may pass."""
 
     def __str__(self) -> str:
-        # KeyError would show the repr of its argument: a message in quotes.
-        return str(self.args[0]) if self.args else self.code
+        # KeyError would show the repr of its argument: a message in quotes. Messages quote names
+        # that others chose: nothing in them may steer a terminal.
+        return printable(str(self.args[0])) if self.args else self.code
 
 
 class InputError(AktesError, ValueError):
@@ -146,6 +161,21 @@ class SearchError(StacError, OSError):
 
     code = "stac.search"
     exit_code = 4
+
+
+class NetworkError(AktesError, OSError):
+    """A host does not answer, or answers with a failure.
+
+    Attributes
+    ----------
+    status : HTTP status, or None where there was no answer
+    """
+
+    code = "network"
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ReadError(AktesError, OSError):

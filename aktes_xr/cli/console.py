@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from aktes_xr.errors import AktesError, InputError
+from aktes_xr.errors import AktesError, InputError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -183,7 +183,7 @@ def complain(error: BaseException) -> None:
     known = isinstance(error, AktesError | OSError)
     code = getattr(error, "code", "io") if known else "unexpected"
     said = str(error) if known else f"{type(error).__name__}: {error}; please report this"
-    stderr().print(Text(f"error [{code}]: {said}", style="red"))
+    stderr().print(Text(printable(f"error [{code}]: {said}"), style="red"))
 
 
 def _exit_code(error: BaseException) -> int:

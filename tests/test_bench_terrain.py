@@ -10,7 +10,7 @@ from random_bundle import random_bundle
 
 from aktes_xr.bench.terrain import BOTH, CLASSES, Counting, Tally, checks, counting, jumps, score
 from aktes_xr.bench.terrain_granules import SITES, Estimate, Granule
-from aktes_xr.simulate.terrain_samples import RELIEFS
+from aktes_xr.simulate.domains import RELIEFS
 from aktes_xr.validation.metrics import scores
 
 

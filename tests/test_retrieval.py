@@ -14,13 +14,13 @@ from random_bundle import random_bundle
 
 from aktes_xr import sensor
 from aktes_xr.cube import new_cube
+from aktes_xr.cube.contract import NEIGHBOURHOOD_REACH
 from aktes_xr.cube.quality import decode
 from aktes_xr.errors import InputError, MissingVariableError
 from aktes_xr.models import Bundle
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval import retrieve
-from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS
 from aktes_xr.terrain import (
     grid_convergence,
     local_incidence,
@@ -132,7 +132,7 @@ def by_hand(ds: xr.Dataset, ground: xr.Dataset, bundle: Bundle, date: int) -> di
         quantities[place["solar_incidence"]] = np.maximum(incidence, 0.0)
     else:
         quantities[place["solar_incidence"]] = 0.0
-    reach = NEIGHBOURHOOD_PIXELS
+    reach = NEIGHBOURHOOD_REACH
     for band in range(5):
         counts = np.where(dn[band] == 0, np.nan, dn[band] - 1.0)
         padded = np.pad(counts, reach, constant_values=np.nan)

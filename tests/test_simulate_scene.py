@@ -16,9 +16,10 @@ from aktes_xr.errors import InputError
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.simulate import SceneSettings, demo_elevation, simulate_scene, write_scene
 from aktes_xr.simulate.adjacency import adjacent_radiance
-from aktes_xr.simulate.relief import CELL_SIZE_M, alpine_relief, value_noise
+from aktes_xr.simulate.relief import CELL_SIZE_M, alpine_relief
 from aktes_xr.simulate.scene import swath_mask
 from aktes_xr.simulate.stac_item import granule_id, off_nadir_of
+from aktes_xr.simulate.texture import value_noise
 from aktes_xr.stac import open_stac, view_zenith_of
 from aktes_xr.terrain import indices_array
 from aktes_xr.terrain.solar import solar_position
@@ -315,3 +316,31 @@ def test_a_scene_may_tell_an_emissivity_climatology_of_the_stated_error():
     bare = simulate_scene(elevation, SceneSettings(seed=3))
     assert "emissivity_prior" not in bare
     np.testing.assert_array_equal(bare["tir"], told["tir"])
+
+
+@pytest.mark.parametrize("structure", ["water", "edges", "snow"])
+def test_a_scene_may_show_a_structure(structure):
+    elevation = demo_elevation("alpine", (60, 70), seed=3)
+    settings = SceneSettings(
+        seed=3,
+        structure=structure,
+        emissivity_error=0.02,
+        air_temperature_range_k=(255.0, 280.0),
+        swath=False,
+    )
+    scene = simulate_scene(elevation, settings)
+    check(scene, require=("elevation", "water_vapor", "emissivity_prior"))
+    assert scene.identical(simulate_scene(elevation, settings))
+    error = (scene["emissivity_prior"] - scene["emissivity"]).to_numpy()
+    assert 0.004 < error.std() < 0.05
+    if structure == "water":
+        assert (scene["surface_class"] == 4).mean() > 0.02
+    if structure == "snow":
+        snow = scene["surface_class"].to_numpy() == 5
+        assert 0.01 < snow.mean()
+        assert np.quantile(scene["surface_temperature"].to_numpy()[0][snow], 0.4) <= 273.16
+
+
+def test_an_unknown_structure_is_named():
+    with pytest.raises(InputError, match="lunar"):
+        SceneSettings(structure="lunar")

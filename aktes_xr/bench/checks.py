@@ -42,6 +42,7 @@ NAMES = (
     "worlds",
     "terrain_kernels",
     "radiative",
+    "realism",
     "network",
     "scale",
     "series",

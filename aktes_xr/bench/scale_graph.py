@@ -22,12 +22,12 @@ from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import CRS, cube, item, write_granules
 from aktes_xr.bench.scale_workers import discard
 from aktes_xr.cube import describe
+from aktes_xr.cube.contract import NEIGHBOURHOOD_REACH
 from aktes_xr.jobs.graph_size import graph_size, optimised_size
 from aktes_xr.jobs.kernels import both_networks, even_terrain
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle
 from aktes_xr.retrieval import retrieve
-from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS
 from aktes_xr.retrieval.result import VARIABLES
 from aktes_xr.retrieval.tiles import N_PLANES, QUALITY
 from aktes_xr.sensor import BANDS
@@ -358,7 +358,7 @@ def _stackstac_vrt(items: list[dict[str, Any]]) -> da.Array:
 
 
 def _by_overlap(ds: xr.Dataset) -> xr.Dataset:
-    halo = NEIGHBOURHOOD_PIXELS
+    halo = NEIGHBOURHOOD_REACH
     time_, _, y, x = ds["tir"].data.chunks
     stacked = da.map_overlap(
         _stub,

@@ -23,8 +23,9 @@ from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.engine import Engine, Pass
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.inputs import terrain_of
-from aktes_xr.simulate.landforms import landform
-from aktes_xr.simulate.scene import SceneSettings, simulate_scene
+from aktes_xr.simulate.relief import landform
+from aktes_xr.simulate.scene import simulate_scene
+from aktes_xr.simulate.settings import SceneSettings
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,13 +16,16 @@ import numpy as np
 
 from aktes_xr import sensor
 from aktes_xr.baselines import split_window, tes
+from aktes_xr.cube.contract import DEFAULT_EMISSIVITY_ERROR
 from aktes_xr.radiative import surface_leaving_radiance, surface_pressure_from_elevation
 from aktes_xr.radiative.emulator import band_atmosphere
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.inputs import terrain_of
-from aktes_xr.simulate.landforms import Landform, landform
+from aktes_xr.simulate.ground import ground_dataset, make_ground
 from aktes_xr.simulate.landscape import neighbourhood_radiance
-from aktes_xr.simulate.scene import SceneSettings, ground_dataset, make_ground, simulate_dates
+from aktes_xr.simulate.relief import Landform, landform
+from aktes_xr.simulate.scene import simulate_dates
+from aktes_xr.simulate.settings import SceneSettings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.landcover import Cover
 
 
-PRIOR_ERROR: Final = 0.015
 NETWORKS: Final = ("teacher", "student", "fusion")
 _INPUTS: Final = (
     "tir",
@@ -117,7 +119,7 @@ def granules(
                 night=night,
                 cover=site.cover,
                 swath=False,
-                emissivity_error=PRIOR_ERROR,
+                emissivity_error=DEFAULT_EMISSIVITY_ERROR,
             )
             ground = make_ground(elevation, settings)
             static = ground_dataset(elevation, ground)

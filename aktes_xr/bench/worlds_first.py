@@ -7,7 +7,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from aktes_xr.simulate.landforms import Landform, landform
-from aktes_xr.simulate.scene import SceneSettings, simulate_scene
+from aktes_xr.simulate.scene import simulate_scene
+from aktes_xr.simulate.settings import SceneSettings
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -472,7 +472,7 @@ def bench(
     ] = None,
     figure: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Of scale: draw the checks and the scaling (PNG, SVG)."),
+        typer.Option(metavar="FILE", help="Of scale and realism: draw them (PNG, SVG)."),
     ] = None,
     part: Annotated[
         str | None,
@@ -482,6 +482,10 @@ def bench(
             "first or second; of faults: one area, such as kill."
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Of realism: measured surface temperature (GeoTIFF, K)."),
+    ] = None,
 ) -> None:
     """Measure one set of claims; the exit code is 1 where a check does not hold."""
     from aktes_xr.bench.checks import available, print_result, run_benchmark, to_json
@@ -490,7 +494,13 @@ def bench(
     if name == "list":
         print("\n".join(available()))
         return
-    chosen = {"bundle": bundle, "reference": reference, "figure": figure, "part": part}
+    chosen = {
+        "bundle": bundle,
+        "reference": reference,
+        "figure": figure,
+        "part": part,
+        "data": data,
+    }
     options = {key: value for key, value in chosen.items() if value is not None}
     result = run_benchmark(name, quick=quick, **options)
     print_result(result, stdout())

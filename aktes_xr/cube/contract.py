@@ -23,6 +23,11 @@ ITEM_SEPARATOR = "+"
 CHUNK_STEP = 256
 """Pixels: a side of the chunks that a shard of a result's store holds, and of which a cube's chunks
 are best a multiple."""
+NEIGHBOURHOOD_REACH = 5
+NEIGHBOURHOOD_PIXELS = 2 * NEIGHBOURHOOD_REACH + 1
+"""Side of the square around a pixel that is its neighbourhood, about a kilometre, and how far it
+reaches: what a retrieval sees and what a simulation shows are the same."""
+
 SPELLINGS = {
     "DN": ("DN", "dn", "digital_number", "count", "counts"),
     RADIANCE_UNITS: (
@@ -117,6 +122,13 @@ VARIABLES: dict[str, Field] = {
     ),
     "skin_temperature_error": Field(
         ((), _TIME, _SCENE), "K", "standard error of skin temperature", low=0.0, high=50.0
+    ),
+    "background": Field(
+        (_IMAGE, ("band", "y", "x")),
+        "K",
+        "usual clear-sky brightness temperature of the pixel",
+        low=120.0,
+        high=400.0,
     ),
     "ancillary_elevation": Field(
         ((), _IMAGE),

@@ -14,12 +14,13 @@ import numpy as np
 import xarray as xr
 from dask.utils import format_bytes, parse_bytes
 
+from aktes_xr.cube.contract import NEIGHBOURHOOD_REACH
 from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.jobs.graph_size import GraphSize, MemoryModel, graph_size, remedy
 from aktes_xr.jobs.kernels import pixel_seconds
 from aktes_xr.machine import workers_and_memory
 from aktes_xr.models.bundle import Bundle, load_bundle
-from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS, retrieve
+from aktes_xr.retrieval.mapping import retrieve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,7 +177,7 @@ def plan(
     result = retrieve(ds, method=method, bundle=loaded, terrain=terrain)
     chunks: Chunks = result["surface_temperature"].chunks or ()
     largest = (max((1, *chunks[0])), max((1, *chunks[1])), max((1, *chunks[2])))
-    halo = NEIGHBOURHOOD_PIXELS if "student" in result.attrs else 0
+    halo = NEIGHBOURHOOD_REACH if "student" in result.attrs else 0
     needs = MemoryModel.of(ds, halo=halo)
     peak = needs.peak(largest)
     if peak > available:

@@ -22,7 +22,8 @@ from aktes_xr.errors import InputError
 from aktes_xr.learn.pixels import ALL, quantities, truth
 from aktes_xr.models.features import QUANTITIES
 from aktes_xr.simulate.atmospheres import Protocol
-from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+from aktes_xr.simulate.observation import SampleRecipe
+from aktes_xr.simulate.samples import simulate_samples
 from aktes_xr.validation.metrics import Scores, scores, strata_by, strata_of
 
 if TYPE_CHECKING:

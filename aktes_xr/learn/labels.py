@@ -219,8 +219,9 @@ def local_pixels(
 
 def _fields(date: xr.Dataset, terrain: xr.Dataset) -> dict[str, NDArray[np.float32]]:
     """Quantities of one date by name, (y, x) or one number."""
+    from aktes_xr.cube.contract import NEIGHBOURHOOD_PIXELS
     from aktes_xr.radiative import surface_pressure_from_elevation
-    from aktes_xr.simulate.landscape import NEIGHBOURHOOD_PIXELS, neighbourhood_radiance
+    from aktes_xr.simulate.landscape import neighbourhood_radiance
     from aktes_xr.terrain import grid_convergence, local_incidence
 
     radiance = sensor.dn_to_radiance(date["tir"].transpose("y", "x", "band").to_numpy())

@@ -17,7 +17,8 @@ from aktes_xr.models.features import (
     standardised_features,
 )
 from aktes_xr.models.pixel_model import Scaling
-from aktes_xr.simulate.samples import SampleRecipe, simulate_samples, to_dataset
+from aktes_xr.simulate.observation import SampleRecipe, to_dataset
+from aktes_xr.simulate.samples import simulate_samples
 from aktes_xr.simulate.terrain_samples import terrain_fields
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
     from aktes_xr.learn.recipe import AncillaryErrors
     from aktes_xr.models import PixelModel, Scaling
-    from aktes_xr.simulate.terrain_samples import Locality
+    from aktes_xr.simulate.domains import Locality
 
 _PER_BAND: Final = ("brightness_temperature", "emissivity_prior", "adjacent_brightness_temperature")
 Split = Literal["train", "validation", "test"]

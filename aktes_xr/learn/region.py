@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.errors import ConfigError
-from aktes_xr.simulate.landforms import LANDFORMS
-from aktes_xr.simulate.terrain_samples import DOMAIN_PIXELS, PATCH_PIXELS, Locality
+from aktes_xr.simulate.domains import DOMAIN_PIXELS, PATCH_PIXELS, Locality
+from aktes_xr.simulate.relief import LANDFORMS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,7 @@ import xarray as xr
 
 from aktes_xr import sensor
 from aktes_xr.cube import check
+from aktes_xr.cube.contract import NEIGHBOURHOOD_REACH
 from aktes_xr.cube.grid import centre
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
@@ -23,9 +24,6 @@ from aktes_xr.retrieval.inputs import assemble, terrain_of
 from aktes_xr.retrieval.result import describe_result
 
 _LOGGER = logging.getLogger(__name__)
-
-NEIGHBOURHOOD_PIXELS: Final = 5
-"""Reach of the neighbourhood's mean radiance: a square of 11 pixels, about a kilometre."""
 
 _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     "student": ("elevation",),
@@ -97,7 +95,7 @@ def retrieve(
         method=method,
         bundle=register(loaded),
         student=student,
-        halo=0 if student is None else min(NEIGHBOURHOOD_PIXELS, *info.shape[1:]),
+        halo=0 if student is None else min(NEIGHBOURHOOD_REACH, *info.shape[1:]),
         steep_k=sensor.NEDT_SPECIFICATION_K,
     )
     stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)

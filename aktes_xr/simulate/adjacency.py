@@ -27,8 +27,9 @@ _SQUARE_PIXELS: Final = 11
 
 @kernel(error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
-    leaving, elevation, normals, cell, steps, chosen, out
+    leaving, elevation, normals, azimuths, paths, chosen, out
 ):
+    """Walk from each chosen pixel; ``paths`` (azimuth, step) holds rows, columns and 1 / metres."""
     rows, columns = elevation.shape
     total = np.empty(5)
     for row in range(rows):
@@ -38,20 +39,22 @@ def _walk(  # type: ignore[no-untyped-def]
             total[:] = 0.0
             parts = 0.0
             level_cosine = normals[row, column, 2]
-            for number in range(AZIMUTHS):
-                azimuth = 2.0 * np.pi * number / AZIMUTHS
-                north, east = np.cos(azimuth), np.sin(azimuth)
+            own = elevation[row, column]
+            for number in range(azimuths.shape[0]):
                 # sinS cos(phi - A)
-                across = normals[row, column, 0] * north + normals[row, column, 1] * east
+                across = (
+                    normals[row, column, 0] * azimuths[number, 0]
+                    + normals[row, column, 1] * azimuths[number, 1]
+                )
                 highest = 0.0
                 hidden = 0.0
-                for step in steps:
-                    r = row - int(np.rint(north * step))
-                    c = column + int(np.rint(east * step))
+                for step in range(paths.shape[1]):
+                    r = row + int(paths[number, step, 0])
+                    c = column + int(paths[number, step, 1])
                     if r < 0 or r >= rows or c < 0 or c >= columns:
                         break
-                    run = np.sqrt(((row - r) * cell[0]) ** 2 + ((c - column) * cell[1]) ** 2)
-                    tangent = (elevation[r, c] - elevation[row, column]) / run
+                    tangent = (elevation[r, c] - own) * paths[number, step, 2]
+                    # Only ground above all nearer ground is seen.
                     if tangent <= highest:
                         continue
                     highest = tangent
@@ -70,6 +73,19 @@ def _walk(  # type: ignore[no-untyped-def]
                     out[row, column, band] = total[band] / parts
                 else:
                     out[row, column, band] = leaving[row, column, band]
+
+
+def _paths(
+    cell_size_m: tuple[float, float],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lay out the walks: directions (north, east), and per step rows, columns and 1 / metres."""
+    angle = 2.0 * np.pi * np.arange(AZIMUTHS) / AZIMUTHS
+    azimuths = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    reach = np.array(REACH_PIXELS)
+    down = -np.rint(azimuths[:, :1] * reach)
+    right = np.rint(azimuths[:, 1:] * reach)
+    run = np.hypot(down * cell_size_m[0], right * cell_size_m[1])
+    return azimuths, np.stack([down, right, 1.0 / run], axis=-1)
 
 
 def adjacent_radiance(
@@ -115,8 +131,7 @@ def adjacent_radiance(
         leaving,
         elevation.astype(np.float64),
         normals,
-        np.array(cell_size_m),
-        np.array(REACH_PIXELS),
+        *_paths(cell_size_m),
         chosen,
         out,
     )

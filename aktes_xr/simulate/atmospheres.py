@@ -30,6 +30,7 @@ TEMPERATURE_SHIFT_K: Final = 2.5
 """Standard deviation; held within the table's 6 K."""
 OZONE_SCALE: Final = 0.1
 """Standard deviation; held within 0.6 to 1.4."""
+_CANDIDATES: Final = 24
 MEAN_ELEVATION_M: Final = 700.0
 MAX_ELEVATION_M: Final = 5200.0
 WEATHER_HPA: Final = 8.0
@@ -101,12 +102,23 @@ def evened(profiles: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.asarray(weight / weight.sum())
 
 
+@functools.cache
+def _evened(split: Split, protocol: Protocol) -> NDArray[np.float64]:
+    return evened(members(split, protocol))
+
+
 def draw_surface_pressure(
-    rng: np.random.Generator, deepest_hpa: NDArray[np.float64]
+    rng: np.random.Generator, deepest_hpa: NDArray[np.float64], *, high_share: float = 0.0
 ) -> NDArray[np.float64]:
-    """Draw surface pressures (hPa): exponential elevations, weather, the profile's own ground."""
+    """Draw surface pressures (hPa): exponential elevations, weather, the profile's own ground.
+
+    A share of the elevations is drawn uniformly instead: plateaus as often as plains.
+    """
     elevation = rng.exponential(MEAN_ELEVATION_M, size=deepest_hpa.size)
     elevation = np.where(elevation > MAX_ELEVATION_M, elevation % MAX_ELEVATION_M, elevation)
+    if high_share > 0.0:
+        high = rng.random(deepest_hpa.size) < high_share
+        elevation = np.where(high, rng.uniform(0.0, MAX_ELEVATION_M, high.size), elevation)
     weather = WEATHER_HPA * rng.standard_normal(deepest_hpa.size)
     pressure = surface_pressure_from_elevation(elevation) + weather
     return np.asarray(np.clip(pressure, SURFACE_PRESSURES_HPA[0], deepest_hpa))
@@ -120,6 +132,7 @@ def draw_columns(
     protocol: Protocol = "G",
     view_zenith_max_deg: float = 15.0,
     even_water: bool = False,
+    high_share: float = 0.0,
 ) -> Columns:
     """Draw and solve ``size`` columns.
 
@@ -134,14 +147,16 @@ def draw_columns(
         View angles are uniform up to it.
     even_water : bool
         Draw the profiles by `evened` instead of all alike.
+    high_share : float, 1
+        See `draw_surface_pressure`.
 
     Returns
     -------
     Columns
     """
     profiles = members(split, protocol)
-    profile = rng.choice(profiles, size=size, p=evened(profiles) if even_water else None)
-    pressure = draw_surface_pressure(rng, ground_pressure()[profile])
+    profile = rng.choice(profiles, size=size, p=_evened(split, protocol) if even_water else None)
+    pressure = draw_surface_pressure(rng, ground_pressure()[profile], high_share=high_share)
     view_zenith = rng.uniform(0.0, view_zenith_max_deg, size=size)
     low, high = np.log(WATER_SCALES[0]), np.log(WATER_SCALES[-1])
     varied = 0.0 if protocol == "P" else 1.0
@@ -188,3 +203,64 @@ def colder_than(
     if cold.size:
         index[chosen] = rng.choice(cold, size=int(np.count_nonzero(chosen)))
     return index
+
+
+def draw_air_mass(
+    rng: np.random.Generator,
+    profiles: NDArray[np.intp],
+    *,
+    lowest_m: float,
+    middle_m: float,
+    water_vapor_range: tuple[float, float] = (0.0, np.inf),
+    air_temperature_range_k: tuple[float, float] = (0.0, np.inf),
+) -> dict[str, Any]:
+    """Draw an air mass that reaches down to the lowest ground and suits a place.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Advanced.
+    profiles : ndarray (n,), int
+        Numbers in the shipped table.
+    lowest_m, middle_m : float, m
+        Heights of the lowest ground and of the region.
+    water_vapor_range : (float, float), kg m-2
+        Of the column over the region; what comes nearest is taken.
+    air_temperature_range_k : (float, float), K
+        There.
+
+    Returns
+    -------
+    dict
+        ``profile``, ``water_scale``, ``temperature_shift_k`` and ``ozone_scale``.
+    """
+    needed = min(float(surface_pressure_from_elevation(lowest_m)), 1013.25)
+    deep = profiles[ground_pressure()[profiles] >= needed - 1e-6]
+    low, high = np.log(WATER_SCALES[0]), np.log(WATER_SCALES[-1])
+    profile = rng.choice(deep if deep.size else profiles, size=_CANDIDATES)
+    scale = np.exp(rng.uniform(low, high, size=_CANDIDATES))
+    shift = np.clip(TEMPERATURE_SHIFT_K * rng.standard_normal(_CANDIDATES), -6.0, 6.0)
+    chosen = 0
+    bounds = (*water_vapor_range, *air_temperature_range_k)
+    if max(bounds[::2]) > 0.0 or np.isfinite(bounds[1::2]).any():
+        air = sample_atmospheres(
+            profile,
+            surface_pressure_hpa=float(
+                np.clip(surface_pressure_from_elevation(middle_m), 500.0, 1013.25)
+            ),
+            water_scale=scale,
+            temperature_shift_k=shift,
+        )
+        far = np.zeros(_CANDIDATES)
+        for value, least, most in (
+            (air.precipitable_water, *bounds[:2]),
+            (air.air_temperature, *bounds[2:]),
+        ):
+            far += np.maximum(least - value, 0.0) + np.maximum(value - most, 0.0)
+        chosen = int(np.argmin(far))
+    return {
+        "profile": int(profile[chosen]),
+        "water_scale": float(scale[chosen]),
+        "temperature_shift_k": float(shift[chosen]),
+        "ozone_scale": float(np.clip(1 + OZONE_SCALE * rng.standard_normal(), 0.6, 1.4)),
+    }

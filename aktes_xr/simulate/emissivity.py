@@ -5,8 +5,10 @@ of one class (vegetation, soil, sand, rock, water, snow and ice, manmade); its s
 mixture of endmembers of the components that make up the class, in Dirichlet-distributed parts,
 so that soils are mixtures of quartz, clay, carbonate, mafic fines and organic matter and everything
 may be partly vegetated; a rough surface is a little blacker than its parts (cavity effect); and
-pixels of one class scatter. Training, validation and test draw from disjoint endmembers, except
-for pure water, which has one spectrum.
+pixels of one class scatter. A tenth of all pixels are no mixtures: bare rock, gravel or building
+material as a laboratory has measured it. Training, validation and test draw from disjoint
+endmembers, except for water and ice, which have one spectrum: that toward the sensor
+(`aktes_xr.radiative.water`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from aktes_xr.baselines.tes import MMD_GILLESPIE
 from aktes_xr.errors import InputError
+from aktes_xr.radiative.water import ice_emissivity, water_emissivity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +57,7 @@ class SurfaceClass:
 CLASSES: Final[tuple[SurfaceClass, ...]] = (
     SurfaceClass(
         "vegetation",
-        0.40,
+        0.36,
         (
             ("green", 5.0),
             ("green", 3.0),
@@ -67,7 +70,7 @@ CLASSES: Final[tuple[SurfaceClass, ...]] = (
     ),
     SurfaceClass(
         "soil",
-        0.28,
+        0.25,
         (
             ("clay", 2.0),
             ("clay", 1.0),
@@ -99,25 +102,51 @@ CLASSES: Final[tuple[SurfaceClass, ...]] = (
         ),
         (0.60, 1.00),
     ),
-    SurfaceClass("water", 0.05, (("water", 40.0), ("clay", 0.3), ("green", 0.3)), (0.95, 1.00)),
+    SurfaceClass(
+        "water",
+        0.08,
+        (("water", 40.0), ("foam", 0.2), ("clay", 0.15), ("green", 0.15)),
+        (0.98, 1.00),
+    ),
     SurfaceClass(
         "snow_ice",
-        0.05,
-        (("snow", 5.0), ("snow", 3.0), ("rock", 0.2), ("mafic", 0.2), ("green", 0.3)),
+        0.07,
+        (
+            ("snow", 5.0),
+            ("snow", 3.0),
+            ("ice", 0.8),
+            ("rock", 0.2),
+            ("mafic", 0.2),
+            ("green", 0.3),
+        ),
         (0.90, 1.00),
     ),
     SurfaceClass(
         "manmade",
-        0.03,
+        0.05,
         (("manmade", 1.5), ("manmade", 1.5), ("manmade", 1.0), ("green", 1.0), ("clay", 0.5)),
         (0.55, 1.00),
     ),
 )
 CLASS_NAMES: Final = tuple(surface.name for surface in CLASSES)
+RAW_SHARE: Final = 0.10
+"""Of all pixels, those of a single measured endmember."""
+RAW: Final[dict[str, tuple[str, ...]]] = {
+    "soil": ("bare", "clay"),
+    "sand": ("quartz", "bare"),
+    "rock": ("bare", "rock", "mafic", "carbonate"),
+    "manmade": ("manmade",),
+}
+"""Components whose endmembers also stand alone, by class."""
+RAW_FLOOR: Final = 0.60
+"""A metal is no land surface: an endmember below this in any band never stands alone."""
+_RAW_CLASS_SHARE: Final = RAW_SHARE / sum(s.weight for s in CLASSES if s.name in RAW)
 
 # Relative scatter of 1 - e about the mixture: grain size, moisture, weathering.
 _SCATTER_COMMON: Final = 0.10
 _SCATTER_BAND: Final = 0.05
+_RAW_SCATTER: Final = 0.02
+_WATER_SCATTER: Final = 0.03
 _EMISSIVITY_FLOOR: Final = 0.50
 _EMISSIVITY_CEILING: Final = 0.998
 
@@ -144,7 +173,7 @@ class EmissivityPrior:
     def draw(
         self, rng: np.random.Generator, surface: SurfaceClass, size: int, *, split: Split
     ) -> NDArray[np.float32]:
-        """Draw ``size`` spectra (size, 5) of one class."""
+        """Draw ``size`` spectra (size, 5) of one class: mixtures, and single endmembers."""
         alphas = np.array([alpha for _, alpha in surface.mixture], dtype=np.float32)
         fractions = rng.standard_gamma(alphas, size=(size, alphas.size), dtype=np.float32)
         fractions /= fractions.sum(axis=1, keepdims=True)
@@ -154,7 +183,22 @@ class EmissivityPrior:
             emissivity += (
                 fractions[:, column : column + 1] * pool[rng.integers(len(pool), size=size)]
             )
-        return _roughen(emissivity, surface.open_fraction, rng)
+        if surface.name == "water":
+            return _scattered(emissivity, rng, common=_WATER_SCATTER, band=0.0)
+        emissivity = _roughen(emissivity, surface.open_fraction, rng)
+        if surface.name in RAW:
+            alone = rng.random(size) < _RAW_CLASS_SHARE
+            emissivity[alone] = self.draw_raw(rng, surface, int(alone.sum()), split=split)
+        return emissivity
+
+    def draw_raw(
+        self, rng: np.random.Generator, surface: SurfaceClass, size: int, *, split: Split
+    ) -> NDArray[np.float32]:
+        """Draw ``size`` spectra (size, 5) of single endmembers that stand alone in a class."""
+        pool = np.concatenate([self.endmembers[part, split] for part in RAW[surface.name]])
+        pool = pool[pool.min(axis=1) >= RAW_FLOOR]
+        chosen = pool[rng.integers(len(pool), size=size)]
+        return _scattered(chosen, rng, common=_RAW_SCATTER, band=_RAW_SCATTER)
 
 
 def _roughen(
@@ -163,10 +207,18 @@ def _roughen(
     """Apply the cavity effect, ``e / (1 - (1 - e)(1 - f))`` with open fraction f, and scatter."""
     size = emissivity.shape[0]
     seen = rng.uniform(*open_fraction, size=(size, 1)).astype(np.float32)
-    reflectivity = 1 - emissivity / (1 - (1 - emissivity) * (1 - seen))
-    common = rng.standard_normal((size, 1), dtype=np.float32) * np.float32(_SCATTER_COMMON)
-    band = rng.standard_normal((size, 5), dtype=np.float32) * np.float32(_SCATTER_BAND)
-    reflectivity *= np.exp(common + band)
+    rough = emissivity / (1 - (1 - emissivity) * (1 - seen))
+    return _scattered(rough, rng, common=_SCATTER_COMMON, band=_SCATTER_BAND)
+
+
+def _scattered(
+    emissivity: NDArray[np.float32], rng: np.random.Generator, *, common: float, band: float
+) -> NDArray[np.float32]:
+    """Scatter ``1 - e`` by relative standard deviations common to the bands and of each band."""
+    size = emissivity.shape[0]
+    spread = rng.standard_normal((size, 1), dtype=np.float32) * np.float32(common)
+    spread = spread + rng.standard_normal((size, 5), dtype=np.float32) * np.float32(band)
+    reflectivity = (1 - emissivity) * np.exp(spread)
     return np.asarray(np.clip(1 - reflectivity, _EMISSIVITY_FLOOR, _EMISSIVITY_CEILING))
 
 
@@ -180,6 +232,9 @@ def load_prior() -> EmissivityPrior:
         splits = SPLITS if row["split"] == "all" else (row["split"],)
         for split in splits:
             pools.setdefault((row["component"], split), []).append(row["emissivity"])
+    for split in SPLITS:
+        pools["water", split] = [list(water_emissivity())]
+        pools["ice", split] = [list(ice_emissivity())]
     return EmissivityPrior(
         {key: np.array(rows, dtype=np.float32) for key, rows in pools.items()},
         document["libraries"],

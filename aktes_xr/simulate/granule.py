@@ -23,13 +23,10 @@ from rasterio.transform import from_origin
 
 from aktes_xr.errors import InputError
 from aktes_xr.sensor import BANDS, SATURATION_DN, UNIT_CONVERSION
+from aktes_xr.simulate.ground import ground_dataset, make_ground
 from aktes_xr.simulate.relief import Terrain, demo_elevation
-from aktes_xr.simulate.scene import (
-    SceneSettings,
-    ground_dataset,
-    make_ground,
-    simulate_dates,
-)
+from aktes_xr.simulate.scene import simulate_dates
+from aktes_xr.simulate.settings import SceneSettings
 from aktes_xr.simulate.stac_item import (
     LAYOUTS,
     GranuleGrid,

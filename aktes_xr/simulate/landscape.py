@@ -9,39 +9,40 @@ terrain's radiance equation with the adjacent terrain of `aktes_xr.simulate.adja
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from aktes_xr import sensor
+from aktes_xr.compilation import kernel
+from aktes_xr.cube.contract import NEIGHBOURHOOD_PIXELS
 from aktes_xr.radiative.atmosphere import AtmosphereBatch, surface_pressure_from_elevation
 from aktes_xr.radiative.table import SURFACE_PRESSURES_HPA, WATER_SCALES, sample_atmospheres
 from aktes_xr.simulate.adjacency import adjacent_radiance
-from aktes_xr.simulate.relief import fractal_noise
-from aktes_xr.simulate.samples import (
+from aktes_xr.simulate.cover import Cover, kind_temperature
+from aktes_xr.simulate.landcover import (
     CONTRAST_NIGHT,
     FREEZING_K,
+    HEATING,
+    SHADE,
     SNOW,
     SURFACE_TEMPERATURE_RANGE_K,
+    TWILIGHT_DEG,
+    sunlight,
 )
+from aktes_xr.simulate.texture import fractal_noise
 from aktes_xr.terrain import local_incidence
 
-NEIGHBOURHOOD_PIXELS: Final = 11
-"""Side of the square whose mean radiance stands for the neighbourhood's."""
-# Kelvin per 1000 W m-2 of absorbed sun, and kelvin without it, in the order of CLASS_NAMES.
-HEATING: Final = np.array([9.0, 20.0, 24.0, 19.0, 1.5, 3.0, 20.0])
-SHADE: Final = np.array([-2.0, -2.0, -2.0, -2.0, 0.0, -3.0, -1.0])
-_DIRECT_W_M2: Final = 1000.0
-_OPTICAL_DEPTH: Final = 0.15
-_DIFFUSE_W_M2: Final = 120.0
-_TWILIGHT_DEG: Final = 88.0
 _HEATING_SCATTER: Final = 0.15
 _SMOOTH_SCATTER_K: Final = 0.8
 _PIXEL_SCATTER_K: Final = 0.3
 _WATER_SCATTER: Final = 0.04
 _AIR_MASS_M: Final = 15_000.0
+# Where an air mass is solved exactly; between them it is linear to a thousandth of a kelvin or so.
+_HEIGHTS: Final = 33
+_MOISTURES: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,8 @@ class Ground:
         Height and width of a pixel.
     classes : ndarray (y, x), int8
     emissivity : ndarray (y, x, 5), float32
+    cover : Cover, optional
+        What its kinds of surface are like; None: as their classes usually are.
     """
 
     elevation: NDArray[np.float32]
@@ -66,6 +69,7 @@ class Ground:
     cell_size_m: tuple[float, float]
     classes: NDArray[np.int8]
     emissivity: NDArray[np.float32]
+    cover: Cover | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +107,7 @@ class Moment:
     @property
     def day(self) -> bool:
         """Whether the sun is up."""
-        return self.sun_zenith < _TWILIGHT_DEG
+        return self.sun_zenith < TWILIGHT_DEG
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,34 +122,83 @@ class Landscape:
     air: AtmosphereBatch
 
 
+@kernel()
+def _between(  # type: ignore[no-untyped-def]
+    table, height, first_height, height_step, moisture, first_moisture, moisture_step, out
+):
+    """Interpolate ``table`` (height, moisture, number) linearly at each pixel."""
+    heights, moistures, numbers = table.shape
+    for pixel in range(height.size):
+        u = (height[pixel] - first_height) / height_step
+        v = (moisture[pixel] - first_moisture) / moisture_step
+        i = min(max(int(u), 0), heights - 2)
+        j = min(max(int(v), 0), moistures - 2)
+        fu, fv = np.float32(u - i), np.float32(v - j)
+        for number in range(numbers):
+            low = table[i, j, number] + fv * (table[i, j + 1, number] - table[i, j, number])
+            high = table[i + 1, j, number] + fv * (
+                table[i + 1, j + 1, number] - table[i + 1, j, number]
+            )
+            out[pixel, number] = low + fu * (high - low)
+
+
 def air_over(
     elevation: NDArray[np.float32],
     moment: Moment,
     water_factor: NDArray[np.float32] | float = 1.0,
 ) -> tuple[AtmosphereBatch, NDArray[np.float32]]:
-    """Return the air (fields (..., 5) and (...)) and surface pressure (hPa) at elevations (m)."""
+    """Return the air (fields (..., 5) and (...)) and surface pressure (hPa) at elevations (m).
+
+    One air mass over many pixels differs by height and moisture alone: it is solved at some heights
+    and moistures and interpolated in between.
+    """
     pressure = surface_pressure_from_elevation(elevation).astype(np.float32)
-    held = np.clip(pressure, SURFACE_PRESSURES_HPA[0], SURFACE_PRESSURES_HPA[-1])
+    factor = np.broadcast_to(np.asarray(water_factor, np.float32), elevation.shape)
+    if elevation.size <= _HEIGHTS * _MOISTURES:
+        solved = _air_at(pressure.ravel(), factor.ravel(), moment)
+    else:
+        low, high = float(elevation.min()), float(elevation.max()) + 1.0
+        dry, wet = float(factor.min()), float(factor.max()) + 1e-3
+        heights = np.linspace(low, high, _HEIGHTS)
+        moistures = np.linspace(dry, wet, _MOISTURES)
+        at = np.repeat(surface_pressure_from_elevation(heights), _MOISTURES)
+        table = _air_at(at, np.tile(moistures, _HEIGHTS), moment)
+        solved = np.empty((elevation.size, table.shape[1]), np.float32)
+        _between(
+            table.reshape(_HEIGHTS, _MOISTURES, -1),
+            np.ascontiguousarray(elevation).ravel(),
+            low,
+            heights[1] - heights[0],
+            np.ascontiguousarray(factor).ravel(),
+            dry,
+            moistures[1] - moistures[0],
+            solved,
+        )
+    shape = elevation.shape
+    parts = [
+        np.ascontiguousarray(solved[:, first : first + 5]).reshape(*shape, 5)
+        for first in (0, 5, 10)
+    ]
+    parts += [np.ascontiguousarray(solved[:, number]).reshape(shape) for number in (15, 16)]
+    return AtmosphereBatch(*parts), pressure
+
+
+def _air_at(
+    pressure_hpa: NDArray[Any], water_factor: NDArray[Any], moment: Moment
+) -> NDArray[np.float32]:
+    """Solve an air mass at pressures (n,), with its water scaled; return its 17 numbers (n, 17)."""
     scale = np.clip(moment.water_scale * water_factor, WATER_SCALES[0], WATER_SCALES[-1])
-    flat = sample_atmospheres(
-        np.full(elevation.size, moment.profile),
-        surface_pressure_hpa=held.ravel(),
+    found = sample_atmospheres(
+        np.full(pressure_hpa.size, moment.profile),
+        surface_pressure_hpa=np.clip(
+            pressure_hpa, SURFACE_PRESSURES_HPA[0], SURFACE_PRESSURES_HPA[-1]
+        ),
         view_zenith_deg=moment.view_zenith,
-        water_scale=np.broadcast_to(scale, elevation.shape).ravel(),
+        water_scale=scale,
         temperature_shift_k=moment.temperature_shift_k,
         ozone_scale=moment.ozone_scale,
     )
-    shape = elevation.shape
-    return (
-        AtmosphereBatch(
-            flat.transmittance.reshape(*shape, 5),
-            flat.path_radiance.reshape(*shape, 5),
-            flat.sky_radiance.reshape(*shape, 5),
-            flat.precipitable_water.reshape(shape),
-            flat.air_temperature.reshape(shape),
-        ),
-        pressure,
-    )
+    return np.column_stack(found).astype(np.float32)
 
 
 def solar_incidence(ground: Ground, moment: Moment) -> NDArray[np.float32]:
@@ -171,11 +224,22 @@ def surface_temperature(
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Draw the surface temperature (y, x), float32, K (see the module)."""
+    if ground.cover is not None:
+        light = None
+        if moment.day:
+            light = sunlight(moment.sun_zenith, incidence, ground.sky_view_factor)
+        return kind_temperature(
+            ground.cover,
+            air_temperature,
+            light_w_m2=light,
+            sky_view_factor=ground.sky_view_factor,
+            heating=moment.heating,
+            warmth_k=moment.warmth_k,
+        )
     shape = ground.elevation.shape
     patch = _AIR_MASS_M / 5 / float(np.mean(ground.cell_size_m))
     if moment.day:
-        thinness = np.exp(-_OPTICAL_DEPTH / max(np.cos(np.deg2rad(moment.sun_zenith)), 0.1))
-        light = _DIRECT_W_M2 * thinness * incidence + _DIFFUSE_W_M2 * ground.sky_view_factor
+        light = sunlight(moment.sun_zenith, incidence, ground.sky_view_factor)
         wetness = 1.0 + _HEATING_SCATTER * fractal_noise(shape, patch, rng, octaves=3)
         contrast = SHADE[ground.classes] + HEATING[ground.classes] * light / 1000.0 * wetness
     else:

@@ -1,9 +1,16 @@
-"""Terrain to simulate over: a real fault that a dependency ships, and synthetic alpine relief.
+"""Terrain to simulate over: measured, and synthetic relief of several kinds.
 
-``jacksboro`` is the 3 arc-second elevation model of the Jacksboro fault, Tennessee (SRTM, public
-domain), from matplotlib's sample data, warped to UTM and mirrored beyond its edges. ``alpine`` is
-ridged multifractal noise [Musgrave, in Ebert et al., Texturing and Modeling, 2003, chapter 16] into
-which a network of U-shaped valleys is cut.
+``jacksboro`` is a real fault (`aktes_xr.simulate.measured`). ``alpine`` is ridged multifractal
+noise [1]_ into which a network of U-shaped valleys is cut; ``canyon`` a plateau into which a river
+system has cut gorges with benches; ``ridge_valley`` the parallel, wavering crests of folded strata;
+``volcano`` cones with barrancos and a caldera; ``fluvial`` what rivers leave
+(`aktes_xr.simulate.erosion`). Training and test differ in kind. Steep flanks of all but the last
+follow from height and width alone; what matters here is which part of the sky they hide and what
+they show of one another.
+
+References
+----------
+.. [1] Musgrave, in Ebert et al. (2003), Texturing and Modeling, 3rd edition, chapter 16.
 """
 
 from __future__ import annotations
@@ -14,17 +21,21 @@ import numpy as np
 import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from aktes_xr.errors import InputError
+from aktes_xr.simulate.erosion import eroded_relief
+from aktes_xr.simulate.measured import JACKSBORO_EPSG, jacksboro, jacksboro_centre
+from aktes_xr.simulate.texture import fractal_noise, value_noise
 
 Terrain = Literal["jacksboro", "alpine"]
 TERRAINS: Final = ("jacksboro", "alpine")
+Landform = Literal["alpine", "canyon", "ridge_valley", "volcano", "fluvial"]
+LANDFORMS: Final[tuple[Landform, ...]] = ("alpine", "canyon", "ridge_valley", "volcano", "fluvial")
 CELL_SIZE_M: Final = (89.89077669903477, 89.90343349026969)
 """(y, x) of a Level-1T thermal granule: not exactly 90 m."""
-_JACKSBORO_EPSG: Final = 32616
 _ALPINE_EPSG: Final = 32632
 _ALPINE_CENTRE: Final = (5_150_000.0, 480_000.0)
+_BASE_M: Final = 500.0
 _ALPINE_BASE_M: Final = 450.0
 _ALPINE_RELIEF_M: Final = 2900.0
 _RIDGE_WAVELENGTH_M: Final = 6_500.0
@@ -32,9 +43,6 @@ _REGIONAL_WAVELENGTH_M: Final = 60_000.0
 # Wavelength (m), width (standard deviations of the field) and relative depth of valleys.
 _VALLEYS: Final = ((22_000.0, 0.40, 0.50), (10_000.0, 0.35, 0.25))
 _MEAN_CREST: Final = 1.5
-# Of a field of cubic B-splines with unit normal coefficients: the mean sum of squared weights,
-# 151/315 per axis.
-_SPLINE_DEVIATION: Final = 151 / 315
 
 
 def demo_elevation(
@@ -70,8 +78,10 @@ def demo_elevation(
     if min(shape) < 2:
         raise InputError(f"found shape {shape}, expected at least 2 rows and columns")
     if terrain == "jacksboro":
-        centre, values = _jacksboro(shape, cell_size_m, seed)
-        epsg = _JACKSBORO_EPSG
+        centre = jacksboro_centre(seed)
+        y, x = _axes(shape, cell_size_m, centre)
+        values = jacksboro(y, x, seed=seed)
+        epsg = JACKSBORO_EPSG
     elif terrain == "alpine":
         centre, epsg = _ALPINE_CENTRE, _ALPINE_EPSG
         values = alpine_relief(shape, cell_size_m, seed=seed)
@@ -116,77 +126,6 @@ def _axes(
     return top - height * (np.arange(shape[0]) + 0.5), left + width * (np.arange(shape[1]) + 0.5)
 
 
-def _jacksboro(
-    shape: tuple[int, int], cell_size_m: tuple[float, float], seed: int
-) -> tuple[tuple[float, float], NDArray[np.float64]]:
-    from matplotlib import cbook
-    from pyproj import Transformer
-
-    path = cbook.get_sample_data("jacksboro_fault_dem.npz", asfileobj=False)
-    with np.load(str(path)) as archive:
-        source = archive["elevation"].astype(np.float64)
-        west, east = float(archive["xmin"]), float(archive["xmax"])
-        south, north = float(archive["ymin"]), float(archive["ymax"])
-    to_utm = Transformer.from_crs(4326, _JACKSBORO_EPSG, always_xy=True)
-    x, y = to_utm.transform((west + east) / 2, (south + north) / 2)
-    if seed:
-        offset = np.random.default_rng([seed, 7]).uniform(-12_000, 12_000, size=2)
-        x, y = x + offset[0], y + offset[1]
-    rows, columns = _axes(shape, cell_size_m, (y, x))
-    grid_x, grid_y = np.meshgrid(columns, rows)
-    longitude, latitude = to_utm.transform(grid_x, grid_y, direction="INVERSE")
-    row = (north - latitude) / (north - south) * (source.shape[0] - 1)
-    column = (longitude - west) / (east - west) * (source.shape[1] - 1)
-    return (y, x), map_coordinates(source, [row, column], order=3, mode="mirror")
-
-
-def _spline_weights(places: NDArray[np.float64], nodes: int) -> NDArray[np.float64]:
-    """Weights (place, node) of uniform cubic B-splines."""
-    base = places.astype(np.intp)
-    f = places - base
-    four = np.stack(
-        [
-            (1 - f) ** 3,
-            3 * f**3 - 6 * f**2 + 4,
-            -3 * f**3 + 3 * f**2 + 3 * f + 1,
-            f**3,
-        ],
-        axis=1,
-    )
-    weights = np.zeros((places.size, nodes))
-    np.put_along_axis(weights, base[:, np.newaxis] + np.arange(-1, 3), four / 6, axis=1)
-    return weights
-
-
-def value_noise(
-    shape: tuple[int, int], wavelength: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Smooth random field of about unit standard deviation; ``wavelength`` in pixels.
-
-    Cubic splines through normal numbers on a lattice: two small matrix products.
-    """
-    nodes = [int(np.ceil(extent / wavelength)) + 4 for extent in shape]
-    lattice = rng.standard_normal(nodes)
-    shift = rng.uniform(1.0, 2.0, size=2)
-    rows, columns = (
-        _spline_weights(shift[axis] + np.arange(shape[axis]) / wavelength, nodes[axis])
-        for axis in range(2)
-    )
-    return rows @ lattice @ columns.T / _SPLINE_DEVIATION
-
-
-def fractal_noise(
-    shape: tuple[int, int], wavelength: float, rng: np.random.Generator, *, octaves: int = 4
-) -> NDArray[np.float64]:
-    """Sum octaves of `value_noise`, each of half the wavelength and half the height."""
-    total = np.zeros(shape)
-    for octave in range(octaves):
-        if wavelength / 2**octave < 1.5:
-            break
-        total += value_noise(shape, wavelength / 2**octave, rng) / 2**octave
-    return total
-
-
 def alpine_relief(
     shape: tuple[int, int],
     cell_size_m: tuple[float, float] = CELL_SIZE_M,
@@ -215,3 +154,105 @@ def alpine_relief(
     regional = value_noise(shape, _REGIONAL_WAVELENGTH_M / pixel, rng)
     height *= relief_m / _MEAN_CREST * np.clip(1.0 + 0.2 * regional, 0.5, 1.5)
     return np.asarray(_ALPINE_BASE_M + height)
+
+
+def relief_of(
+    kind: Landform,
+    shape: tuple[int, int],
+    *,
+    seed: int = 0,
+    relief_m: float = 1800.0,
+    cell_size_m: tuple[float, float] = CELL_SIZE_M,
+) -> NDArray[np.float64]:
+    """Make relief of one kind (y, x), m.
+
+    Parameters
+    ----------
+    kind : {"alpine", "canyon", "ridge_valley", "volcano", "fluvial"}
+    shape : (int, int)
+        Rows and columns.
+    seed : int
+    relief_m : float, m
+        From the lowest ground to the crests, about.
+    cell_size_m : (float, float), m
+
+    Raises
+    ------
+    InputError
+        There is no such kind.
+    """
+    rng = np.random.default_rng([seed, LANDFORMS.index(kind) if kind in LANDFORMS else 0, 23])
+    pixel = float(np.sqrt(cell_size_m[0] * cell_size_m[1]))
+    if kind == "alpine":
+        return alpine_relief(shape, cell_size_m, seed=seed, relief_m=relief_m)
+    if kind == "canyon":
+        return _BASE_M + relief_m * _canyon(shape, pixel, rng)
+    if kind == "ridge_valley":
+        return _BASE_M + relief_m * _ridge_valley(shape, pixel, rng)
+    if kind == "volcano":
+        return _BASE_M + relief_m * _volcano(shape, pixel, rng)
+    if kind == "fluvial":
+        return _BASE_M + eroded_relief(shape, rng, cell_size_m=pixel, relief_m=relief_m)
+    raise InputError(f"found landform {kind!r}, expected one of {', '.join(LANDFORMS)}")
+
+
+def landform(
+    kind: Landform, shape: tuple[int, int] = (700, 830), *, seed: int = 0, relief_m: float = 1800.0
+) -> xr.DataArray:
+    """Return `relief_of` a kind as elevation on a granule's grid: (y, x), float32, m, with CRS."""
+    return on_alpine_grid(relief_of(kind, shape, seed=seed, relief_m=relief_m))
+
+
+def _canyon(
+    shape: tuple[int, int], pixel_m: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Plateau of height 1 with gorges down to 0: walls between two distances from the river."""
+    plateau = 1.0 + 0.04 * fractal_noise(shape, 9_000.0 / pixel_m, rng)
+    cut = np.zeros(shape)
+    for wavelength, depth in ((16_000.0, 0.95), (6_000.0, 0.55)):
+        river = np.abs(fractal_noise(shape, wavelength / pixel_m, rng, octaves=4))
+        # The field crosses zero at about one per quarter wavelength: distance in metres.
+        distance = river * wavelength / 4.0
+        wall = np.clip((distance - 250.0) / (700.0 + 500.0 * depth), 0.0, 1.0)
+        benches = wall + 0.06 * np.sin(6.0 * np.pi * wall)
+        cut = np.maximum(cut, depth * (1.0 - np.clip(benches, 0.0, 1.0)))
+    return np.asarray(plateau - cut)
+
+
+def _ridge_valley(
+    shape: tuple[int, int], pixel_m: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Parallel crests some four kilometres apart, with one flank steeper, and wind gaps."""
+    y, x = np.mgrid[: shape[0], : shape[1]] * pixel_m
+    strike = rng.uniform(0.0, np.pi)
+    across = x * np.cos(strike) + y * np.sin(strike)
+    waver = 1_600.0 * fractal_noise(shape, 14_000.0 / pixel_m, rng, octaves=3)
+    phase = ((across + waver) / rng.uniform(3_000.0, 4_500.0)) % 1.0
+    crest = np.where(phase < 0.62, phase / 0.62, (1.0 - phase) / 0.38)
+    height = crest**1.2 * np.clip(0.8 + 0.35 * value_noise(shape, 5_000.0 / pixel_m, rng), 0.1, 1.4)
+    return np.asarray(height + 0.06 * fractal_noise(shape, 1_500.0 / pixel_m, rng))
+
+
+def _volcano(
+    shape: tuple[int, int], pixel_m: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Raise a few dissected cones of concave flanks; the largest holds a caldera."""
+    y, x = np.mgrid[: shape[0], : shape[1]] * pixel_m
+    height = 0.05 * fractal_noise(shape, 8_000.0 / pixel_m, rng)
+    extent = min(shape) * pixel_m
+    for number in range(3):
+        size = (0.45, 0.28, 0.18)[number]
+        middle = rng.uniform(0.25, 0.75, 2) * np.array(shape) * pixel_m
+        radius = np.hypot(y - middle[0], x - middle[1]) / min(size * extent, 14_000.0 * size / 0.45)
+        angle = np.arctan2(y - middle[0], x - middle[1])
+        gullies = np.abs(np.sin(11.0 * angle + 1.5 * fractal_noise(shape, 4_000.0 / pixel_m, rng)))
+        cone = np.exp(-2.6 * radius) * (
+            1.0 - 0.30 * (1.0 - gullies) * np.clip(4 * radius, 0.0, 1.0)
+        )
+        if number == 0:
+            rim = 0.16
+            floor = np.exp(-2.6 * rim) - 0.55
+            inside = np.clip((radius - 0.6 * rim) / (0.4 * rim), 0.0, 1.0)
+            cone = np.where(radius < rim, floor + inside * (np.exp(-2.6 * rim) - floor), cone)
+        height = np.maximum(height, cone * (1.0, 0.6, 0.45)[number])
+    return np.asarray(height)

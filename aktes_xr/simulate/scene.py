@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from aktes_xr import sensor
 from aktes_xr.cube import describe, new_cube
-from aktes_xr.errors import InputError
 from aktes_xr.radiative.atmosphere import surface_pressure_from_elevation
 from aktes_xr.radiative.table import sample_atmospheres
 from aktes_xr.simulate.atmospheres import (
@@ -23,82 +20,24 @@ from aktes_xr.simulate.atmospheres import (
     ground_pressure,
     members,
 )
-from aktes_xr.simulate.emissivity import SPLITS, Split
-from aktes_xr.simulate.landcover import REGIONS, Cover, emissivity_map, land_cover
+from aktes_xr.simulate.emissivity import SPLITS
+from aktes_xr.simulate.ground import climatology, ground_dataset, make_ground
 from aktes_xr.simulate.landscape import Ground, Landscape, Moment, illuminate
-from aktes_xr.simulate.relief import fractal_noise
-from aktes_xr.terrain import cast_shadow, grid_convergence, indices_array
+from aktes_xr.simulate.resampling import resampled_noise
+from aktes_xr.simulate.settings import SceneSettings
+from aktes_xr.simulate.texture import fractal_noise
+from aktes_xr.terrain import cast_shadow, grid_convergence
 from aktes_xr.terrain.solar import solar_position
 
 LOCAL_HOUR_DAY: Final = 10.6
 LOCAL_HOUR_NIGHT: Final = 22.4
 REPEAT_DAYS: Final = 16
 SWATH_TILT_DEG: Final = 9.0
-_TEMPERATURE_RANGE_K: Final = (268.0, 304.0)
 _WATER_SCALE: Final = (0.75, 1.3)
 _CLOUD_PATCH_M: Final = 12_000.0
 _CLOUD_SOFTNESS: Final = 0.6
 _CLOUD_VISIBLE: Final = 0.02
 _ERROR_PATCH_M: Final = 20_000.0
-
-
-@dataclass(frozen=True)
-class SceneSettings:
-    """How a scene is made; equal settings over equal elevation give equal scenes.
-
-    Attributes
-    ----------
-    seed : int
-    dates : tuple of datetime
-        UTC; empty: ``count`` dates from 15 July 2003, 16 days apart.
-    count : int
-        Number of dates where none are given.
-    night : bool
-        At half past ten in the evening; only where no dates are given.
-    cover : {"temperate", "arid", "alpine"}
-        The region's land cover.
-    split : {"train", "validation", "test"}
-        Which atmospheres and surfaces.
-    nedt_k : float, K at 300 K
-    view_zenith : float, deg, optional
-        None: drawn up to the sensor's largest.
-    water_vapor_range : (float, float), kg m-2
-        Of the column over the scene's median elevation.
-    water_vapor_error, air_temperature_error_k : float
-        Relative and absolute standard deviation of what is told.
-    emissivity_error : float, optional
-        Standard deviation, per band, of a climatological emissivity that is told; None: there is
-        none.
-    clouds : bool
-    swath : bool
-        Whether pixels outside the tilted swath are fill, as in the archive.
-    """
-
-    seed: int = 0
-    dates: tuple[datetime, ...] = ()
-    count: int = 1
-    night: bool = False
-    cover: Cover = "temperate"
-    split: Split = "test"
-    nedt_k: float = 0.15
-    view_zenith: float | None = None
-    water_vapor_range: tuple[float, float] = (3.0, 30.0)
-    water_vapor_error: float = 0.10
-    air_temperature_error_k: float = 2.0
-    emissivity_error: float | None = None
-    clouds: bool = False
-    swath: bool = True
-
-    def __post_init__(self) -> None:
-        if self.cover not in REGIONS:
-            raise InputError(f"found cover {self.cover!r}, expected one of {', '.join(REGIONS)}")
-        if self.split not in SPLITS:
-            raise InputError(f"found split {self.split!r}, expected one of {', '.join(SPLITS)}")
-        if self.count < 1 or not self.nedt_k >= 0:
-            raise InputError(
-                f"found {self.count} dates with noise of {self.nedt_k} K, expected at least one "
-                "date and no negative noise"
-            )
 
 
 def _centre(elevation: xr.DataArray) -> tuple[float, float]:
@@ -132,45 +71,6 @@ def swath_mask(shape: tuple[int, int], *, tilt_deg: float = SWATH_TILT_DEG) -> N
     return np.asarray(inside & (np.abs(y * cosine - x * sine) <= along / 2))
 
 
-def make_ground(elevation: xr.DataArray, settings: SceneSettings) -> Ground:
-    """Compute the terrain's indices and cover it; shared by all dates.
-
-    Parameters
-    ----------
-    elevation : DataArray (y, x), m
-        Projected, north up, without gaps.
-    settings : SceneSettings
-
-    Returns
-    -------
-    Ground
-    """
-    values = np.asarray(elevation.to_numpy(), dtype=np.float32)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise InputError(
-            f"found elevation of shape {values.shape} with {int((~np.isfinite(values)).sum())} "
-            "gaps, expected (y, x) without gaps"
-        )
-    cell = (
-        float(elevation["y"][0] - elevation["y"][1]),
-        float(elevation["x"][1] - elevation["x"][0]),
-    )
-    rng = np.random.default_rng([settings.seed, SPLITS.index(settings.split), 1])
-    indices = indices_array(values, cell, azimuths=32)
-    width = float(np.mean(cell))
-    classes = land_cover(values, indices["slope"], rng, cover=settings.cover, cell_size_m=width)
-    return Ground(
-        elevation=values,
-        slope=indices["slope"],
-        aspect=indices["aspect"],
-        sky_view_factor=indices["sky_view_factor"],
-        relief=indices["relief"],
-        cell_size_m=cell,
-        classes=classes,
-        emissivity=emissivity_map(classes, rng, split=settings.split, cell_size_m=width),
-    )
-
-
 def draw_air_mass(
     rng: np.random.Generator, settings: SceneSettings, elevation: NDArray[np.float32]
 ) -> dict[str, Any]:
@@ -191,7 +91,7 @@ def draw_air_mass(
     )
     low, high = settings.water_vapor_range
     far = np.maximum(low - air.precipitable_water, 0) + np.maximum(air.precipitable_water - high, 0)
-    cold, warm = _TEMPERATURE_RANGE_K
+    cold, warm = settings.air_temperature_range_k
     far += np.maximum(cold - air.air_temperature, 0) + np.maximum(air.air_temperature - warm, 0)
     best = np.flatnonzero(far <= far.min() + 1e-6)
     chosen = int(rng.choice(best))
@@ -291,7 +191,7 @@ def simulate_date(
     for name, values in told.items():
         ds[name] = (("time", "y", "x"), values[np.newaxis].astype(np.float32))
     ds["ancillary_elevation"] = (("y", "x"), ground.elevation)
-    for name, values in _climatology(ground, settings).items():
+    for name, values in climatology(ground, settings).items():
         ds[name] = (("band", "y", "x"), np.moveaxis(values, -1, 0))
     for name, (values, units) in truth.items():
         ds[name] = (("time", "y", "x"), values[np.newaxis].astype(np.float32), {"units": units})
@@ -307,47 +207,14 @@ def simulate_date(
     return describe(ds)
 
 
-def _climatology(ground: Ground, settings: SceneSettings) -> dict[str, NDArray[np.float32]]:
-    """Tell an emissivity of the stated error, in patches of a few pixels; the same on all dates."""
-    if settings.emissivity_error is None:
-        return {}
-    rng = np.random.default_rng([settings.seed, SPLITS.index(settings.split), 3])
-    shape = ground.emissivity.shape
-    error = uniform_filter(rng.standard_normal(shape), size=(3, 3, 1), mode="wrap") * 3.0
-    told = ground.emissivity + settings.emissivity_error * error
-    return {
-        "emissivity_prior": np.clip(told, 0.3, 1.0).astype(np.float32),
-        "emissivity_prior_uncertainty": np.full(shape, settings.emissivity_error, np.float32),
-    }
-
-
 def _count(
     radiance: NDArray[np.float32], settings: SceneSettings, rng: np.random.Generator
 ) -> NDArray[np.uint16]:
     """Add noise and quantise."""
-    noise = sensor.noise_equivalent_radiance(np.full(5, settings.nedt_k)).astype(np.float32)
-    counts: NDArray[np.uint16] = sensor.radiance_to_dn(
-        radiance + noise * rng.standard_normal(radiance.shape, dtype=np.float32)
-    )
+    sigma = sensor.noise_equivalent_radiance(np.full(5, settings.nedt_k)).astype(np.float32)
+    noise = resampled_noise(rng, radiance.shape, settings.resampling)
+    counts: NDArray[np.uint16] = sensor.radiance_to_dn(radiance + sigma * noise)
     return counts
-
-
-def ground_dataset(elevation: xr.DataArray, ground: Ground) -> xr.Dataset:
-    """Return what does not change: elevation, emissivity, sky view, slope, relief, class."""
-    fields = {
-        "elevation": (ground.elevation, "m"),
-        "sky_view_factor": (ground.sky_view_factor, "1"),
-        "slope": (ground.slope, "degree"),
-        "relief": (ground.relief, "m"),
-    }
-    ds = xr.Dataset(coords={"y": elevation["y"], "x": elevation["x"]})
-    for name, (values, units) in fields.items():
-        ds[name] = (("y", "x"), values.astype(np.float32), {"units": units})
-    planes = np.moveaxis(ground.emissivity, -1, 0)
-    ds["emissivity"] = (("band", "y", "x"), planes, {"units": "1"})
-    ds["surface_class"] = (("y", "x"), ground.classes)
-    ds = ds.assign_coords(band=np.array(sensor.BANDS, dtype=object))
-    return describe(ds.rio.write_crs(elevation.rio.crs))
 
 
 def simulate_dates(

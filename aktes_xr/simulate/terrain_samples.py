@@ -9,26 +9,16 @@ ground is drawn more often than it occurs. A `Locality` narrows all this to one 
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aktes_xr import sensor
-from aktes_xr.errors import InputError
-from aktes_xr.radiative.atmosphere import surface_pressure_from_elevation
-from aktes_xr.radiative.table import WATER_SCALES, sample_atmospheres
-from aktes_xr.simulate.atmospheres import (
-    OZONE_SCALE,
-    TEMPERATURE_SHIFT_K,
-    ground_pressure,
-    members,
-)
-from aktes_xr.simulate.emissivity import SPLITS, Split
-from aktes_xr.simulate.landcover import REGIONS, Cover, emissivity_map, land_cover
-from aktes_xr.simulate.landforms import Landform, relief_of
+from aktes_xr.simulate.atmospheres import draw_air_mass, members
+from aktes_xr.simulate.domains import PATCH_PIXELS, SUNS, Domain, Locality, domains
+from aktes_xr.simulate.emissivity import Split
+from aktes_xr.simulate.landcover import emissivity_map, land_cover
 from aktes_xr.simulate.landscape import (
     Ground,
     Landscape,
@@ -38,163 +28,22 @@ from aktes_xr.simulate.landscape import (
     illuminate,
     neighbourhood_radiance,
 )
-from aktes_xr.simulate.relief import CELL_SIZE_M, demo_elevation
+from aktes_xr.simulate.observation import SampleRecipe, draw_ancillaries, observe
+from aktes_xr.simulate.relief import CELL_SIZE_M
 
-if TYPE_CHECKING:
-    from aktes_xr.simulate.samples import SampleRecipe
-
-DOMAIN_PIXELS: Final = 360
-PATCH_PIXELS: Final = 72
 MARGIN_PIXELS: Final = 10
 SAMPLES_PER_PATCH: Final = 100
 MAX_PATCHES: Final = 12_000
 MOMENTS_PER_GROUND: Final = 3
 """Each patch of covered ground is seen under so many atmospheres and suns."""
-_SHARED: Final[tuple[tuple[Landform, float], ...]] = (
-    ("alpine", 900.0),
-    ("alpine", 1800.0),
-    ("alpine", 2600.0),
-    ("alpine", 3400.0),
-    ("alpine", 4500.0),
-    ("canyon", 900.0),
-    ("canyon", 1600.0),
-)
-RELIEFS: Final[dict[Split, tuple[tuple[Landform, float], ...]]] = {
-    "train": _SHARED,
-    "validation": _SHARED,
-    "test": (
-        ("alpine", 1400.0),
-        ("alpine", 3000.0),
-        ("alpine", 4200.0),
-        ("ridge_valley", 1300.0),
-        ("ridge_valley", 2200.0),
-        ("volcano", 2400.0),
-        ("volcano", 3400.0),
-    ),
-}
-"""Kinds and heights (m) of relief; none has the seed of another split."""
-AZIMUTHS: Final = 16
-# Sun zenith and azimuth from grid north, deg, of the days.
-SUNS: Final = (
-    (25.0, 130.0),
-    (35.0, 150.0),
-    (45.0, 155.0),
-    (55.0, 165.0),
-    (65.0, 160.0),
-    (30.0, 40.0),
-)
 NIGHT_SHARE: Final = 0.4
-BASE_SHIFT_M: Final = (-300.0, 1500.0)
 # Standard deviations of the logarithm of a moment's heating and of its warmth (K).
 HEATING_SCATTER: Final = 0.35
 WARMTH_SCATTER_K: Final = 3.0
 # Of what is told about the air: at a regional height, and without saying at which height.
 REGIONAL_SHARE: Final = 0.45
 UNSTATED_SHARE: Final = 0.25
-_CANDIDATES: Final = 24
 _FLAT_WEIGHT: Final = 0.12
-
-
-@dataclass(frozen=True)
-class Locality:
-    """Which part of the world samples in terrain come from; by default all of it.
-
-    Attributes
-    ----------
-    covers : tuple of {"temperate", "arid", "alpine"}
-        Land covers, equally often; one may stand there twice.
-    water_vapor_range : (float, float), kg m-2
-        Of the column over the region's mean height.
-    air_temperature_range_k : (float, float), K
-        At that height.
-    base_shift_m : (float, float), m
-        By how much relief is lifted, drawn uniformly.
-    landforms : tuple of (kind, height in m)
-        Synthetic relief; empty: that of the split.
-    elevation : tuple of ndarray (y, x), float32, m
-        Real relief instead, 90 m pixels without gaps, at least `PATCH_PIXELS` wide; the splits
-        share it.
-    """
-
-    covers: tuple[Cover, ...] = tuple(REGIONS)
-    water_vapor_range: tuple[float, float] = (0.0, np.inf)
-    air_temperature_range_k: tuple[float, float] = (0.0, np.inf)
-    base_shift_m: tuple[float, float] = BASE_SHIFT_M
-    landforms: tuple[tuple[Landform, float], ...] = ()
-    elevation: tuple[NDArray[np.float32], ...] = ()
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.covers) - set(REGIONS))
-        if unknown or not self.covers:
-            raise InputError(
-                f"found the land covers {', '.join(self.covers) or '(none)'}; expected some of "
-                f"{', '.join(REGIONS)}"
-            )
-        for name in ("water_vapor_range", "air_temperature_range_k", "base_shift_m"):
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise InputError(f"found {name} = {(low, high)}, expected low <= high")
-        small = [part.shape for part in self.elevation if min(part.shape) <= PATCH_PIXELS]
-        if small:
-            raise InputError(
-                f"found elevation of shape {small[0]}, expected more than {PATCH_PIXELS} pixels "
-                "each way"
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class Domain:
-    """A piece of relief with what is computed once: indices and the shadows of `SUNS`."""
-
-    elevation: NDArray[np.float32]
-    indices: dict[str, NDArray[np.float32]]
-    shadows: tuple[NDArray[np.bool_], ...]
-
-
-def _domain(elevation: NDArray[np.floating[Any]]) -> Domain:
-    import xarray as xr
-
-    from aktes_xr.terrain import cast_shadow, indices_array
-
-    values = elevation.astype(np.float32)
-    rows, columns = values.shape
-    field = xr.DataArray(
-        values,
-        dims=("y", "x"),
-        coords={
-            "y": ("y", -CELL_SIZE_M[0] * np.arange(rows), {"units": "m"}),
-            "x": ("x", CELL_SIZE_M[1] * np.arange(columns), {"units": "m"}),
-        },
-        attrs={"units": "m"},
-    )
-    shadows = tuple(
-        cast_shadow(field, zenith, azimuth, convergence=0.0).to_numpy() for zenith, azimuth in SUNS
-    )
-    return Domain(values, indices_array(values, CELL_SIZE_M, azimuths=AZIMUTHS), shadows)
-
-
-@functools.lru_cache(maxsize=24)
-def _synthetic(split: Split, number: int, kind: Landform, relief_m: float) -> Domain:
-    shape = (DOMAIN_PIXELS, DOMAIN_PIXELS)
-    seed = 100 * (1 + SPLITS.index(split)) + number
-    return _domain(relief_of(kind, shape, seed=seed, relief_m=relief_m))
-
-
-@functools.lru_cache(maxsize=1)
-def _jacksboro() -> Domain:
-    return _domain(demo_elevation("jacksboro", (DOMAIN_PIXELS, DOMAIN_PIXELS)).to_numpy())
-
-
-def domains(split: Split, locality: Locality | None = None) -> tuple[Domain, ...]:
-    """Make a split's relief; for training everywhere the Jacksboro fault is part of it."""
-    place = locality or Locality()
-    if place.elevation:
-        return tuple(_domain(part) for part in place.elevation)
-    kinds = place.landforms or RELIEFS[split]
-    made = [_synthetic(split, number, *kind) for number, kind in enumerate(kinds)]
-    if split == "train" and not place.landforms:
-        made.append(_jacksboro())
-    return tuple(made)
 
 
 def _patch(
@@ -223,48 +72,6 @@ def _patch(
         emissivity=emissivity_map(classes, rng, split=split, cell_size_m=cell),
     )
     return ground, window, float(domain.elevation.mean()) + shift
-
-
-def _air_mass(
-    rng: np.random.Generator,
-    recipe: SampleRecipe,
-    place: Locality,
-    *,
-    lowest_m: float,
-    middle_m: float,
-) -> dict[str, Any]:
-    """Draw an air mass that reaches down to the lowest ground and suits the locality."""
-    profiles = members(recipe.split, recipe.protocol)
-    needed = min(float(surface_pressure_from_elevation(lowest_m)), 1013.25)
-    deep = profiles[ground_pressure()[profiles] >= needed - 1e-6]
-    low, high = np.log(WATER_SCALES[0]), np.log(WATER_SCALES[-1])
-    profile = rng.choice(deep if deep.size else profiles, size=_CANDIDATES)
-    scale = np.exp(rng.uniform(low, high, size=_CANDIDATES))
-    shift = np.clip(TEMPERATURE_SHIFT_K * rng.standard_normal(_CANDIDATES), -6.0, 6.0)
-    chosen = 0
-    bounds = (*place.water_vapor_range, *place.air_temperature_range_k)
-    if max(bounds[::2]) > 0.0 or np.isfinite(bounds[1::2]).any():
-        air = sample_atmospheres(
-            profile,
-            surface_pressure_hpa=float(
-                np.clip(surface_pressure_from_elevation(middle_m), 500.0, 1013.25)
-            ),
-            water_scale=scale,
-            temperature_shift_k=shift,
-        )
-        far = np.zeros(_CANDIDATES)
-        for value, least, most in (
-            (air.precipitable_water, *bounds[:2]),
-            (air.air_temperature, *bounds[2:]),
-        ):
-            far += np.maximum(least - value, 0.0) + np.maximum(value - most, 0.0)
-        chosen = int(np.argmin(far))
-    return {
-        "profile": int(profile[chosen]),
-        "water_scale": float(scale[chosen]),
-        "temperature_shift_k": float(shift[chosen]),
-        "ozone_scale": float(np.clip(1 + OZONE_SCALE * rng.standard_normal(), 0.6, 1.4)),
-    }
 
 
 def draw_moment(
@@ -313,8 +120,6 @@ def _measure(
     chosen: NDArray[np.intp],
 ) -> dict[str, NDArray[Any]]:
     """Take pixels of a landscape, measure them and tell what a retrieval may know."""
-    from aktes_xr.simulate.samples import draw_ancillaries, observe
-
     count = chosen.size
     radiance, nedt = observe(rng, _interior(scene.toa_radiance, chosen), recipe.nedt_range_k)
     neighbours = _interior(neighbourhood_radiance(scene.toa_radiance), chosen)
@@ -391,7 +196,14 @@ def terrain_fields(
             ground, window, region_m = _patch(rng, domain, recipe.split, place)
             shadows = tuple(shadow[window] for shadow in domain.shadows)
         lowest_m = float(ground.elevation.min())
-        air_mass = _air_mass(rng, recipe, place, lowest_m=lowest_m, middle_m=region_m)
+        air_mass = draw_air_mass(
+            rng,
+            members(recipe.split, recipe.protocol),
+            lowest_m=lowest_m,
+            middle_m=region_m,
+            water_vapor_range=place.water_vapor_range,
+            air_temperature_range_k=place.air_temperature_range_k,
+        )
         moment = draw_moment(rng, recipe, air_mass=air_mass, shadows=shadows)
         chosen = _pixels(rng, ground, int(count))
         scene = illuminate(ground, moment, rng, chosen=_marked(ground, chosen))

@@ -1,10 +1,16 @@
 """Select the endmembers of the prior: ``python -m aktes_xr.tables.emissivity TABLE``.
 
 The source is a table of response-weighted emissivities, columns ``name, class, library, B10..B14,
-note``, made from spectral libraries. Minerals are left out, as are powders finer than what lies on
-the ground, spectra without a name and land-cover categories that are no spectra; what is left is
-sorted into the components of natural surfaces and divided once into training, validation and test
-endmembers.
+note``, made from spectral libraries. Minerals are left out, as are spectra without a name, metals
+and land-cover categories that are no spectra; what is left is sorted into the components of natural
+surfaces and divided once into training, validation and test endmembers. Rocks that no component
+takes, powders finer than what lies on the ground among them, are *bare*: they are in no mixture but
+stand alone.
+
+Emissivities must be those toward the sensor. The rows of Huang et al. (2016) are hemispheric,
+which for open water and ice lies 0.011 to 0.03 below: water and ice are computed instead
+(`aktes_xr.radiative.water`), and snow is taken from the libraries that measured it in one
+direction.
 """
 
 from __future__ import annotations
@@ -75,13 +81,16 @@ COMPONENTS: Final[tuple[tuple[str, str], ...]] = (
         r"phyllite)|greywacke|breccia|solid\.sandstone|sandstone\.rock\.[6-9]$|marble\.[234]$"
         r"|NPOESS/rock$",
     ),
-    ("water", r"Huang2016/Water|ecostress/seafoam"),
-    ("snow", r"snow|frost|Huang2016/Ice"),
-    ("manmade", r"^SLUM/[ABCGLRSX]|Construction"),
+    ("foam", r"ecostress/seafoam"),
+    ("snow", r"^(?!Huang2016).*(snow|frost)"),
+    ("manmade", r"^SLUM/[ABCGLRSVX]|Construction"),
+    ("bare", r"^ecostress/(igneous|metamorphic|sedimentary)\."),
 )
+# These stand alone, so what is left out of mixtures is not left out of them.
+_ALONE: Final = frozenset({"bare"})
 _LEFT_OUT: Final = re.compile(r"\.fine\.(marble|limestone|travertine|quartzite|sandstone)|obsidian")
-# One pure liquid has one spectrum; what varies is what it is mixed with.
-_SHARED: Final = frozenset({"water"})
+# One spectrum is at hand; what varies is how much of it there is.
+_SHARED: Final = frozenset({"foam"})
 _SPLITS: Final = ("train", "test", "validation", "train", "train")
 
 
@@ -95,7 +104,7 @@ def select(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
                 row
                 for row in rows
                 if re.search(pattern, row["name"])
-                and not _LEFT_OUT.search(row["name"])
+                and (component in _ALONE or not _LEFT_OUT.search(row["name"]))
                 and row["class"] != "mineral"
                 and row["name"] not in taken
             ),

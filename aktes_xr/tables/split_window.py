@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from aktes_xr.baselines.split_window import predictors
 from aktes_xr.sensor import BANDS
-from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+from aktes_xr.simulate.observation import SampleRecipe
+from aktes_xr.simulate.samples import simulate_samples
 
 TARGET: Final = Path(__file__).parents[1] / "data" / "split_window.json"
 EDGES: Final = (0.0, 5.0, 10.0, 17.0, 25.0, 35.0, 47.0, 62.0)

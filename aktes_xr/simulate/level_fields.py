@@ -1,0 +1,138 @@
+"""Fields on flat ground: one air mass, one pressure, any structure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from aktes_xr import sensor
+from aktes_xr.radiative.atmosphere import AtmosphereBatch
+from aktes_xr.simulate.atmospheres import Columns, draw_columns
+from aktes_xr.simulate.cover import draw_cover, kind_temperature
+from aktes_xr.simulate.fields import Field, FieldRecipe
+from aktes_xr.simulate.landcover import SNOW_AIR_LIMIT_K, sunlight
+from aktes_xr.simulate.measuring import kelvin_by_dn, leave_gaps, measure, tell
+from aktes_xr.simulate.structures import Site, draw_layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SUN_ZENITH_DEG: Final = (15.0, 75.0)
+NIGHT_ZENITH_DEG: Final = 120.0
+HEATING_SCATTER: Final = 0.35
+WARMTH_K: Final = 3.5
+HIGH_SHARE: Final = 0.15
+_CANDIDATES: Final = 12
+
+
+def draw_air(rng: np.random.Generator, recipe: FieldRecipe, structure: str) -> Columns:
+    """Draw one column; cold where there is snow, at the sea's level over the sea."""
+    columns = draw_columns(
+        rng,
+        _CANDIDATES,
+        split=recipe.split,
+        protocol=recipe.protocol,
+        view_zenith_max_deg=recipe.view_zenith_max_deg,
+        even_water=recipe.even_water,
+        high_share=HIGH_SHARE,
+    )
+    chosen = 0
+    if structure == "snow":
+        chosen = int(np.argmax(columns.air_temperature < SNOW_AIR_LIMIT_K))
+        if columns.air_temperature[chosen] >= SNOW_AIR_LIMIT_K:
+            chosen = int(np.argmin(columns.air_temperature))
+    elif structure == "sea":
+        chosen = int(np.argmax(columns.surface_pressure))
+    return columns.take(np.array([chosen]))
+
+
+def level_field(recipe: FieldRecipe, number: int) -> Field:
+    """Draw one field on flat ground; equal arguments give equal fields.
+
+    Parameters
+    ----------
+    recipe : FieldRecipe
+    number : int
+        Of the field.
+
+    Returns
+    -------
+    Field
+    """
+    rng = recipe.generator(number)
+    structure = recipe.structure(number)
+    column = draw_air(rng, recipe, structure)
+    air = AtmosphereBatch(
+        column.transmittance[0],
+        column.path_radiance[0],
+        column.sky_radiance[0],
+        column.precipitable_water[0],
+        column.air_temperature[0],
+    )
+    layout = draw_layout(rng, structure, Site(recipe.shape))
+    cover = draw_cover(rng, layout, split=recipe.surface_split(rng))
+    day = rng.random() < recipe.day_share
+    sun_zenith = float(rng.uniform(*SUN_ZENITH_DEG)) if day else NIGHT_ZENITH_DEG
+    light = sunlight(sun_zenith, np.cos(np.deg2rad(sun_zenith)), 1.0) if day else None
+    temperature = kind_temperature(
+        cover,
+        float(air.air_temperature),
+        light_w_m2=light,
+        heating=float(np.exp(HEATING_SCATTER * rng.standard_normal())),
+        warmth_k=float(WARMTH_K * rng.standard_normal()),
+    )
+    radiance = flat_radiance(temperature, cover.emissivity, air)
+    dn, nedt = measure(rng, radiance, recipe)
+    cloud = leave_gaps(rng, dn, float(air.air_temperature), recipe.gap_share)
+    told = tell(
+        rng,
+        recipe,
+        cover,
+        day=day,
+        water_vapor=air.precipitable_water,
+        air_temperature=air.air_temperature,
+        surface_pressure=column.surface_pressure[0],
+        skin_temperature=float(temperature.mean()),
+    )
+    told["elevation_difference"] = np.float32(0.0)  # type: ignore[assignment]
+    return Field(
+        number=number,
+        structure=structure,
+        dn=dn,
+        brightness_temperature=kelvin(dn),
+        cloud=cloud,
+        water=cover.water > 0.5,
+        surface_temperature=temperature,
+        emissivity=cover.emissivity,
+        surface_class=cover.classes,
+        told=told,
+        nedt=nedt,
+        view_zenith=float(column.view_zenith[0]),
+        sun_zenith=sun_zenith,
+        sun_azimuth=float(rng.uniform(0.0, 360.0)),
+        air=air,
+        surface_pressure=column.surface_pressure[0],
+        profile=int(column.profile[0]),
+    )
+
+
+def flat_radiance(
+    temperature: NDArray[np.float32], emissivity: NDArray[np.float32], air: AtmosphereBatch
+) -> NDArray[np.float32]:
+    """Evaluate the radiance equation of flat ground (y, x, 5), W m-2 sr-1 um-1."""
+    planck = planck_radiance(temperature)
+    leaving = emissivity * (planck - air.sky_radiance) + air.sky_radiance
+    return np.asarray(air.transmittance * leaving + air.path_radiance, np.float32)
+
+
+def planck_radiance(temperature: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Evaluate the Planck function (y, x, 5) of temperatures (y, x), K."""
+    spread = np.broadcast_to(temperature[..., np.newaxis], (*temperature.shape, 5))
+    return np.asarray(sensor.brightness_temperature_to_radiance(spread))
+
+
+def kelvin(dn: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Look brightness temperatures (y, x, 5), K, up."""
+    table = kelvin_by_dn()
+    return np.stack([table[:, band][dn[..., band]] for band in range(5)], axis=-1)

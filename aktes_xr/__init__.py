@@ -20,6 +20,7 @@ from aktes_xr.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from aktes_xr import (
+        ancillaries,
         baselines,
         cube,
         jobs,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         terrain,
         validation,
     )
+    from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
     from aktes_xr.cube import calibration, quality
     from aktes_xr.errors import AktesError
     from aktes_xr.jobs.plan import plan
@@ -45,12 +47,14 @@ if TYPE_CHECKING:
 
 _ROOMS = frozenset(
     (
-        *("baselines", "cube", "jobs", "learn", "models", "radiative"),
+        *("ancillaries", "baselines", "cube", "jobs", "learn", "models", "radiative"),
         *("sensor", "simulate", "stac", "store", "terrain", "validation"),
     )
 )
 _HOME = {
     "AktesError": "errors",
+    "add_ancillaries": "ancillaries",
+    "add_emissivity_prior": "ancillaries",
     "load_bundle": "models",
     "open_result": "store",
     "open_stac": "stac",
@@ -69,6 +73,9 @@ _MOVED = {
 
 __all__ = [
     "AktesError",
+    "add_ancillaries",
+    "add_emissivity_prior",
+    "ancillaries",
     "baselines",
     "calibration",
     "cube",

@@ -1,7 +1,7 @@
 """The exception tree: each class is also the builtin a caller expects, with a stable ``code``.
 
 A message says what was found, what was expected and what to do about it. It never contains a
-query string, a token or a credential.
+query string, a token or a credential. ``exit_code`` is how a command ends that meets the error.
 """
 
 from __future__ import annotations
@@ -9,14 +9,31 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    r"""Return ``text`` with all but printable characters and line ends as escapes (``\x1b``).
+
+    Control characters, half surrogates and marks that reverse the direction of writing cannot reach
+    a terminal, a log or an attribute this way.
+    """
+    return "".join(
+        one
+        if one.isprintable() or one == "\n"
+        else one.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for one in text
+    )
+
+
 class AktesError(Exception):
     """Root of every error this package raises on purpose."""
 
     code: ClassVar[str] = "aktes"
+    exit_code: ClassVar[int] = 2
+    """2: the caller's to mend; 4: a file, disk, network or cluster failed, which may pass."""
 
     def __str__(self) -> str:
-        # KeyError would show the repr of its argument: a message in quotes.
-        return str(self.args[0]) if self.args else self.code
+        # KeyError would show the repr of its argument: a message in quotes. Messages quote names
+        # that others chose: nothing in them may steer a terminal.
+        return printable(str(self.args[0])) if self.args else self.code
 
 
 class InputError(AktesError, ValueError):
@@ -109,6 +126,12 @@ class ChunkError(TerrainError):
     code = "terrain.chunk"
 
 
+class AncillaryError(InputError):
+    """A source of ancillary variables cannot be used; the message says why."""
+
+    code = "ancillary"
+
+
 class StacError(AktesError, ValueError):
     """STAC items cannot be used as they are."""
 
@@ -137,12 +160,29 @@ class SearchError(StacError, OSError):
     """A search service or catalogue does not answer, or answers with a failure: try again."""
 
     code = "stac.search"
+    exit_code = 4
+
+
+class NetworkError(AktesError, OSError):
+    """A host does not answer, or answers with a failure.
+
+    Attributes
+    ----------
+    status : HTTP status, or None where there was no answer
+    """
+
+    code = "network"
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ReadError(AktesError, OSError):
     """A raster could not be read."""
 
     code = "stac.read"
+    exit_code = 4
 
 
 class AccessError(ReadError, PermissionError):
@@ -185,12 +225,35 @@ class StoreError(AktesError, OSError):
     """A result could not be written or read."""
 
     code = "store"
+    exit_code = 4
 
 
 class StoreExistsError(StoreError, FileExistsError):
     """The target exists and was not to be replaced."""
 
     code = "store.exists"
+    exit_code = 2
+
+
+class WorseResultError(StoreError):
+    """The new result is so much worse than the one it would replace that the old one was kept."""
+
+    code = "store.worse"
+    exit_code = 6
+
+
+class StoreBusyError(StoreError, BlockingIOError):
+    """Another run is writing to the same place."""
+
+    code = "store.busy"
+    exit_code = 7
+
+
+class ClusterError(AktesError, ConnectionError):
+    """A Dask cluster was lost, or has no worker that works."""
+
+    code = "cluster"
+    exit_code = 4
 
 
 class DependencyError(AktesError, ImportError):

@@ -30,7 +30,6 @@ import matplotlib.pyplot as plt
 import xarray as xr
 
 import aktes_xr
-from aktes_xr.jobs import with_ancillaries
 from aktes_xr.validation.metrics import scores
 from aktes_xr.validation.report import quicklook
 
@@ -55,7 +54,7 @@ cube
 # reanalysis would give them, with their errors. The networks work without, less precisely.
 
 # %%
-cube = with_ancillaries(cube, str(folder / "ancillary.zarr"))
+cube = aktes_xr.add_ancillaries(cube, folder / "ancillary.zarr")
 cube.aktes.brightness_temperature().isel(time=0).plot(col="band", col_wrap=3, cmap="inferno")
 plt.show()
 

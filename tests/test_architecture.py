@@ -19,10 +19,10 @@ PACKAGE = ROOT / "aktes_xr"
 # Arrows go downwards only: a room may import from its own floor and from those above it here.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "version", "documents", "compilation", "machine", "sensor", "data"}),
-    frozenset({"cube"}),
+    frozenset({"catalog", "cube"}),
     frozenset({"radiative", "store", "validation"}),
     frozenset({"terrain"}),
-    frozenset({"baselines", "models", "simulate"}),
+    frozenset({"ancillaries", "baselines", "models", "simulate"}),
     frozenset({"retrieval", "stac", "learn", "tables"}),
     frozenset({"jobs"}),
     frozenset({"accessor", "bench", "cli"}),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +27,14 @@ from aktes_xr.bench import checks as bench
 from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.cli import app
 from aktes_xr.cli.console import EXIT_CODES
-from aktes_xr.errors import BundleNotFoundError, ReadError, SearchError
+from aktes_xr.errors import (
+    BundleNotFoundError,
+    ClusterError,
+    ReadError,
+    SearchError,
+    StoreBusyError,
+    WorseResultError,
+)
 from aktes_xr.terrain import terrain_indices
 
 # rioxarray multiplies affine transforms in the way affine 3 means to drop.
@@ -114,6 +124,9 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (SearchError("could not search"), 4, "error [stac.search]: could not search"),
         (BundleNotFoundError("none there"), 2, "error [bundle.not_found]: none there"),
         (PermissionError(13, "Permission denied"), 4, "error [io]: [Errno 13] Permission denied"),
+        (WorseResultError("kept it"), 6, "error [store.worse]: kept it"),
+        (StoreBusyError("held"), 7, "error [store.busy]: held"),
+        (ClusterError("lost"), 4, "error [cluster]: lost"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
@@ -128,12 +141,45 @@ def test_exit_code_says_what_kind_of_trouble(
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     raising(monkeypatch, ReadError("truncated"))
     done = run("--debug", "bench", "accuracy")
-    assert isinstance(done.exception, ReadError)
+    assert done.exit_code == 4
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("error [stac.read]: truncated\n")
 
 
-def test_unexpected_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    raising(monkeypatch, ZeroDivisionError())
-    assert isinstance(run("bench", "accuracy").exception, ZeroDivisionError)
+def test_unexpected_errors_have_a_code_of_their_own_and_are_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raising(monkeypatch, ZeroDivisionError("by nothing"))
+    done = run("bench", "accuracy")
+    assert done.exit_code == 5
+    assert "Traceback" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last == "error [unexpected]: ZeroDivisionError: by nothing; please report this"
+
+
+def test_termination_cleans_up_as_an_interruption_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned: list[bool] = []
+
+    def work(*_: Any, **__: Any) -> Any:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+        finally:
+            cleaned.append(True)
+
+    monkeypatch.setattr(bench, "run_benchmark", work)
+    before = signal.getsignal(signal.SIGTERM)
+    done = run("bench", "accuracy")
+    assert (done.exit_code, done.stderr.strip()) == (143, "terminated")
+    assert cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 7, 130, 143])
+def test_every_exit_code_is_in_the_readme_and_in_the_help(code: int) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| {code} \|", readme, re.MULTILINE)
+    assert re.search(rf"[:;] {code} ", EXIT_CODES)
 
 
 RESULT = BenchResult(

@@ -92,12 +92,11 @@ def test_a_cluster_is_asked_for_its_pending_tasks(monkeypatch: pytest.MonkeyPatc
         def __init__(self) -> None:
             self.answers = [4, 3, 1, 0]
 
-        def run_on_scheduler(self, function: Any) -> int:
-            assert function is progress._pending_tasks
+        def run_on_scheduler(self, function: Any) -> tuple[int, list[str]]:
             if len(self.answers) == 1:
                 enough.set()
-                return self.answers[0]
-            return self.answers.pop(0)
+                return self.answers[0], ["running"]
+            return self.answers.pop(0), ["running"]
 
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_POLLS", 0.01)
     with progress.watch("retrieve", log(), client=Client()):
@@ -109,3 +108,24 @@ def test_pending_states_are_the_schedulers_own() -> None:
     from distributed.scheduler import ALL_TASK_STATES
 
     assert progress._PENDING_ON_A_CLUSTER <= set(ALL_TASK_STATES)
+
+
+def test_a_cluster_that_has_gone_away_does_not_stop_the_watch() -> None:
+    class Client:
+        def run_on_scheduler(self, function: Any) -> Any:
+            raise OSError("in <TCP>: Stream is closed")
+
+    console = log()
+    with progress.watch("retrieve", console, client=Client()):
+        pass
+    assert "done in" in text(console)
+
+
+def test_compiling_is_said_once() -> None:
+    from numba import njit
+
+    console = log()
+    with progress.watch("retrieve", console):
+        for kind in (1, 1.0):
+            njit(lambda value: value + 1)(kind)
+    assert text(console).count("retrieve: compiling kernels (once, about half a minute)\n") == 1

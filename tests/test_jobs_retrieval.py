@@ -19,7 +19,7 @@ import aktes_xr
 from aktes_xr import jobs
 from aktes_xr.cli import app
 from aktes_xr.cube.quality import decode
-from aktes_xr.errors import DependencyError, GridError, InputError, MissingVariableError, ReadError
+from aktes_xr.errors import DependencyError, InputError, ReadError
 
 FIRST, SECOND = "AST_L1T_00301062001031139_1", "AST_L1T_00301222001031139_2"
 
@@ -216,42 +216,23 @@ def test_the_sources_own_signing_function_is_used(monkeypatch: pytest.MonkeyPatc
     }
 
 
-@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
-def test_ancillaries_come_from_the_nearest_time(tmp_path: Path, suffix: str) -> None:
-    cube = aktes_xr.open_stac([granule(tmp_path), granule(tmp_path, SECOND, day=22)])
-    times = np.array(["2001-01-06T00", "2001-01-06T03", "2001-01-22T04"], "M8[ns]")
-    ancillary = xr.Dataset(
-        {
-            "water_vapor": ("time", [9.0, 21.5, 30.0], {"units": "kg m-2"}),
-            "water_vapor_error": ((), 2.0, {"units": "kg m-2"}),
-            "wind": ("time", [1.0, 2.0, 3.0]),
-        },
-        coords={"time": times},
+def test_ancillaries_of_several_sources_reach_the_cube(tmp_path: Path) -> None:
+    times = np.array(["2001-01-06T03"], "M8[ns]")
+    for name, units, value in (("tcwv", "mm", 21.5), ("t2m", "degC", 18.0)):
+        field = xr.Dataset({name: ("time", [value], {"units": units})}, coords={"time": times})
+        field.to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
+    sources = (str(tmp_path / "tcwv.nc"), str(tmp_path / "t2m.nc"))
+    request = jobs.Request(items=(str(granule(tmp_path)),), ancillary=sources)
+    cube = jobs.open_request(request)
+    assert cube["water_vapor"].values.tolist() == [21.5]
+    assert cube["air_temperature"].values.tolist() == [np.float32(291.15)]
+    assert "tcwv.nc" in cube.attrs["ancillary_source"]
+    assert str(tmp_path) not in str(cube.attrs)
+
+
+def test_a_source_of_ancillaries_that_cannot_be_used_is_wrong_input(tmp_path: Path) -> None:
+    done = run(
+        "retrieve", str(granule(tmp_path)), "--out", str(tmp_path / "o"), "--ancillary", "era55"
     )
-    path = tmp_path / f"ancillary{suffix}"
-    if suffix == ".nc":
-        ancillary.to_netcdf(path, engine="h5netcdf")
-    else:
-        ancillary.to_zarr(path, consolidated=False)
-    found = jobs.with_ancillaries(cube, str(path))
-    assert found["water_vapor"].values.tolist() == [21.5, 30.0]
-    assert float(found["water_vapor_error"]) == 2.0
-    assert "wind" not in found
-    assert "water_vapor" not in cube
-    aktes_xr.cube.check(found)
-
-
-def test_a_file_without_ancillaries_is_refused(tmp_path: Path) -> None:
-    xr.Dataset({"wind": ("time", [1.0])}).to_zarr(tmp_path / "a.zarr", consolidated=False)
-    with pytest.raises(MissingVariableError, match=r"no ancillary variable \(found: \['wind'\]\)"):
-        jobs.with_ancillaries(aktes_xr.open_stac(granule(tmp_path)), str(tmp_path / "a.zarr"))
-
-
-def test_ancillaries_of_another_grid_are_refused(tmp_path: Path) -> None:
-    cube = aktes_xr.open_stac(granule(tmp_path))
-    field = xr.ones_like(cube["tir"].isel(band=0, drop=True), dtype="float32").compute()
-    shifted = field.assign_coords(x=field["x"] + 45.0).drop_encoding()
-    plain = shifted.reset_coords(drop=True)
-    plain.to_dataset(name="water_vapor").to_zarr(tmp_path / "a.zarr", consolidated=False)
-    with pytest.raises(GridError, match="water_vapor is off the cube's x coordinates by up to 45"):
-        jobs.with_ancillaries(cube, str(tmp_path / "a.zarr"))
+    assert done.exit_code == 2
+    assert "found no file 'era55' and no shipped source" in done.output

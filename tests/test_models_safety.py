@@ -320,3 +320,24 @@ def test_served_over_http(path: Path) -> None:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""
+
+
+@pytest.mark.parametrize("value", [1e300, -1e39, np.inf, np.nan])
+def test_weights_that_single_precision_cannot_hold_are_refused(path: Path, value: float) -> None:
+    with np.load(path / "teacher.npz") as archive:
+        arrays = {name: archive[name].astype(np.float64) for name in archive.files}
+    arrays["weight_1"][3, 2] = value
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    add_file(path, "teacher.npz", buffer.getvalue())
+    with pytest.raises(BundleIntegrityError, match=r"weight_1 holds numbers that are not finite"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize("field", ["center", "scale", "high", "output_scale", "log_sigma_slope"])
+def test_scalings_that_single_precision_cannot_hold_are_refused(path: Path, field: str) -> None:
+    networks = json.loads((path / "bundle.json").read_text())["networks"]
+    networks[0]["scaling"][field][0] = 1e300
+    edit_manifest(path, networks=networks)
+    with pytest.raises(BundleIntegrityError, match=f"{field} holds numbers that are not finite"):
+        load_bundle(path)

@@ -15,7 +15,8 @@ import xarray as xr
 from granules import FileHost, serve, write_granule
 
 from aktes_xr import errors
-from aktes_xr.stac import Login, login, open_stac
+from aktes_xr.stac import Login, open_stac
+from aktes_xr.stac import signing as login
 from aktes_xr.stac.signing import bare_href, signed_href
 
 

@@ -12,8 +12,8 @@ import pytest
 from granules import ITEM_ID, make_item, write_granule
 
 from aktes_xr import errors
+from aktes_xr.catalog import read_sources
 from aktes_xr.stac import open_stac, search, source, sources
-from aktes_xr.stac.sources import read_sources
 
 
 @pytest.fixture

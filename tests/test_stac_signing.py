@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from aktes_xr.errors import StacError
-from aktes_xr.stac.signing import bare_href, granule_name, redact, signed_href
+from aktes_xr.stac.links import granule_name, redact
+from aktes_xr.stac.signing import bare_href, signed_href
 
 SECRETS = [
     "https://a.test/x.tif?sv=2020&sig=SECRET%3D",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import dask.array as da
@@ -87,6 +88,8 @@ def test_round_trip(tmp_path: Path, chunks: object, sharded: bool) -> None:
         assert again[name].attrs.get("units") == result[name].attrs.get("units")
     for name in result.coords:
         np.testing.assert_array_equal(again[name], result[name])
+    history = again.attrs.pop("history")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ aktes_xr: computed and .*", history)
     assert again.attrs == result.attrs
     assert list(again["band"].to_numpy()) == list(result["band"].to_numpy())
     assert again["quality"].dtype == np.uint16
@@ -182,31 +185,12 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, existing: bool) -> None
         )
 
 
-def test_a_failed_rename_restores_the_old_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "r.zarr"
-    write_result(make_result(), path)
-    true_rename = Path.rename
-
-    def rename(self: Path, target: Path) -> Path:
-        if self.name.endswith(".partial"):
-            raise PermissionError(13, "Permission denied")
-        return true_rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", rename)
-    with pytest.raises(errors.StoreError, match=r"could not write the store r\.zarr: Permission"):
-        write_result(make_result(), path, overwrite=True)
-    assert leftovers(tmp_path, "r.zarr") == set()
-    assert open_result(path)["emissivity"].shape == (2, 5, 40, 50)
-
-
 def test_places_where_no_store_can_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(errors.StoreError, match="could not write the store"):
         write_result(make_result(), tmp_path / "file" / "r.zarr")
-    with pytest.raises(errors.InputError, match="begins with s3://: expected a local path"):
-        write_result(make_result(), "s3://bucket/r.zarr?sig=SECRET")
+    with pytest.raises(errors.InputError, match="begins with ftp://: expected a local path"):
+        write_result(make_result(), "ftp://host/r.zarr")
     with pytest.raises(errors.StoreError, match=r"no Zarr store at none\.zarr"):
         open_result(tmp_path / "none.zarr")
     write_result(make_result(), tmp_path / "new" / "deep" / "r.zarr")

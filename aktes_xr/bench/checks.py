@@ -39,6 +39,7 @@ __all__ = [
 NAMES = (
     "accuracy",
     "terrain",
+    "worlds",
     "terrain_kernels",
     "radiative",
     "realism",
@@ -46,9 +47,10 @@ NAMES = (
     "scale",
     "series",
     "faults",
+    "ancillaries",
 )
 _ROOM = "aktes_xr.bench"
-_PACKAGES = ("numpy", "xarray", "dask", "numba", "rasterio", "zarr", "stackstac")
+_PACKAGES = ("numpy", "xarray", "dask", "numba", "onnxruntime", "rasterio", "zarr", "stackstac")
 
 
 @dataclass(frozen=True)

@@ -1,144 +1,153 @@
-"""Forward passes side by side: ours, the bare matrix rate of the machine, and Keras's ``predict``.
+"""Passes of the shipped networks beside the machine's matrix rate and Keras's ``predict``.
 
-One thread, a chunk of 512 x 512 pixels, random weights (the time does not depend on them); the
-matrix rate is that of a large single-precision product, measured between the passes of the same
-run. Keras runs in a process of its own where it is installed: importing TensorFlow starts threads
-that would compete with ours. Times are processor time, which other processes disturb less than the
-time on the wall; Keras, whose threads overlap, is given the shorter of the two.
+One thread, in turns: the rate of a large single-precision product, our pass, and ``predict`` at
+several batches. In a round the best turn counts, for other work on the machine makes a turn slower,
+never faster; of the rounds' ratios the median. Keras runs in a process of its own where it is
+installed, and waits there while we measure: importing TensorFlow starts threads that would compete
+with ours. Times are processor time, which other processes disturb less than the time on the wall;
+Keras, whose threads overlap, is given the shorter of the two.
+
+``--part bits`` compares every bit of pixels that are passed in another order, in other numbers and
+from several threads; ``--part emulated`` does so on an emulated processor without AVX-512 (it needs
+``qemu-x86_64`` of the system package ``qemu-user`` and takes minutes).
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
+import importlib.metadata
 import importlib.util
-import json
+import logging
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from llvmlite import binding
 
-from aktes_xr.bench.blas import single_blas_thread
-from aktes_xr.bench.checks import BenchResult, Check, Table
+from aktes_xr.bench.checks import BenchResult, Check, Table, machine
+from aktes_xr.bench.network_bits import bit_checks, emulated_checks
+from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.models.bundle import load_bundle
-from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
-from aktes_xr.models.network import Layer, Network
+from aktes_xr.models.network import Network
 
-PIXELS: Final = 512 * 512
-TEACHER_UNITS: Final = (256, 256, 256)
-STUDENT_UNITS: Final = (32, 32)
+_LOGGER = logging.getLogger(__name__)
+PARTS: Final = ("speed", "bits", "emulated")
+BATCH: Final = 8192
+"""Of ``predict``, for the student; Keras's default of 32 is many times slower."""
+_BATCHES: Final = {"teacher": (1024, 4096, BATCH, 32768), "student": (BATCH,)}
 _MATRIX: Final = 2048
-_KERAS: Final = """
-import json, os, sys, time
-os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
-import numpy as np
-import keras, tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
-pixels, repeats, sizes = json.loads(sys.argv[1])
-seconds = []
-for first, *units in sizes:
-    layers = [keras.layers.Dense(n, activation="relu") for n in units[:-1]]
-    model = keras.Sequential([keras.Input((first,)), *layers, keras.layers.Dense(units[-1])])
-    x = np.random.default_rng(0).normal(size=(pixels, first)).astype("float32")
-    runs = []
-    for _ in range(repeats + 1):
-        wall, own = time.perf_counter(), time.process_time()
-        model.predict(x, batch_size=8192, verbose=0)
-        runs.append(min(time.perf_counter() - wall, time.process_time() - own))
-    seconds.append(min(runs[1:]))
-print(json.dumps(seconds))
-"""
+_TURNS: Final = 6
+_PIXELS: Final = 2**15
+"""A pass of so many is short, so that the best of many turns was hardly ever interrupted."""
+_KERAS_PIXELS: Final = 2**17
+"""More, so that what ``predict`` does once a call counts little."""
 
 
-def run(*, quick: bool) -> BenchResult:
-    """Measure the networks' forward passes.
+@dataclass
+class _Timing:
+    """Seconds per pixel, round by round: a product of as many operations, our pass, ``predict``."""
+
+    network: Network
+    matrix: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+    predict: dict[int, list[float]] = field(default_factory=dict)
+
+    def ratio(self, seconds: Sequence[float]) -> float:
+        """Median over the rounds of others' seconds over ours."""
+        return median(other / own for other, own in zip(seconds, self.ours, strict=True))
+
+
+def run(*, quick: bool, part: str | None = None) -> BenchResult:
+    """Measure the networks' passes, and compare their bits.
 
     Parameters
     ----------
     quick : bool
-        Fewer repetitions.
+        Fewer pixels and repetitions.
+    part : str, optional
+        One of `PARTS`, to measure it alone; without it the first two.
 
     Returns
     -------
     BenchResult
+
+    Raises
+    ------
+    InputError
+        There is no such part.
     """
-    repeats = 5 if quick else 15
-    networks = {
-        "teacher-size": _network(len(TEACHER_FEATURES), TEACHER_UNITS),
-        "student-size": _network(len(STUDENT_FEATURES), STUDENT_UNITS),
-        "default teacher": load_bundle().teacher.network,
+    if part is not None and part not in PARTS:
+        raise InputError(f"found part {part!r}, expected one of {', '.join(PARTS)}")
+    bundle = load_bundle()
+    networks = {"teacher": bundle.teacher.network, "student": bundle.models["student"].network}
+    measures: dict[str, Callable[[], BenchResult]] = {
+        "speed": lambda: _speed(networks, quick=quick),
+        "bits": lambda: bit_checks(networks),
+        "emulated": emulated_checks,
     }
-    rates, shares = _measure(networks, repeats)
-    keras = _keras_seconds(networks, repeats)
-    rows = []
-    for name, network in networks.items():
-        pixels_per_second = rates[name] / (2 * network.multiplications)
-        seconds = keras.get(name)
-        rows.append(
-            (
-                name,
-                network.multiplications,
-                pixels_per_second / 1e6,
-                rates[name] / 1e9,
-                shares[name],
-                None if seconds is None else PIXELS / seconds / 1e6,
-                None if seconds is None else pixels_per_second * seconds / PIXELS,
-            )
-        )
-    columns = ("network", "products", "Mpixel/s", "GFLOP/s", "of matrix rate")
-    table = Table("Forward pass, one thread", (*columns, "predict Mpixel/s", "times predict"), rows)
-    checks = [
-        Check.at_least("teacher-size pass of the matrix rate", shares["teacher-size"], 0.70, "1")
-    ]
-    if keras:
-        ratio = rows[1][-1]
-        checks.append(
-            Check.at_least("student-size pass over model.predict", float(ratio or 0.0), 5.0, "1")
-        )
-    return BenchResult(checks, [table])
+    found = [measures[name]() for name in (PARTS[:2] if part is None else (part,))]
+    checks = [check for result in found for check in result.checks]
+    return BenchResult(checks, [_where(), *(table for result in found for table in result.tables)])
 
 
-def _network(features: int, units: tuple[int, ...]) -> Network:
-    rng = np.random.default_rng(0)
-    sizes = (features, *units, 2 * N_OUTPUTS)
-    layers = [
-        Layer(
-            rng.normal(scale=before**-0.5, size=(after, before)).astype(np.float32),
-            np.zeros((after, 1), np.float32),
-            "relu" if index < len(units) else "linear",
-        )
-        for index, (before, after) in enumerate(pairwise(sizes))
-    ]
-    return Network(tuple(layers))
+def _speed(networks: dict[str, Network], *, quick: bool) -> BenchResult:
+    timings = _measure(networks, 3 if quick else 9)
+    rows: list[tuple[Any, ...]] = []
+    for name, timing in timings.items():
+        measured = {"matrix rate": timing.matrix, "our pass": timing.ours}
+        measured |= {f"predict, batch {size}": took for size, took in timing.predict.items()}
+        work = 2e-9 * timing.network.multiplications
+        rows += [
+            (name, what, 1e-6 / min(seconds), work / min(seconds), timing.ratio(seconds))
+            for what, seconds in measured.items()
+        ]
+    teacher, student = timings["teacher"], timings["student"]
+    share = teacher.ratio(teacher.matrix)
+    checks = [Check.at_least("teacher's pass of the matrix rate", share, 0.85, "1")]
+    if teacher.predict:
+        gain = min(teacher.ratio(seconds) for seconds in teacher.predict.values())
+        name = "teacher's pass over predict at its best batch"
+        checks.append(Check.at_least(name, gain, 1.0, "1"))
+        gain = student.ratio(student.predict[BATCH])
+        name = f"student's pass over predict at batch {BATCH}"
+        checks.append(Check.at_least(name, gain, 5.0, "1"))
+    columns = ("network", "what", "Mpixel/s", "GFLOP/s", "our rate over it")
+    return BenchResult(checks, [Table("Best rates, one thread", columns, rows)])
 
 
-def _measure(
-    networks: dict[str, Network], repeats: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Floating-point rate of each pass, and the median of its share of the matrix rate."""
+def _measure(networks: dict[str, Network], rounds: int) -> dict[str, _Timing]:
     rng = np.random.default_rng(1)
     left = rng.normal(size=(_MATRIX, _MATRIX)).astype(np.float32)
-    right, product = left.T.copy(), np.empty_like(left)
+    product = partial(np.matmul, left, left.T.copy(), out=np.empty_like(left))
+    timings = {name: _Timing(network) for name, network in networks.items()}
     inputs = {
-        name: rng.normal(size=(network.n_features, PIXELS)).astype(np.float32)
+        name: rng.normal(size=(_PIXELS, network.n_features)).astype(np.float32)
         for name, network in networks.items()
     }
-    best = dict.fromkeys(networks, 0.0)
-    shares: dict[str, list[float]] = {name: [] for name in networks}
-    with single_blas_thread():
-        for _ in range(repeats):
-            for name, network in networks.items():
-                matrix = 2 * _MATRIX**3 / _seconds(partial(np.matmul, left, right, out=product))
-                work = 2 * network.multiplications * PIXELS
-                rate = work / _seconds(partial(network.predict, inputs[name]))
-                best[name] = max(best[name], rate)
-                shares[name].append(rate / matrix)
-    return best, {name: median(values) for name, values in shares.items()}
+    with single_blas_thread(), _keras() as predict:
+        for _ in range(rounds):
+            for name, timing in timings.items():
+                ours = partial(timing.network.predict, inputs[name])
+                turns = [(_seconds(product), _seconds(ours)) for _ in range(_TURNS)]
+                matrix, own = (min(seconds) for seconds in zip(*turns, strict=True))
+                timing.matrix.append(matrix * timing.network.multiplications / _MATRIX**3)
+                timing.ours.append(own / _PIXELS)
+                if predict is not None:
+                    for size in _BATCHES[name]:
+                        seconds = predict(name, size) / _KERAS_PIXELS
+                        timing.predict.setdefault(size, []).append(seconds)
+    return timings
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -147,15 +156,110 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
-def _keras_seconds(networks: dict[str, Network], repeats: int) -> dict[str, float]:
+@contextmanager
+def _keras() -> Iterator[Callable[[str, int], float] | None]:
+    """Start Keras in its process; what is yielded returns the seconds of ``predict``."""
     if importlib.util.find_spec("keras") is None:
-        return {}
-    sizes = [
-        [network.n_features, *(int(layer.bias.shape[0]) for layer in network.layers)]
-        for network in networks.values()
+        yield None
+        return
+    with subprocess.Popen(
+        [sys.executable, "-m", "aktes_xr.bench.network"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+    ) as process:
+        stdin, stdout = process.stdin, process.stdout
+        if stdin is None or stdout is None or "ready\n" not in stdout:
+            raise ResourceError(
+                "Keras ended before it was ready; run python -m aktes_xr.bench.network to see why"
+            )
+
+        def predict(name: str, batch: int) -> float:
+            stdin.write(f"{name} {batch}\n")
+            stdin.flush()
+            return float(stdout.readline())
+
+        yield predict
+        stdin.close()
+
+
+def serve_keras() -> None:
+    """Time ``predict`` for each line of the standard input: a network's name and a batch."""
+    import tensorflow as tf
+
+    from aktes_xr.bench.scale_pipeline import keras_model
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    bundle = load_bundle()
+    networks = {name: keras_model(bundle.models[name]) for name in _BATCHES}
+    rng = np.random.default_rng(0)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        name, batch = line.split()
+        width = networks[name].input_shape[-1]
+        features = rng.normal(size=(_KERAS_PIXELS, width)).astype(np.float32)
+        # TensorFlow traces the model for each new shape of batch: that is not what is timed.
+        networks[name].predict(features[: 2 * int(batch)], batch_size=int(batch), verbose=0)
+        wall, own = time.perf_counter(), time.process_time()
+        networks[name].predict(features, batch_size=int(batch), verbose=0)
+        print(min(time.perf_counter() - wall, time.process_time() - own), flush=True)
+
+
+def _where() -> Table:
+    """State what the figures depend on."""
+    rows = [
+        ("processor", machine()["processor"]),
+        ("AVX-512", "yes" if binding.get_host_cpu_features().get("avx512f", False) else "no"),
     ]
-    request = json.dumps([PIXELS, min(repeats, 3), sizes])
-    done = subprocess.run(
-        [sys.executable, "-c", _KERAS, request], capture_output=True, text=True, check=True
-    )
-    return dict(zip(networks, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    for package in ("numpy", "onnxruntime", "tensorflow", "keras"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            rows.append((package, importlib.metadata.version(package)))
+    return Table("Measured on", ("what", "which"), rows)
+
+
+class _Entry(NamedTuple):
+    get: ctypes._NamedFuncPointer
+    set: ctypes._NamedFuncPointer
+
+
+@functools.cache
+def _openblas() -> _Entry | None:
+    root = Path(np.__file__).parent
+    for folder in (root.parent / "numpy.libs", root / ".libs", root / ".dylibs"):
+        for path in sorted(folder.glob("*openblas*")):
+            library = ctypes.CDLL(str(path))
+            for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+                get = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
+                put = getattr(library, f"{prefix}openblas_set_num_threads{suffix}", None)
+                if get is not None and put is not None:
+                    get.restype, put.argtypes = ctypes.c_int, [ctypes.c_int]
+                    return _Entry(get, put)
+    _LOGGER.info("numpy bundles no OpenBLAS here: the BLAS library's own thread settings hold")
+    return None
+
+
+@contextmanager
+def single_blas_thread() -> Iterator[None]:
+    """Hold OpenBLAS at one thread, for the matrix rate that passes are compared with.
+
+    Nothing in NumPy's API sets the number; NumPy's own wheels bundle OpenBLAS, whose entry points
+    are called here. With another BLAS (MKL, Accelerate) nothing is changed, and the environment
+    variables of that library decide (``OMP_NUM_THREADS=1``).
+    """
+    entry = _openblas()
+    if entry is None:
+        yield
+        return
+    before = entry.get()
+    entry.set(1)
+    try:
+        yield
+    finally:
+        entry.set(before)
+
+
+if __name__ == "__main__":
+    serve_keras()

@@ -14,7 +14,8 @@ from aktes_xr.cube import describe, new_cube
 from aktes_xr.jobs.kernels import LEVEL
 from aktes_xr.models import Bundle, BundleContents, Fusion, write_bundle
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
-from aktes_xr.models.network import Layer, Network
+from aktes_xr.models.layer import Layer
+from aktes_xr.models.network import Network
 from aktes_xr.models.pixel_model import PixelModel, Role, Scaling
 
 if TYPE_CHECKING:

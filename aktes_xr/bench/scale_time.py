@@ -23,22 +23,24 @@ import dask
 import numpy as np
 import xarray as xr
 
-from aktes_xr.bench.blas import single_blas_thread
 from aktes_xr.bench.checks import BenchResult, Check, Table
+from aktes_xr.bench.network import single_blas_thread
 from aktes_xr.bench.scale_cubes import cube, write_granules
 from aktes_xr.bench.scale_workers import discard
 from aktes_xr.errors import ResourceError
 from aktes_xr.jobs.kernels import both_networks, even_terrain
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle, Fusion, load_bundle
-from aktes_xr.models.engine import TILE
 from aktes_xr.models.network import Network
 from aktes_xr.retrieval import retrieve
+from aktes_xr.retrieval.tiles import TILE
 from aktes_xr.stac import open_stac
 from aktes_xr.store import write_result
 
 _MATRIX: Final = 2048
-_CHUNK: Final = 512
+_OBVIOUS: Final = {"8192": 2.2, "default": 20.0}
+"""Batches of ``predict`` and how many times our seconds they take at least. At its best batch
+both pipelines are bound by the rate of matrix products, which no engine exceeds."""
 
 
 def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
@@ -66,7 +68,7 @@ def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
         Check.at_most(
             f"whole retrieval of {side} x {side} over bare passes at the matrix rate",
             whole / limit,
-            1.35,
+            1.25,
             "1",
         )
     ]
@@ -117,12 +119,11 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
     chunk = side // 2
     result = _result(bundle, side, chunk)
     ours = math.inf
-    batches = ("8192", "default")
-    theirs = dict.fromkeys(batches, math.inf)
+    theirs = dict.fromkeys(_OBVIOUS, math.inf)
     with _pipeline(side, chunk) as pipeline:
         for turn in range(repeats + 1):
             ours = min(ours, _seconds(lambda: _compute(result, "threads")))
-            for batch in batches:
+            for batch in _OBVIOUS:
                 # Keras' default batch takes minutes, and is far from its target: once will do.
                 if turn == 0 or batch != "default":
                     theirs[batch] = min(theirs[batch], pipeline(batch))
@@ -133,7 +134,10 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
         rows.append((name, side, 2, seconds, None))
         checks.append(
             Check.at_least(
-                f"{name}, over ours, {side} x {side}, 2 threads", seconds / ours, 6.0, "1"
+                f"{name}, over ours, {side} x {side}, 2 threads",
+                seconds / ours,
+                _OBVIOUS[batch],
+                "1",
             )
         )
     return rows, checks
@@ -202,10 +206,9 @@ def _matrix_rate() -> float:
 
 def _pass_seconds(network: Network) -> float:
     """Seconds of one tile's pass."""
-    tile = np.ones((network.n_features, TILE), np.float32)
-    buffers = network.buffers()
-    passes = (_seconds(lambda: network.forward(tile, buffers), time.thread_time) for _ in range(50))
-    return min(passes)
+    work = network.new_pass(TILE)
+    work.features[:] = 1.0
+    return min(_seconds(lambda: work.run(TILE), time.thread_time) for _ in range(50))
 
 
 def _seconds(call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:

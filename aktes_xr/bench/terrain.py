@@ -20,6 +20,7 @@ from aktes_xr.bench.terrain_granules import Estimate, Granule, granules
 from aktes_xr.errors import InputError
 from aktes_xr.models import Fusion, Network
 from aktes_xr.models.bundle import load_bundle
+from aktes_xr.models.engine import Engine, Pass
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.inputs import terrain_of
 from aktes_xr.simulate.relief import landform
@@ -210,16 +211,25 @@ BOTH: Final = Fusion(1e5, 2e5, 0.0, 0.5)
 """Runs both networks everywhere."""
 
 
+class _CountingPass(Pass):
+    def __init__(self, work: Pass, engine: Engine, counted: list[int]) -> None:
+        super().__init__(engine, work.features, work.outputs)
+        self._counted = counted
+
+    def run(self, count: int) -> None:
+        self._counted.append(count)
+        super().run(count)
+
+
 @dataclass(frozen=True, eq=False)
 class Counting(Network):
-    """A network that counts its pixels, a tile at a time, as it is run."""
+    """A network that counts a retrieval's pixels, a tile at a time, as it is run."""
 
     counted: list[int] = field(default_factory=list)
 
-    def forward(self, tile: Any, *arguments: Any, **options: Any) -> Any:
-        """Run, and count."""
-        self.counted.append(int(np.shape(tile)[1]))
-        return super().forward(tile, *arguments, **options)
+    def new_pass(self, pixels: int) -> Pass:
+        """Allocate the arrays of a pass that counts."""
+        return _CountingPass(super().new_pass(pixels), self.engine, self.counted)
 
 
 def counting(bundle: Bundle, fusion: Fusion, counts: dict[str, list[int]]) -> Bundle:

@@ -28,7 +28,7 @@ from aktes_xr.cli.console import (
     stderr,
     stdout,
 )
-from aktes_xr.errors import InputError
+from aktes_xr.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.relief import Terrain as Relief
 
 __all__ = ["app"]
+
+_SECONDS_TO_CLOSE = 5
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -72,6 +74,10 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSO
 Shape = Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Pixels of 90 m.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
+AcceptWorse = Annotated[
+    bool,
+    typer.Option("--accept-worse", help="Replace even a result that is much better than the new."),
+]
 ResultArgument = Annotated[
     Path, typer.Argument(exists=True, help="Zarr store that 'aktes retrieve' wrote.")
 ]
@@ -189,14 +195,24 @@ def simulate(
 
 @app.command("retrieve")
 def retrieve_command(
-    out: Annotated[str, typer.Option(envvar="AKTES_OUT", help="Zarr store to write.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            envvar="AKTES_OUT", help="Zarr store to write: a path, or s3://, gs://, az://."
+        ),
+    ],
     items: ItemsArgument = None,
     source: Source = None,
     bbox: Box = None,
     datetime: Period = None,
     dem: Elevation = None,
     ancillary: Annotated[
-        str | None, typer.Option(help="Zarr or NetCDF with water_vapor, air_temperature, ...")
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="What is known of air and ground: era5, arco-era5, ged, camel, or a Zarr store, "
+            "NetCDF or GRIB file or folder of emissivity tiles; may be given several times.",
+        ),
     ] = None,
     crs: Annotated[
         str | None, typer.Option(help="Projected CRS of the result; the items' unless given.")
@@ -214,6 +230,7 @@ def retrieve_command(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    accept_worse: AcceptWorse = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Retrieve temperature and emissivity of STAC items into a Zarr store."""
@@ -225,16 +242,19 @@ def retrieve_command(
         bbox=parse_bbox(bbox),
         datetime=datetime,
         dem=dem,
-        ancillary=ancillary,
+        ancillary=tuple(ancillary or ()),
         crs=crs,
         resolution_m=resolution,
         method=method.value,
         bundle=bundle,
         errors="raise" if strict else "nodata",
     )
+    _say_licences(request.ancillary)
     with _cluster(scheduler) as client:
         watch = _watch("retrieve", client)
-        outcome = retrieve_to_store(request, out, overwrite=overwrite, watch=watch)
+        outcome = retrieve_to_store(
+            request, out, overwrite=overwrite, accept_worse=accept_worse, watch=watch
+        )
     answer(outcome.as_dict() if as_json else {"store": outcome.store}, as_json)
     if not outcome.complete:
         _report_gaps(outcome)
@@ -444,7 +464,7 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
     ] = None,
     bundle: Annotated[
-        str | None, typer.Option(help="Of accuracy: score the teacher of this bundle.")
+        str | None, typer.Option(help="Of accuracy and worlds: score this bundle.")
     ] = None,
     reference: Annotated[
         str | None,
@@ -457,8 +477,9 @@ def bench(
     part: Annotated[
         str | None,
         typer.Option(
-            help="Of scale: measure one part alone: graph, scheduler, retrieval, granules, memory, "
-            "workers, identity or choices."
+            help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
+            "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
+            "first or second; of faults: one area, such as kill."
         ),
     ] = None,
     data: Annotated[
@@ -546,8 +567,35 @@ def _cluster(address: str | None) -> Iterator[Any]:
         return
     from distributed import Client
 
-    with Client(address) as client:
+    if not logging.getLogger("aktes_xr").isEnabledFor(logging.DEBUG):
+        # What befalls the cluster is said in one line by the error that it leads to.
+        for name in logging.root.manager.loggerDict:
+            if name.partition(".")[0] == "distributed":
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        client = Client(address)
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(
+            f"no Dask scheduler answers at {address}; start one, or leave --scheduler (or "
+            "DASK_SCHEDULER_ADDRESS) out to compute on this machine"
+        ) from error
+    try:
         yield client
+    finally:
+        # A scheduler that has gone away does not answer a farewell.
+        with contextlib.suppress(OSError, TimeoutError):
+            client.close(timeout=_SECONDS_TO_CLOSE)
+
+
+def _say_licences(names: tuple[str, ...]) -> None:
+    """Say once what the shipped sources of ancillaries ask for."""
+    from aktes_xr.stac import sources
+
+    for name in dict.fromkeys(names):
+        source = sources().get(name)
+        if source is not None:
+            line = f"{source.title}: {source.licence}. {source.citation}"
+            stderr().print(line, markup=False, highlight=False)
 
 
 def _report_gaps(outcome: Outcome) -> None:

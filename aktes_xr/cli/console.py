@@ -6,12 +6,18 @@ Results a script reads go to stdout; progress, warnings and errors go to stderr.
 from __future__ import annotations
 
 import json
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
-from aktes_xr.errors import AktesError, InputError
+from aktes_xr.errors import AktesError, InputError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,31 +35,84 @@ __all__ = [
     "stdout",
 ]
 
-OK, FAILED, BAD_INPUT, PARTIAL, OUTSIDE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, FAILED, BAD_INPUT, PARTIAL, OUTSIDE, UNEXPECTED, KEPT, BUSY = range(8)
+INTERRUPTED, TERMINATED = 130, 143
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a check does not hold; 2 wrong usage or input; 3 done in part, the rest "
-    "is listed on stderr; 4 a file, disk or network failed, trying again may help; 130 interrupted."
+    "is listed on stderr; 4 a file, disk, network or cluster failed, trying again may help; 5 "
+    "unexpected: a fault of this program; 6 kept what was there because the new result would be "
+    "worse; 7 another run is writing there; 130 interrupted; 143 terminated."
 )
 
 
 _PIPE_WIDTH = 120
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM): it cleans up as after Ctrl-C."""
+
+
 class CommandGroup(TyperGroup):
-    """Turns an expected error into one red line and its exit code; others keep their traceback."""
+    """Turns an error into one red line and its exit code; an unexpected one shows its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command and turn what it raises into its exit code."""
-        try:
+        with _termination_raises(), _Ending(debug=bool(ctx.params.get("debug"))):
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            stderr().print("[yellow]interrupted[/yellow]")
-            raise typer.Exit(INTERRUPTED) from None
-        except (AktesError, OSError) as error:
-            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
-                raise
-            complain(error)
-            raise typer.Exit(_exit_code(error)) from error
+
+
+class _Ending:
+    """Where every error ends that a command has not met itself."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self._debug = debug
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, _TYPERS_OWN | BrokenPipeError | SystemExit):
+            return
+        if isinstance(error, KeyboardInterrupt):
+            ended = isinstance(error, Terminated)
+            stderr().print(f"[yellow]{'terminated' if ended else 'interrupted'}[/yellow]")
+            raise typer.Exit(TERMINATED if ended else INTERRUPTED) from None
+        expected = isinstance(error, AktesError | OSError)
+        if self._debug or not expected:
+            stderr().print(
+                "".join(traceback.format_exception(kind, error, trace)).rstrip(),
+                markup=False,
+                highlight=False,
+            )
+        complain(error)
+        raise typer.Exit(_exit_code(error)) from error
+
+
+# The last is the root of wrong usage (ClickException), for which Typer has no name of its own.
+_TYPERS_OWN = typer.Exit | typer.Abort | typer.BadParameter.__mro__[2]
+
+
+@contextmanager
+def _termination_raises() -> Iterator[None]:
+    """Have SIGTERM raise where the main thread is, once: what cleans up is left in peace."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse_shape(text: str) -> tuple[int, int]:
@@ -117,17 +176,21 @@ def describe(value: Any) -> list[str]:
     return ["none" if value is None else str(value)]
 
 
-def complain(error: Exception) -> None:
+def complain(error: BaseException) -> None:
     """Print an error as one red line with its code."""
     from rich.text import Text
 
-    code = getattr(error, "code", "io")
-    stderr().print(Text(f"error [{code}]: {error}", style="red"))
+    known = isinstance(error, AktesError | OSError)
+    code = getattr(error, "code", "io") if known else "unexpected"
+    said = str(error) if known else f"{type(error).__name__}: {error}; please report this"
+    stderr().print(Text(printable(f"error [{code}]: {said}"), style="red"))
 
 
-def _exit_code(error: Exception) -> int:
-    """Tell a wrong path, the caller's to mend, from other trouble with files, which may pass."""
-    outside = isinstance(error, OSError) and not isinstance(
-        error, FileNotFoundError | FileExistsError | IsADirectoryError | NotADirectoryError
-    )
-    return OUTSIDE if outside else BAD_INPUT
+def _exit_code(error: BaseException) -> int:
+    """Tell the caller's mistakes from trouble with files, which may pass, and from our own."""
+    if isinstance(error, AktesError):
+        return error.exit_code
+    if not isinstance(error, OSError):
+        return UNEXPECTED
+    wrong_path = FileNotFoundError | FileExistsError | IsADirectoryError | NotADirectoryError
+    return BAD_INPUT if isinstance(error, wrong_path) else OUTSIDE

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 from dask.base import compute
 
+from aktes_xr.ancillaries import add_ancillaries
 from aktes_xr.cli.progress import watch
-from aktes_xr.jobs import with_ancillaries
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.block import METHODS, Method
 from aktes_xr.retrieval.inputs import terrain_of
@@ -115,7 +115,7 @@ def _run_scene(
         items = write_scene(folder, terrain=terrain, shape=settings.shape, seed=settings.seed)
     truth = _open_zarr(folder / "truth.zarr")
     ds = open_stac(items, like=truth, dem=folder / "dem.tif")
-    ds = with_ancillaries(ds, str(folder / "ancillary.zarr"))
+    ds = add_ancillaries(ds, folder / "ancillary.zarr")
     with watch(f"{terrain}: terrain", console):
         indices = terrain_of(ds).compute()
     results = {method: retrieve(ds, method=method, terrain=indices) for method in METHODS}

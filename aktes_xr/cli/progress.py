@@ -1,7 +1,8 @@
 """Progress of long work: a bar on a terminal, a line now and then in a log.
 
 Local schedulers report through Dask's callbacks; a distributed cluster is asked once a second how
-many tasks it still has.
+many tasks it still has, and whether anybody works on them. Where kernels are compiled in this
+process, that is said too: nothing else happens for half a minute.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from dask.callbacks import Callback
+from numba.core import event
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from aktes_xr.store.cluster import idle_reason, worker_states
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +27,8 @@ __all__ = ["watch"]
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_POLLS = 1.0
+_SECONDS_OF_PATIENCE = 10.0
+_SECONDS_TO_LEAVE = 2.0
 _PENDING = ("ready", "waiting", "running")
 _PENDING_ON_A_CLUSTER = frozenset({"waiting", "queued", "processing", "no-worker"})
 
@@ -41,7 +48,7 @@ def watch(label: str, console: Console, *, client: Any = None) -> Iterator[None]
     """
     with _Meter(label, console) as meter:
         if client is None:
-            with _LocalTasks(meter):
+            with _LocalTasks(meter), event.install_listener("numba:compile", _Compiling(meter)):
                 yield
         else:
             with _cluster_tasks(meter, client):
@@ -88,6 +95,28 @@ class _Meter:
                 f"{self._label}: {done} of {total} tasks, {now - self._start:.0f} s"
             )
 
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        with self._lock:
+            self._last_line = time.monotonic()
+            self._bar.console.print(f"{self._label}: {text}")
+
+
+class _Compiling(event.Listener):
+    """Says once that kernels are compiled, which nothing that was kept makes unnecessary."""
+
+    def __init__(self, meter: _Meter) -> None:
+        self._meter = meter
+        self._said = threading.Event()
+
+    def on_start(self, event: Any) -> None:
+        if not self._said.is_set():
+            self._said.set()
+            self._meter.say("compiling kernels (once, about half a minute)")
+
+    def on_end(self, event: Any) -> None:
+        pass
+
 
 class _LocalTasks(Callback):  # type: ignore[misc]
     """Counts the tasks of every graph a local scheduler runs, one after the other."""
@@ -111,22 +140,40 @@ class _LocalTasks(Callback):  # type: ignore[misc]
 def _cluster_tasks(meter: _Meter, client: Any) -> Iterator[None]:
     """Ask the scheduler for its pending tasks; finished ones it forgets, so the peak is the sum."""
     stop = threading.Event()
-
-    def poll() -> None:
-        peak = 0
-        while not stop.wait(_SECONDS_BETWEEN_POLLS):
-            pending = client.run_on_scheduler(_pending_tasks)
-            peak = max(peak, pending)
-            meter.update(peak - pending, peak)
-
-    thread = threading.Thread(target=poll, name="aktes-progress", daemon=True)
+    thread = threading.Thread(
+        target=_poll, args=(meter, client, stop), name="aktes-progress", daemon=True
+    )
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        # A scheduler that has gone away keeps its last caller waiting; the process need not.
+        thread.join(_SECONDS_TO_LEAVE)
 
 
-def _pending_tasks(dask_scheduler: Any) -> int:
-    return sum(task.state in _PENDING_ON_A_CLUSTER for task in dask_scheduler.tasks.values())
+def _poll(meter: _Meter, client: Any, stop: threading.Event) -> None:
+    peak = 0
+    said = time.monotonic() + _SECONDS_OF_PATIENCE - _SECONDS_BETWEEN_LINES
+    while not stop.wait(_SECONDS_BETWEEN_POLLS):
+        try:
+            pending, states = client.run_on_scheduler(_work)
+        except (OSError, TimeoutError, CancelledError):
+            # What is lost is said by who waits for the results.
+            return
+        peak = max(peak, pending)
+        reason = idle_reason(states)
+        now = time.monotonic()
+        if reason is None or not pending:
+            said = max(said, now + _SECONDS_OF_PATIENCE - _SECONDS_BETWEEN_LINES)
+            meter.update(peak - pending, peak)
+        elif now - said >= _SECONDS_BETWEEN_LINES:
+            said = now
+            meter.say(f"waiting for workers: {reason}")
+
+
+def _work(dask_scheduler: Any) -> tuple[int, list[str]]:
+    """Return the number of pending tasks, and the workers' states; runs on the scheduler."""
+    tasks = dask_scheduler.tasks.values()
+    pending = sum(task.state in _PENDING_ON_A_CLUSTER for task in tasks)
+    return pending, worker_states(dask_scheduler)

@@ -8,7 +8,6 @@ from aktes_xr.jobs.retrieval import (
     Request,
     open_request,
     retrieve_to_store,
-    with_ancillaries,
 )
 
 __all__ = [
@@ -17,5 +16,4 @@ __all__ = [
     "Request",
     "open_request",
     "retrieve_to_store",
-    "with_ancillaries",
 ]

@@ -6,21 +6,21 @@ import importlib
 import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from aktes_xr.cube import ANCILLARIES, check_grid, describe
-from aktes_xr.cube.quality import METHOD_MASK, QualityFlag
-from aktes_xr.errors import DependencyError, InputError, MissingVariableError
+from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.errors import DependencyError, InputError, StoreError
 from aktes_xr.models import load_bundle
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
 from aktes_xr.stac.signing import Modifier
-from aktes_xr.store import add_attributes, open_result, write_result
+from aktes_xr.store import write_result
+from aktes_xr.store.counts import Counts
 
 if TYPE_CHECKING:
     from aktes_xr.retrieval.block import Method
@@ -31,7 +31,6 @@ __all__ = [
     "Request",
     "open_request",
     "retrieve_to_store",
-    "with_ancillaries",
 ]
 
 
@@ -46,7 +45,8 @@ class Request:
     bbox : (west, south, east, north), degrees; the area searched and the area of the cube
     datetime : the period searched, such as ``"2004-07/2004-08"``
     dem : elevation raster, or the name of a shipped elevation source
-    ancillary : Zarr store or NetCDF file with water_vapor, air_temperature and the like
+    ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
+        `aktes_xr.add_ancillaries` takes them
     crs, resolution_m : grid of the cube; None takes the items' CRS
     method, bundle : as in `aktes_xr.retrieve`
     errors : what an unreadable file is: nodata in the result, or an error
@@ -57,7 +57,7 @@ class Request:
     bbox: tuple[float, float, float, float] | None = None
     datetime: str | None = None
     dem: str | None = None
-    ancillary: str | None = None
+    ancillary: tuple[str, ...] = ()
     crs: str | None = None
     resolution_m: float = 90.0
     method: Method = "fusion"
@@ -144,7 +144,7 @@ def open_request(request: Request) -> xr.Dataset:
         found = search(
             request.source, bbox=request.bbox, datetime=request.datetime, modifier=modifier
         )
-    ds = open_stac(
+    return open_stac(
         found,
         bbox=request.bbox,
         crs=request.crs,
@@ -152,8 +152,8 @@ def open_request(request: Request) -> xr.Dataset:
         dem=_elevation(request, modifier),
         modifier=modifier,
         errors=request.errors,
+        ancillaries=request.ancillary or None,
     )
-    return ds if request.ancillary is None else with_ancillaries(ds, request.ancillary)
 
 
 def retrieve_to_store(
@@ -161,6 +161,7 @@ def retrieve_to_store(
     store: str | PathLike[str],
     *,
     overwrite: bool = False,
+    accept_worse: bool = False,
     watch: AbstractContextManager[None] | None = None,
 ) -> Outcome:
     """Retrieve what a request names and write it to a Zarr store.
@@ -168,8 +169,9 @@ def retrieve_to_store(
     Parameters
     ----------
     request : Request
-    store : path of the store
-    overwrite : replace what is there
+    store : path or address of the store
+    overwrite : replace what is there, unless the new result is worse (`aktes_xr.write_result`)
+    accept_worse : replace it even then
     watch : entered around the computation, to show progress
 
     Returns
@@ -183,63 +185,18 @@ def retrieve_to_store(
     """
     ds = open_request(request)
     result = retrieve(ds, method=request.method, bundle=request.bundle)
+    outcome = partial(_outcome, str(store), ds, result, request.bundle)
     with watch if watch is not None else nullcontext():
-        write_result(result, store, overwrite=overwrite)
-    written = open_result(store)
-    dates, saved = _dates(written), _work_saved(written, request.bundle)
-    unreadable = {date.item_id: date.unreadable_share for date in dates if date.unreadable_share}
-    found: dict[str, Any] = {} if saved is None else {"network_work_saved": saved}
-    if unreadable:
-        found |= {"unreadable_items": len(unreadable), "unreadable_share": unreadable}
-    if found:
-        add_attributes(store, found)
-    return Outcome(
-        store=str(store),
-        dates=dates,
-        skipped=tuple(json.loads(ds.attrs.get("skipped_items", "[]"))),
-        network_work_saved=saved,
-    )
-
-
-def with_ancillaries(ds: xr.Dataset, path: str) -> xr.Dataset:
-    """Add the ancillary variables of a file to a cube, at the nearest of its times.
-
-    Parameters
-    ----------
-    ds : Dataset
-        A cube.
-    path : str
-        Zarr store, or NetCDF file (``.nc``), with any of `aktes_xr.cube.ANCILLARIES` on the cube's
-        grid or per time.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    MissingVariableError
-        The file holds none of them.
-    GridError
-        One of them lies on other pixels.
-    """
-    if Path(path).suffix in {".nc", ".h5"}:
-        opened = xr.open_dataset(path, chunks={}, decode_coords="all")
-    else:
-        opened = xr.open_zarr(path, chunks={}, decode_coords="all", consolidated=False)
-    names = sorted(ANCILLARIES & {str(name) for name in opened.data_vars})
-    if not names:
-        raise MissingVariableError(
-            f"{Path(path).name} holds no ancillary variable (found: {sorted(map(str, opened))}); "
-            f"expected at least one of {', '.join(sorted(ANCILLARIES))}"
+        counts = write_result(
+            result,
+            store,
+            overwrite=overwrite,
+            accept_worse=accept_worse,
+            summary=lambda counts: _attributes(outcome(counts)),
         )
-    found = opened[names].reset_coords(drop=True)
-    if "time" in found.dims:
-        found = found.sel(time=ds["time"], method="nearest").assign_coords(time=ds["time"])
-    for name in names:
-        if {"y", "x"} & set(found[name].dims):
-            check_grid(found[name], ds, name=name)
-    return describe(ds.assign({name: found[name].variable for name in names}))
+    if counts is None:
+        raise StoreError("the result has no surface_temperature (time, y, x) to account for")
+    return outcome(counts)
 
 
 def _modifier(source: str | None) -> Modifier | None:
@@ -273,40 +230,54 @@ def _elevation(request: Request, modifier: Modifier | None) -> Any:
     return search(request.dem, bbox=request.bbox, modifier=signed)
 
 
-def _dates(result: xr.Dataset) -> tuple[DateOutcome, ...]:
-    valid = result["surface_temperature"].notnull().mean(("y", "x")).values
-    flagged = (result["quality"] & np.uint16(QualityFlag.UNREADABLE)) != 0
-    unreadable = flagged.mean(("y", "x")).values
-    identifiers = result["item_id"].values
-    return tuple(
+def _outcome(
+    store: str, ds: xr.Dataset, result: xr.Dataset, bundle: str, counts: Counts
+) -> Outcome:
+    """Say what the counts mean for each date and for the whole."""
+    valid, unreadable = counts.valid / counts.pixels, counts.unreadable / counts.pixels
+    dates = tuple(
         DateOutcome(
             str(np.datetime_as_string(time, unit="s")), str(item), _share(good), _share(bad)
         )
         for time, item, good, bad in zip(
-            result["time"].values, identifiers, valid, unreadable, strict=True
+            result["time"].values, result["item_id"].values, valid, unreadable, strict=True
         )
+    )
+    return Outcome(
+        store=store,
+        dates=dates,
+        skipped=tuple(json.loads(ds.attrs.get("skipped_items", "[]"))),
+        network_work_saved=_work_saved(result, bundle, counts),
     )
 
 
-def _work_saved(result: xr.Dataset, bundle: str) -> float | None:
+def _attributes(outcome: Outcome) -> dict[str, Any]:
+    """Return what of an outcome is kept in the store."""
+    saved = outcome.network_work_saved
+    found: dict[str, Any] = {} if saved is None else {"network_work_saved": saved}
+    unreadable = {
+        date.item_id: date.unreadable_share for date in outcome.dates if date.unreadable_share
+    }
+    if unreadable:
+        found |= {"unreadable_items": len(unreadable), "unreadable_share": unreadable}
+    return found
+
+
+def _work_saved(result: xr.Dataset, bundle: str, counts: Counts) -> float | None:
     """Count what the fusion did not run, by what the flags say of each pixel."""
     if result.attrs.get("fusion_floor") is None:
         return None
     models = load_bundle(bundle).models
     names = ("teacher", str(result.attrs["student"]))
     teacher_cost, student_cost = (models[name].network.multiplications for name in names)
-    by = result["quality"] & np.uint16(METHOD_MASK)
-    counted = xr.Dataset(
-        {
-            flag.name: (by == np.uint16(flag)).sum()
-            for flag in (
-                QualityFlag.RETRIEVED_BY_TEACHER,
-                QualityFlag.RETRIEVED_BY_STUDENT,
-                QualityFlag.RETRIEVED_BY_FUSION,
-            )
-        }
-    ).compute()
-    teacher, student, both = (float(count) for count in counted.values())
+    teacher, student, both = (
+        float(counts.retrieved[flag].sum())
+        for flag in (
+            QualityFlag.RETRIEVED_BY_TEACHER,
+            QualityFlag.RETRIEVED_BY_STUDENT,
+            QualityFlag.RETRIEVED_BY_FUSION,
+        )
+    )
     spared = teacher * student_cost + student * teacher_cost
     every = (teacher + student + both) * (teacher_cost + student_cost)
     return round(spared / every, 4) if every else 0.0

@@ -21,8 +21,9 @@ from aktes_xr.learn.pixels import Sample
 from aktes_xr.models.context import N_CONTEXT, REACH, describe_image
 from aktes_xr.models.features import N_QUANTITIES, PRIOR, QUANTITIES, SURROUNDINGS
 from aktes_xr.simulate.emissivity import CLASS_NAMES, Split
-from aktes_xr.simulate.fields import Field, FieldRecipe, draw_fields
+from aktes_xr.simulate.fields import Field, FieldRecipe
 from aktes_xr.simulate.structures import STRUCTURES
+from aktes_xr.simulate.worlds import draw_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,16 +23,13 @@ from aktes_xr.models.onnx_graph import dense_chain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.layer import Layer
-
-    Float32Array = NDArray[np.float32]
 
 _FEWEST: Final = 64
 _MOST: Final = 1024
-_UNITS_TIMES_ROWS: Final = 65_536
-"""A layer's outputs fill 256 kilobytes, so that two layers' lie in a processor's own cache."""
+_UNITS_TIMES_ROWS: Final = 100_000
+"""A layer's outputs fill at most 400 kilobytes: two layers' lie in a core's own cache."""
 _ERRORS_ONLY: Final = 3
 
 
@@ -57,42 +54,44 @@ class Engine:
         self.session = onnxruntime.InferenceSession(
             dense_chain(layers, self.rows), _options(), providers=["CPUExecutionProvider"]
         )
+        self.input = str(self.session.get_inputs()[0].name)
+        self.output = str(self.session.get_outputs()[0].name)
+
+    def whole_calls(self, pixels: int) -> int:
+        """Return the pixels of as many whole calls as some pixels take."""
+        return -(-pixels // self.rows) * self.rows
 
 
 class Pass:
-    """Arrays for some pixels, bound to an engine; not to be shared between threads.
+    """Arrays of pixels, bound to an engine call by call; not to be shared between threads.
 
     Parameters
     ----------
     engine : Engine
-    pixels : int
-        Room is made for as many, in whole calls.
-
-    Attributes
-    ----------
     features : ndarray (pixel, feature), float32
-        To be filled with standardised features before `run`.
+        C-contiguous, and a multiple of the engine's rows; standardised before `run`.
     outputs : ndarray (pixel, output), float32
-        Overwritten by `run`.
+        C-contiguous, as many; overwritten by `run`.
     """
 
-    def __init__(self, engine: Engine, pixels: int) -> None:
-        rows = engine.rows
-        calls = -(-pixels // rows)
+    def __init__(self, engine: Engine, features: Float32Array, outputs: Float32Array) -> None:
         self._engine = engine
-        self.features: Float32Array = np.zeros((calls * rows, engine.n_features), np.float32)
-        self.outputs: Float32Array = np.zeros((calls * rows, engine.n_outputs), np.float32)
-        # A binding holds addresses only: the arrays above must not be replaced.
-        self._calls = [self._bound(slice(call * rows, (call + 1) * rows)) for call in range(calls)]
+        # Bindings hold addresses only: the arrays have to live as long, and are not replaced.
+        self.features: Final = features
+        self.outputs: Final = outputs
+        self._calls = [
+            self._bound(slice(first, first + engine.rows))
+            for first in range(0, len(features), engine.rows)
+        ]
 
     def _bound(self, part: slice) -> onnxruntime.IOBinding:
-        session = self._engine.session
-        binding = session.io_binding()
+        engine = self._engine
+        binding = engine.session.io_binding()
         features, outputs = self.features[part], self.outputs[part]
-        name, address = session.get_inputs()[0].name, features.ctypes.data
-        binding.bind_input(name, "cpu", 0, np.float32, features.shape, address)
-        name, address = session.get_outputs()[0].name, outputs.ctypes.data
-        binding.bind_output(name, "cpu", 0, np.float32, outputs.shape, address)
+        address = features.ctypes.data
+        binding.bind_input(engine.input, "cpu", 0, np.float32, features.shape, address)
+        address = outputs.ctypes.data
+        binding.bind_output(engine.output, "cpu", 0, np.float32, outputs.shape, address)
         return binding
 
     def run(self, count: int) -> None:
@@ -104,7 +103,7 @@ class Pass:
 
 def rows_per_call(layers: Sequence[Layer]) -> int:
     """Return how many pixels are passed at once: a power of two, fewer through wider layers."""
-    widest = max(layer.weight.shape[0] for layer in layers)
+    widest = max(int(layer.weight.shape[0]) for layer in layers)
     rows = 1 << max(_UNITS_TIMES_ROWS // widest, 1).bit_length() - 1
     return min(max(rows, _FEWEST), _MOST)
 

@@ -129,10 +129,10 @@ _RULES: Final = tuple(
     _ROOT if name.startswith("spread") else _SHARE if name.startswith("surr") else _PLAIN
     for name in CONTEXT
 )
-_BLOCK: Final = 64
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _NAN: Final = np.float32(np.nan)
+_TURNED: Final = 64
 
 OUTPUTS: Final = ("temperature_excess", *(f"emissivity_{band}" for band in _BANDS))
 """What a network predicts: temperature minus the B13 brightness temperature (K), emissivities."""
@@ -263,9 +263,10 @@ def standardise_rows(
     standard : ndarray (pixel, feature), float32
         Filled: the networks take pixels one behind the other.
     """
-    # Turned over block by block: a block's rows of `standard` lie in the processor's own cache.
-    for first in range(0, features.shape[1], _BLOCK):
-        last = min(first + _BLOCK, features.shape[1])
+    count = features.shape[1]
+    # A few pixels at a time, whose features stay in the nearest cache while they are turned.
+    for first in range(0, count, _TURNED):
+        last = min(first + _TURNED, count)
         for feature in range(center.size):
             source = features[feature]
             middle, factor = center[feature], inverse_scale[feature]

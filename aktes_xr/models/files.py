@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import stat
 import sys
 import zipfile
 import zlib
@@ -88,11 +90,8 @@ def read_files(location: str, manifest: str) -> BundleFiles:
     try:
         filesystem, root = fsspec.core.url_to_fs(location)
         if urlsplit(location).path.endswith(".zip"):
-            with filesystem.open(root, "rb") as file:
-                data = bytes(file.read(LIMIT_BYTES + 1))
-            return _from_zip(data, manifest, shown)
-        with filesystem.open(_inside(root, manifest), "rb") as file:
-            raw = bytes(file.read(MANIFEST_LIMIT_BYTES + 1))
+            return _from_zip(_content(filesystem, root, LIMIT_BYTES + 1), manifest, shown)
+        raw = _content(filesystem, _inside(root, manifest), MANIFEST_LIMIT_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         # fsspec says so of refused downloads too, and quotes the URL with its signature.
         raise BundleNotFoundError(
@@ -105,8 +104,7 @@ def read_files(location: str, manifest: str) -> BundleFiles:
 
     def fetch(name: str, limit: int) -> bytes:
         try:
-            with filesystem.open(_inside(root, name), "rb") as file:
-                return bytes(file.read(limit))
+            return _content(filesystem, _inside(root, name), limit)
         except FileNotFoundError:
             raise BundleIntegrityError(
                 f"{name} is listed in the manifest but is not in the bundle"
@@ -115,6 +113,18 @@ def read_files(location: str, manifest: str) -> BundleFiles:
             raise _not_read(f"{name} of the bundle at {shown}", error) from None
 
     return BundleFiles(_small(raw, MANIFEST_LIMIT_BYTES, manifest), fetch)
+
+
+def _content(filesystem: Any, path: str, limit: int) -> bytes:
+    """Read a file up to so many bytes; a local one must be a plain file, for a pipe could hang."""
+    if "file" in filesystem.protocol:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise UnsafeBundleError(
+                f"{_shown(path).rsplit('/', 1)[-1]} is a pipe or a device; a bundle has plain files"
+            )
+    with filesystem.open(path, "rb") as file:
+        return bytes(file.read(limit))
 
 
 def _from_zip(data: bytes, manifest: str, shown: str) -> BundleFiles:

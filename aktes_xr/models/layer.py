@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aktes_xr.errors import BundleIntegrityError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
 
 ACTIVATIONS: Final = ("linear", "relu", "silu", "tanh")
 """Names; ``silu`` is x sigmoid(x)."""

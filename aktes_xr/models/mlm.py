@@ -125,7 +125,7 @@ def _properties(
         "mlm:batch_size_suggestion": min(rows_per_call(m.network.layers) for m in models),
         "mlm:accelerator": "amd64",
         "mlm:accelerator_constrained": False,
-        "mlm:accelerator_summary": "Any processor that ONNX Runtime runs on; no accelerator is used",
+        "mlm:accelerator_summary": "Any processor that ONNX Runtime runs on; no accelerator",
         "mlm:accelerator_count": 1,
         "mlm:input": [entry for model in models for entry in _inputs(model)],
         "mlm:output": [entry for model in models for entry in _outputs(model)],

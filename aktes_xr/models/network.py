@@ -17,7 +17,8 @@ from aktes_xr.models.layer import Layer
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
-_AT_ONCE: Final = 4096
+_AT_ONCE: Final = 2**16
+"""Pixels bound at once: a multiple of any engine's rows."""
 _LOCK: Final = threading.Lock()
 _ENGINES: Final[weakref.WeakKeyDictionary[Network, Engine]] = weakref.WeakKeyDictionary()
 
@@ -57,6 +58,16 @@ class Network:
         """Multiplications per pixel."""
         return sum(int(layer.weight.size) for layer in self.layers)
 
+    @property
+    def engine(self) -> Engine:
+        """The process's one session of this network."""
+        # Not an attribute of the network: a session cannot be pickled, a network can.
+        with _LOCK:
+            engine = _ENGINES.get(self)
+            if engine is None:
+                engine = _ENGINES[self] = Engine(self.layers)
+        return engine
+
     def new_pass(self, pixels: int) -> Pass:
         """Allocate the arrays of a pass; not to be shared between threads.
 
@@ -68,14 +79,11 @@ class Network:
         Returns
         -------
         Pass
-            All of a process's passes through one network share its session.
         """
-        # Not an attribute of the network: a session cannot be pickled, a network can.
-        with _LOCK:
-            engine = _ENGINES.get(self)
-            if engine is None:
-                engine = _ENGINES[self] = Engine(self.layers)
-        return Pass(engine, pixels)
+        engine = self.engine
+        room = engine.whole_calls(pixels)
+        features = np.zeros((room, self.n_features), np.float32)
+        return Pass(engine, features, np.zeros((room, self.n_outputs), np.float32))
 
     def predict(self, features: Float32Array) -> Float32Array:
         """Pass any number of pixels through the network.
@@ -98,13 +106,18 @@ class Network:
             raise ShapeError(
                 f"features have shape {features.shape}; expected (pixel, {self.n_features})"
             )
-        outputs = np.empty((len(features), self.n_outputs), np.float32)
-        work = self.new_pass(min(len(features), _AT_ONCE))
-        for start in range(0, len(features), _AT_ONCE):
-            part = outputs[start : start + _AT_ONCE]
-            work.features[: len(part)] = features[start : start + _AT_ONCE]
-            work.run(len(part))
-            part[:] = work.outputs[: len(part)]
+        inputs = np.ascontiguousarray(features, np.float32)
+        outputs = np.empty((len(inputs), self.n_outputs), np.float32)
+        engine = self.engine
+        surplus = len(inputs) % engine.rows
+        whole = len(inputs) - surplus
+        for first in range(0, whole, _AT_ONCE):
+            part = slice(first, min(first + _AT_ONCE, whole))
+            Pass(engine, inputs[part], outputs[part]).run(_AT_ONCE)
+        rest = self.new_pass(surplus)
+        rest.features[:surplus] = inputs[whole:]
+        rest.run(surplus)
+        outputs[whole:] = rest.outputs[:surplus]
         return outputs
 
     def arrays(self) -> dict[str, Float32Array]:

@@ -97,6 +97,11 @@ class PixelModel:
                 raise BundleIntegrityError(
                     f"network {self.name!r}: {field} has shape {found}, expected ({length},)"
                 )
+            if not np.isfinite(getattr(self.scaling, field)).all():
+                raise BundleIntegrityError(
+                    f"network {self.name!r}: {field} holds numbers that are not finite in single "
+                    "precision"
+                )
         if not (self.scaling.scale > 0).all() or not (self.scaling.output_scale > 0).all():
             raise BundleIntegrityError(f"network {self.name!r} has a scale that is not positive")
 
@@ -179,9 +184,9 @@ class PixelModel:
                 f"network {entry['name']!r} was trained on other features than this package "
                 "assembles; retrain it or use the package version of its manifest"
             )
-        scaling = Scaling(
-            **{field: np.asarray(entry["scaling"][field], np.float32) for field in _VECTORS}
-        )
+        with np.errstate(over="ignore"):
+            vectors = {field: np.array(entry["scaling"][field]) for field in _VECTORS}
+            scaling = Scaling(**{field: v.astype(np.float32) for field, v in vectors.items()})
         footprint = entry["footprint"]
         if footprint is not None:
             west, south, east, north = (float(value) for value in footprint)

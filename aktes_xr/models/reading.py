@@ -1,6 +1,6 @@
 r"""How a network's outputs become temperature, emissivity and their uncertainties.
 
-The retrieval, the training and the model cards read them here, so that a card scores what users get.
+The retrieval, the training and the model cards read them here: a card scores what users get.
 
 .. math:: x = c + s\,y, \qquad \log\sigma = (o + \log s) + \tfrac{1}{2} a \log v
 
@@ -19,9 +19,7 @@ from aktes_xr.compilation import kernel
 from aktes_xr.models.features import N_OUTPUTS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
 
 EMISSIVITY_RANGE: Final = (0.2, 1.0)
 LOG_VARIANCE_RANGE: Final = (-14.0, 6.0)

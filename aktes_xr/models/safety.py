@@ -157,7 +157,7 @@ def check_npz(name: str, data: bytes) -> dict[str, NDArray[np.float32]]:
     UnsafeBundleError
         An array of Python objects, which only pickle could read.
     BundleIntegrityError
-        Not an archive of finite floating-point arrays.
+        Not an archive of floating-point arrays that are finite in single precision.
     """
     try:
         _check_size(name, data)
@@ -174,14 +174,21 @@ def check_npz(name: str, data: bytes) -> dict[str, NDArray[np.float32]]:
         raise BundleIntegrityError(f"{name} cannot be read ({error})") from error
     except _DAMAGED as error:
         raise BundleIntegrityError(f"{name} cannot be read ({error})") from error
-    for key, array in arrays.items():
-        if (
-            not isinstance(array, np.ndarray)
-            or array.dtype.kind != "f"
-            or not np.isfinite(array).all()
-        ):
-            raise BundleIntegrityError(f"{name}: {key} is not an array of finite numbers")
-    return arrays
+    return {key: _single(f"{name}: {key}", array) for key, array in arrays.items()}
+
+
+def _single(what: str, array: Any) -> NDArray[np.float32]:
+    """Return an array in single precision, in which the networks run and must be finite."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise BundleIntegrityError(f"{what} is not an array of floating-point numbers")
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise BundleIntegrityError(
+            f"{what} holds numbers that are not finite in single precision; expected float32 "
+            "weights as write_bundle writes them"
+        )
+    return values
 
 
 def check_keras(name: str, data: bytes) -> None:

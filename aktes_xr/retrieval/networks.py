@@ -67,14 +67,14 @@ class Estimator:
 
 @kernel()
 def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pragma: no cover
-    # A pixel's features lie one behind the other: the loop over them is a vector's.
+    """Raise the excess of each pixel (pixel, feature) to its worst feature's."""
     for place in range(excess.size):
-        worst = excess[place]
-        features = standard[place]
+        pixel, worst = standard[place], excess[place]
         for feature in range(low.size):
-            above, below = features[feature] - high[feature], low[feature] - features[feature]
-            beyond = above if above > below else below
-            worst = beyond if beyond > worst else worst
+            value = pixel[feature]
+            above, below = value - high[feature], low[feature] - value
+            worst = above if above > worst else worst
+            worst = below if below > worst else worst
         excess[place] = worst
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
 
+ORIGIN_ATTRIBUTES: Final = ("ancillary_", "emissivity_prior_")
+"""What a cube's attributes say of the origin of its ancillaries begins with these."""
 VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]] = {
     "surface_temperature": (
         _IMAGE,
@@ -129,10 +131,24 @@ def describe_result(
             attributes = {**terrain[source].attrs, **attrs}
             result[name] = (("y", "x"), _apart(field.data, name), attributes)
     mapping = ds["tir"].encoding.get("grid_mapping", GRID_MAPPING)
-    for variable in result.data_vars.values():
-        variable.encoding["grid_mapping"] = mapping
+    _set_encoding(result, mapping)
     result.attrs = _provenance(ds, settings, bundle)
     return result
+
+
+def _set_encoding(result: xr.Dataset, mapping: str) -> None:
+    """Have xarray's own writers keep the CRS, and text that every reader of Zarr knows.
+
+    xarray takes a ``grid_mapping`` variable for data when it reads, unless ``coordinates`` names
+    it; and NumPy's text of fixed length has no specification in Zarr v3.
+    """
+    aside = {str(name): set(result[name].dims) for name in result.coords if name not in result.dims}
+    for variable in result.data_vars.values():
+        named = [name for name, dims in aside.items() if dims <= set(variable.dims)]
+        variable.encoding |= {"grid_mapping": mapping, "coordinates": " ".join(named)}
+    for coordinate in result.coords.values():
+        if coordinate.dtype.kind == "U":
+            coordinate.encoding["dtype"] = "O"
 
 
 def _apart(field: Any, name: str) -> Any:
@@ -213,6 +229,7 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
         attrs["student"] = settings.student
         if settings.method == "fusion" and bundle.fusion is not None:
             attrs |= {f"fusion_{key}": value for key, value in bundle.fusion.to_json().items()}
+    attrs |= {key: ds.attrs[key] for key in sorted(ds.attrs) if key.startswith(ORIGIN_ATTRIBUTES)}
     assumed = {
         "water_vapor": f"{DEFAULT_WATER_VAPOR_ERROR:.0%} of the value",
         "air_temperature": f"{DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K",

@@ -20,11 +20,14 @@ from rasterio.windows import Window, intersect
 from aktes_xr import terrain
 from aktes_xr.cube import check_grid
 from aktes_xr.cube.grid import Bounds, Grid
-from aktes_xr.errors import AssetError, GridError, NodataError, ReadError
+from aktes_xr.errors import AssetError, GridError, NodataError, ReadError, printable
 from aktes_xr.stac.grid import overlap
-from aktes_xr.stac.items import ItemsLike, plain_items
-from aktes_xr.stac.opening import with_raster
-from aktes_xr.stac.signing import Modifier, bare_href, granule_name
+from aktes_xr.stac.item import item_of, link_of
+from aktes_xr.stac.items import Found, ItemsLike, plain_items
+from aktes_xr.stac.links import followed, granule_name, is_remote
+from aktes_xr.stac.opening import Access, with_raster
+from aktes_xr.stac.request import Rules
+from aktes_xr.stac.signing import bare_href
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,16 @@ ElevationSource: TypeAlias = str | Path | xr.DataArray | xr.Dataset | ItemsLike
 
 # Where the height is in the items of the DEM collections that `catalogs/dem.yaml` lists.
 _ASSET_NAMES = ("data", "elevation", "dem", "DEM")
+_DRIVERS = {
+    ".asc": "AAIGrid",
+    ".bil": "EHdr",
+    ".dem": "USGSDEM",
+    ".hgt": "SRTMHGT",
+    ".img": "HFA",
+    ".jp2": "JP2OpenJPEG",
+    ".nc": "netCDF",
+    ".vrt": "VRT",
+}
 _NODATA = -32768.0
 _REMEDY = (
     "give as dem= the path of a georeferenced raster, a DataArray, or items of a DEM collection"
@@ -46,7 +59,7 @@ def open_elevation(
     grid: Grid,
     *,
     chunks: tuple[tuple[int, ...], tuple[int, ...]],
-    modifier: Modifier | None = None,
+    access: Access | None = None,
 ) -> xr.DataArray:
     """Average an elevation model to a cube's grid.
 
@@ -58,7 +71,7 @@ def open_elevation(
     like : Dataset on ``grid``
     grid : Grid of the cube
     chunks : of the result along y and x
-    modifier : signs links, in the task that reads
+    access : how files are reached
 
     Returns
     -------
@@ -77,20 +90,15 @@ def open_elevation(
         source = source["elevation"]
     if isinstance(source, xr.DataArray):
         return _from_array(source, like, chunks)
-    if isinstance(source, str | Path) and not str(source).lower().endswith((".json", ".geojson")):
-        hrefs: list[str] = [str(source)]
-    else:
-        hrefs = [_asset_href(item) for item in plain_items(source)]
-    bare = [bare_href(href, modifier) for href in hrefs]
-    used = tuple(
-        href for href in bare if overlap(_bounds_of(href, grid.epsg, modifier), grid.bounds)
-    )
+    access = access or Access()
+    bare = [bare_href(href, access.modifier) for href in _hrefs(source, access)]
+    used = tuple(href for href in bare if overlap(_bounds_of(href, grid.epsg, access), grid.bounds))
     if not used:
         raise NodataError(
             f"the elevation model ({', '.join(granule_name(href) for href in bare) or 'no items'}) "
             "does not overlap the cube; give one that covers it"
         )
-    if not any(_has_heights(href, grid, modifier) for href in used):
+    if not any(_has_heights(href, grid, access) for href in used):
         raise NodataError(
             f"the elevation model ({', '.join(granule_name(href) for href in used)}) has no valid "
             "height on the cube's grid, only nodata; give one that covers it"
@@ -100,10 +108,10 @@ def open_elevation(
         chunks=chunks,
         dtype=np.float32,
         meta=np.empty((0, 0), np.float32),
-        name=f"aktes-elevation-{dask.base.tokenize(used, grid, modifier)}",
+        name=f"aktes-elevation-{dask.base.tokenize(used, grid, access)}",
         hrefs=used,
         grid=grid,
-        modifier=modifier,
+        access=access,
     )
     return xr.DataArray(values, dims=("y", "x"), coords={"y": like["y"], "x": like["x"]})
 
@@ -130,21 +138,36 @@ def _from_array(
     return elevation.chunk({"y": chunks[0], "x": chunks[1]})
 
 
-def _asset_href(item: dict[str, Any]) -> str:
-    assets = item["assets"]
-    for name in _ASSET_NAMES:
-        if name in assets:
-            return str(assets[name]["href"])
-    rasters = [asset for asset in assets.values() if "tiff" in str(asset.get("type", ""))]
-    if len(rasters) == 1:
-        return str(rasters[0]["href"])
-    raise AssetError(
-        f"DEM item {item.get('id')} has no asset that is known to hold heights: found "
-        f"{', '.join(sorted(assets))}, expected one of {', '.join(_ASSET_NAMES)}"
+def _hrefs(source: Any, access: Access) -> list[str]:
+    """Return the rasters of an elevation model: the one named, or those of its items."""
+    if isinstance(source, str | Path) and not str(source).lower().endswith((".json", ".geojson")):
+        return [followed(str(source), local=True, allowed_hosts=access.allowed_hosts)]
+    rules = Rules(settings=access.settings, allowed_hosts=access.allowed_hosts)
+    return [_asset_href(found, access) for found in plain_items(source, [], rules)]
+
+
+def _asset_href(found: Found, access: Access) -> str:
+    item = item_of(found)
+    assets = {key: asset for key, asset in (item.assets or {}).items() if asset.link}
+    rasters = [asset for asset in assets.values() if "tiff" in (asset.media or "")]
+    named = [assets[name] for name in _ASSET_NAMES if name in assets]
+    if not named and len(rasters) != 1:
+        raise AssetError(
+            f"DEM item {item.name} has no asset that is known to hold heights: found "
+            f"{printable(', '.join(sorted(assets))[:200])}, expected one of "
+            f"{', '.join(_ASSET_NAMES)}"
+        )
+    return link_of(
+        item, (named or rasters)[0], local=found.local, allowed_hosts=access.allowed_hosts
     )
 
 
-def _bounds_of(href: str, epsg: int, modifier: Modifier | None) -> Bounds:
+def _driver(href: str) -> str:
+    """Return the only format an elevation model may have: GeoTIFF, or what a local name says."""
+    return "GTiff" if is_remote(href) else _DRIVERS.get(Path(href).suffix.lower(), "GTiff")
+
+
+def _bounds_of(href: str, epsg: int, access: Access) -> Bounds:
     def work(source: Any) -> Bounds:
         if source.crs is None:
             raise ReadError(
@@ -156,10 +179,10 @@ def _bounds_of(href: str, epsg: int, modifier: Modifier | None) -> Bounds:
         )
         return float(left), float(bottom), float(right), float(top)
 
-    return with_raster(href, modifier, work, remedy=_REMEDY)
+    return with_raster(href, access, work, remedy=_REMEDY, driver=_driver(href))
 
 
-def _has_heights(href: str, grid: Grid, modifier: Modifier | None) -> bool:
+def _has_heights(href: str, grid: Grid, access: Access) -> bool:
     """Look for a valid height on the grid: in a coarse sample, and only if that fails in all."""
 
     def work(source: Any) -> bool:
@@ -178,17 +201,17 @@ def _has_heights(href: str, grid: Grid, modifier: Modifier | None) -> bool:
         heights = np.ma.filled(sample.astype(np.float32), np.nan)
         return bool(((heights > _PLAUSIBLE_M[0]) & (heights < _PLAUSIBLE_M[1])).any())
 
-    if with_raster(href, modifier, work, remedy=_REMEDY):
+    if with_raster(href, access, work, remedy=_REMEDY, driver=_driver(href)):
         return True
     height, width = grid.shape
-    return bool(np.isfinite(_average(href, grid, Window(0, 0, width, height), modifier)).any())
+    return bool(np.isfinite(_average(href, grid, Window(0, 0, width, height), access)).any())
 
 
 def _average_block(
     *,
     hrefs: Sequence[str],
     grid: Grid,
-    modifier: Modifier | None,
+    access: Access,
     block_info: Any = None,
 ) -> npt.NDArray[np.float32]:
     (top, bottom), (left, right) = block_info[None]["array-location"]
@@ -196,7 +219,7 @@ def _average_block(
     total = np.zeros((bottom - top, right - left), np.float32)
     count = np.zeros(total.shape, np.uint8)
     for href in hrefs:
-        heights = _average(href, grid, window, modifier)
+        heights = _average(href, grid, window, access)
         valid = np.isfinite(heights)
         total[valid] += heights[valid]
         count[valid] += 1
@@ -204,9 +227,7 @@ def _average_block(
         return np.where(count > 0, total / count, np.float32(np.nan)).astype(np.float32)
 
 
-def _average(
-    href: str, grid: Grid, window: Window, modifier: Modifier | None
-) -> npt.NDArray[np.float32]:
+def _average(href: str, grid: Grid, window: Window, access: Access) -> npt.NDArray[np.float32]:
     def work(source: Any) -> npt.NDArray[np.float32]:
         height, width = grid.shape
         with WarpedVRT(
@@ -222,7 +243,7 @@ def _average(
         ) as warped:
             return np.asarray(warped.read(1, window=window), np.float32)
 
-    heights = with_raster(href, modifier, work, remedy=_REMEDY)
+    heights = with_raster(href, access, work, remedy=_REMEDY, driver=_driver(href))
     low, high = _PLAUSIBLE_M
     heights[~((heights > low) & (heights < high))] = np.nan
     return heights

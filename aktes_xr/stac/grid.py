@@ -14,6 +14,10 @@ from rasterio.warp import transform_bounds
 from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import CRSError, GridError, InputError
 
+RESOLUTION_M = (1.0, 10_000.0)
+LIMIT_PIXELS = 2**32
+"""Pixels of a grid at most: 5,900 km by 5,900 km at 90 m."""
+
 
 def epsg_of(crs: object) -> int:
     """Return the EPSG code of a projected CRS in metres.
@@ -44,9 +48,14 @@ def epsg_of(crs: object) -> int:
 
 
 def covering_grid(bounds: Bounds, *, epsg: int, resolution: float) -> Grid:
-    """Return the smallest grid over ``bounds`` whose edges are multiples of ``resolution``."""
-    if not (math.isfinite(resolution) and resolution > 0):
-        raise InputError(f"resolution is {resolution!r}, expected a positive number of metres")
+    """Return the smallest grid over ``bounds`` whose edges are multiples of ``resolution``.
+
+    Raises
+    ------
+    InputError
+        The resolution is no size of pixels, or the grid would have too many.
+    """
+    resolution = checked_resolution(resolution)
     left, bottom, right, top = bounds
     # A footprint that ends on an edge up to rounding must not gain a row of nothing.
     slack = 1e-6
@@ -54,12 +63,47 @@ def covering_grid(bounds: Bounds, *, epsg: int, resolution: float) -> Grid:
     south = math.floor(bottom / resolution + slack)
     east = max(math.ceil(right / resolution - slack), west + 1)
     north = max(math.ceil(top / resolution - slack), south + 1)
-    return Grid(
-        epsg=epsg,
-        origin=(west * resolution, north * resolution),
-        pixel=(float(resolution), float(resolution)),
-        shape=(north - south, east - west),
+    return limited(
+        Grid(
+            epsg=epsg,
+            origin=(west * resolution, north * resolution),
+            pixel=(float(resolution), float(resolution)),
+            shape=(north - south, east - west),
+        )
     )
+
+
+def checked_resolution(resolution: object) -> float:
+    """Return a size of pixels, m.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    low, high = RESOLUTION_M
+    if not (isinstance(resolution, int | float) and low <= resolution <= high):
+        raise InputError(
+            f"resolution is {resolution!r}, expected a positive number of metres from {low:g} to "
+            f"{high:g}, or 'native'"
+        )
+    return float(resolution)
+
+
+def limited(grid: Grid) -> Grid:
+    """Return the grid, unless it has more pixels than `LIMIT_PIXELS`.
+
+    Raises
+    ------
+    GridError
+        It has.
+    """
+    if math.prod(grid.shape) > LIMIT_PIXELS:
+        raise GridError(
+            f"the grid would have {grid.shape[0]} x {grid.shape[1]} pixels, more than "
+            f"{LIMIT_PIXELS}: give bbox= or a coarser resolution="
+        )
+    return grid
 
 
 def native_grid(native: Sequence[Grid], *, bounds: Bounds | None = None) -> Grid:
@@ -84,7 +128,7 @@ def native_grid(native: Sequence[Grid], *, bounds: Bounds | None = None) -> Grid
             raise GridError(
                 f"the items have different pixel grids (EPSG:{first.epsg}, {width:.4f} m and "
                 f"EPSG:{other.epsg}, {other.pixel[0]:.4f} m): no native grid serves both; give "
-                "resolution= (90.0 is the default) or like="
+                "a resolution in metres (90.0 is the default) or like="
             )
     boxes = [grid.bounds for grid in native] if bounds is None else [bounds]
     left, bottom = min(box[0] for box in boxes), min(box[1] for box in boxes)
@@ -94,11 +138,13 @@ def native_grid(native: Sequence[Grid], *, bounds: Bounds | None = None) -> Grid
     east = math.ceil((right - first.origin[0]) / width - slack)
     north = math.floor((first.origin[1] - top) / height + slack)
     south = math.ceil((first.origin[1] - bottom) / height - slack)
-    return Grid(
-        epsg=first.epsg,
-        origin=(first.origin[0] + west * width, first.origin[1] - north * height),
-        pixel=first.pixel,
-        shape=(max(south - north, 1), max(east - west, 1)),
+    return limited(
+        Grid(
+            epsg=first.epsg,
+            origin=(first.origin[0] + west * width, first.origin[1] - north * height),
+            pixel=first.pixel,
+            shape=(max(south - north, 1), max(east - west, 1)),
+        )
     )
 
 
@@ -137,21 +183,29 @@ def grid_like(like: xr.Dataset | xr.DataArray) -> Grid:
     )
 
 
-def project_bbox(bbox: Sequence[float], epsg: int) -> Bounds:
-    """Return the bounds in ``epsg`` of a longitude-latitude box.
+def checked_bbox(bbox: Sequence[float]) -> Bounds:
+    """Return a box of degrees as four numbers.
 
     Raises
     ------
     InputError
         The box is not (west, south, east, north) in degrees.
     """
-    box = tuple(float(value) for value in bbox)
-    if len(box) != 4 or not (-180 <= box[0] < box[2] <= 180 and -90 <= box[1] < box[3] <= 90):
+    try:
+        west, south, east, north = (float(value) for value in bbox)
+    except (TypeError, ValueError):
+        west = south = east = north = math.nan
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
         raise InputError(
-            f"bbox is {box}, expected (west, south, east, north) in degrees with west < east and "
-            "south < north; split a box that crosses the antimeridian in two"
+            f"bbox is {tuple(bbox)}, expected (west, south, east, north) in degrees with west < "
+            "east and south < north; split a box that crosses the antimeridian in two"
         )
-    return reproject_bounds((box[0], box[1], box[2], box[3]), 4326, epsg)
+    return west, south, east, north
+
+
+def project_bbox(bbox: Sequence[float], epsg: int) -> Bounds:
+    """Return the bounds in ``epsg`` of a longitude-latitude box; see `checked_bbox`."""
+    return reproject_bounds(checked_bbox(bbox), 4326, epsg)
 
 
 def reproject_bounds(bounds: Bounds, source: int, target: int) -> Bounds:

@@ -7,41 +7,35 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import rasterio
 import stackstac
 import xarray as xr
-from rasterio.errors import RasterioError
 
 from aktes_xr import cube
+from aktes_xr.ancillaries import SourceLike, add_ancillaries
 from aktes_xr.cube.grid import Bounds, Grid
-from aktes_xr.errors import AssetError, CRSError, InputError, NoItemsError
+from aktes_xr.errors import AssetError, CalibrationError, InputError, NoItemsError, ReadError
 from aktes_xr.sensor import BANDS
-from aktes_xr.stac.assets import Granule, granule_of
+from aktes_xr.stac.assets import Granule, granule_of, links_of
 from aktes_xr.stac.chunking import Chunks, chunk_lengths
 from aktes_xr.stac.elevation import ElevationSource, open_elevation
-from aktes_xr.stac.grid import (
-    covering_grid,
-    epsg_of,
-    grid_like,
-    native_grid,
-    overlap,
-    project_bbox,
-    reproject_bounds,
-)
-from aktes_xr.stac.items import ItemsLike, plain_items
-from aktes_xr.stac.login import with_environment
-from aktes_xr.stac.reader import BandReader, OnError, band_href, check_header
-from aktes_xr.stac.signing import Modifier, granule_name
+from aktes_xr.stac.extent import bounds_in, choose_grid, inside, leave_out_far, union
+from aktes_xr.stac.items import ItemsLike, Skipped, plain_items
+from aktes_xr.stac.links import granule_name, host_of, is_remote
+from aktes_xr.stac.network import NetworkSettings
+from aktes_xr.stac.opening import Access, with_raster
+from aktes_xr.stac.reader import BandLink, BandReader, File, OnError, check_header
+from aktes_xr.stac.request import Rules
+from aktes_xr.stac.signing import Modifier, for_hosts, with_environment
 
 logger = logging.getLogger(__name__)
 
-Skipped = list[dict[str, str]]
-
+_REMEDY = "try again, or open the cube with errors='nodata' to go on without it"
 _HALF_ORBIT = timedelta(minutes=98.88 / 2)
 """Terra takes 98.88 minutes round the Earth, and sees no place again before that."""
 
@@ -52,21 +46,26 @@ def open_stac(
     bbox: Sequence[float] | None = None,
     like: xr.Dataset | xr.DataArray | None = None,
     crs: Any = None,
-    resolution: float | None = 90.0,
+    resolution: float | Literal["native"] | None = 90.0,
     chunks: Chunks = "auto",
     dem: ElevationSource | None = None,
     engine: Literal["stackstac"] = "stackstac",
     modifier: Modifier | None = None,
     errors: OnError = "nodata",
     groupby: Literal["orbit", "item"] = "orbit",
+    ancillaries: SourceLike | Sequence[SourceLike] | None = None,
+    allowed_hosts: Sequence[str] | None = None,
+    network: NetworkSettings | None = None,
 ) -> xr.Dataset:
     """Open ASTER Level-1T items as a lazy cube.
 
     Pixels are picked by nearest neighbour, digital numbers stay uint16 and fill stays 0. The
     archive's pixels are not exactly 90 m (89.9034 m by 89.8908 m, say), so on the default 90 m
-    grid one row in about a thousand is left out, the same for all bands. ``resolution=None`` keeps
-    a granule's own pixels: the cube is then what the file holds, number for number. So it is where
-    all items have pixels of the very size asked for, on common edges.
+    grid one row in about a thousand is left out, the same for all bands. ``resolution="native"``
+    keeps a granule's own pixels: the cube is then what the file holds, number for number. Items
+    whose pixels have exactly the resolution asked for, on common edges, keep them as well.
+
+    An item that cannot be used takes no others along: it is left out, and named with the reason.
 
     Parameters
     ----------
@@ -76,7 +75,8 @@ def open_stac(
     bbox : (west, south, east, north), degrees; the grid covers it
     like : Dataset or DataArray whose x, y and CRS the cube takes; excludes bbox, crs, resolution
     crs : projected CRS in metres; None takes the items', which must then agree
-    resolution : m, edges on its multiples or the items' own; None takes the items' own pixels
+    resolution : m, edges on its multiples or the items' own; ``"native"`` (or None) takes the
+        items' own pixels, which must lie on one grid
     chunks : ``"auto"`` (a date whole, or squares that suit the memory of a worker's thread, Dask's
         ``array.chunk-size`` and the store's shards; see `aktes_xr.stac.chunking`), pixels per side,
         (y, x), or a mapping of time, y, x. All five bands are always in one chunk.
@@ -89,10 +89,15 @@ def open_stac(
         process's threads.
     errors : what an unreadable file is: ``"nodata"``, logged and marked with
         `sensor.UNREADABLE_DN`, so that a retrieval has no value there and flags it ``unreadable``,
-        or ``"raise"`` a ReadError when it is read. An archive that refuses (401, 403) is an
-        AccessError either way.
+        or ``"raise"`` a ReadError when it is read. Where hosts give nothing at all, because they
+        refuse (401, 403: AccessError) or do not answer, that is an error either way.
     groupby : ``"orbit"`` joins the granules of one pass into one date, earlier ones on top, and of
         a granule that was processed twice the newer; ``"item"`` gives each item a date
+    ancillaries : source or sources of water column, air temperature and an emissivity prior, such
+        as ``"era5"``; see `aktes_xr.add_ancillaries`
+    allowed_hosts : the only hosts that items may name and redirects may lead to, such as
+        ``("data.example.org", ".nasa.gov")``; None allows all
+    network : how long hosts are waited for; None takes the defaults and the environment
 
     Returns
     -------
@@ -108,35 +113,37 @@ def open_stac(
     CRSError, GridError, InputError
         The grid cannot be made from what was given.
     CalibrationError
-        A file's tags contradict the sensor's constants (local files now, others when read).
+        The tags of all local files contradict the sensor's constants.
     """
     _check_arguments(engine=engine, errors=errors, groupby=groupby)
-    modifier = with_environment(modifier)
-    granules, skipped = _granules(items, modifier)
-    if like is not None:
-        if bbox is not None or crs is not None:
-            raise InputError("like= already says where and in which CRS: leave out bbox= and crs=")
-        grid = grid_like(like)
-    else:
-        grid = _choose_grid(granules, bbox=bbox, crs=crs, resolution=resolution)
-    granules = _inside(granules, grid, skipped)
-    for granule in granules:
-        _check_local_files(granule)
+    skipped: Skipped = []
+    access = Access(
+        modifier=with_environment(modifier),
+        allowed_hosts=None if allowed_hosts is None else tuple(allowed_hosts),
+        settings=network or NetworkSettings.from_environment(),
+    )
+    granules, access = _granules(items, access, skipped)
+    if bbox is None and like is None:
+        granules = leave_out_far(granules, skipped)
+    grid = choose_grid(granules, bbox=bbox, like=like, crs=crs, resolution=resolution)
+    granules = inside(granules, grid, skipped)
+    granules = _checked_files(granules, skipped, access, errors)
     groups = _group(granules, groupby)
-    shape = (len(groups), *grid.shape)
-    ds = _stack(groups, grid, chunk_lengths(chunks, shape), modifier=modifier, errors=errors)
+    lengths = chunk_lengths(chunks, (len(groups), *grid.shape))
+    ds = _stack(groups, grid, lengths, access=access, errors=errors)
     if like is not None:
         # The very same numbers, so that both align exactly.
         ds = ds.assign_coords(x=like["x"].variable, y=like["y"].variable)
     if dem is not None:
         blocks = (ds["tir"].chunksizes["y"], ds["tir"].chunksizes["x"])
-        ds["elevation"] = open_elevation(dem, ds, grid, chunks=blocks, modifier=modifier)
+        elevation = open_elevation(dem, ds, grid, chunks=blocks, access=access)
+        ds = cube.describe(ds.assign(elevation=elevation))
     ds.attrs = {
         "title": "ASTER Level-1T thermal infrared",
         "Conventions": "CF-1.11",
         "skipped_items": json.dumps(skipped),
     }
-    return cube.describe(ds)
+    return ds if ancillaries is None else add_ancillaries(ds, ancillaries, errors=errors)
 
 
 def _check_arguments(*, engine: str, errors: str, groupby: str) -> None:
@@ -154,104 +161,66 @@ def _check_arguments(*, engine: str, errors: str, groupby: str) -> None:
             raise InputError(f"{name} is {value!r}, expected {' or '.join(map(repr, allowed))}")
 
 
-def _granules(items: ItemsLike, modifier: Modifier | None) -> tuple[list[Granule], Skipped]:
+def _granules(items: ItemsLike, access: Access, skipped: Skipped) -> tuple[list[Granule], Access]:
+    """Read the items, each for itself, and say in the access where their files lie."""
+    rules = Rules(settings=access.settings, allowed_hosts=access.allowed_hosts)
+    found = plain_items(items, skipped, rules)
+    links = [link for one in found for link in links_of(one)]
+    access = replace(access, modifier=for_hosts(access.modifier, links))
     granules: list[Granule] = []
-    skipped: Skipped = []
-    for item in plain_items(items):
+    failures: list[AssetError | ReadError] = []
+    for one in found:
         try:
-            granules.append(granule_of(item, modifier=modifier))
-        except AssetError as error:
+            granules.append(granule_of(one, access=access))
+        except (AssetError, ReadError) as error:
             logger.warning("skipped: %s", error)
-            skipped.append({"id": str(item.get("id")), "reason": str(error)})
+            skipped.append({"id": one.name, "reason": str(error)})
+            failures.append(error)
     if not granules:
-        reasons = "; ".join(entry["reason"] for entry in skipped) or "there were none"
+        if failures and all(isinstance(failure, ReadError) for failure in failures):
+            raise failures[0]
+        reasons = "; ".join(entry["reason"] for entry in skipped[:5]) or "there were none"
         raise NoItemsError(f"no item with thermal bands to load ({reasons}); widen the search")
     granules.sort(key=lambda one: (one.time, -one.processing_time.value, one.item_id))
-    return granules, skipped
+    hosts = Counter(host_of(granule.bands[0][0]) for granule in granules)
+    return granules, replace(access, items=tuple(sorted(hosts.items())))
 
 
-def _choose_grid(
-    granules: Sequence[Granule],
-    *,
-    bbox: Sequence[float] | None,
-    crs: Any,
-    resolution: float | None,
-) -> Grid:
-    if crs is not None:
-        epsg = epsg_of(crs)
-    else:
-        zones = Counter(granule.grid.epsg for granule in granules)
-        if len(zones) > 1:
-            found = ", ".join(f"EPSG:{code} ({n})" for code, n in zones.most_common())
-            raise CRSError(
-                f"the items lie in several projections: {found}; say which the cube takes, e.g. "
-                f"crs='EPSG:{zones.most_common(1)[0][0]}'"
-            )
-        epsg = granules[0].grid.epsg
-    box = None if bbox is None else project_bbox(bbox, epsg)
-    if resolution is None:
-        if epsg != granules[0].grid.epsg:
-            raise InputError(
-                f"resolution=None keeps the items' own pixels, in EPSG:{granules[0].grid.epsg}, "
-                f"but crs is EPSG:{epsg}: give a resolution, or leave out crs="
-            )
-        return native_grid([granule.grid for granule in granules], bounds=box)
-    if _already_on(granules, epsg, resolution):
-        return native_grid([granule.grid for granule in granules], bounds=box)
-    if box is None:
-        boxes = [_bounds(granule, epsg) for granule in granules]
-        box = (
-            min(b[0] for b in boxes),
-            min(b[1] for b in boxes),
-            max(b[2] for b in boxes),
-            max(b[3] for b in boxes),
-        )
-    return covering_grid(box, epsg=epsg, resolution=resolution)
+def _checked_files(
+    granules: Sequence[Granule], skipped: Skipped, access: Access, errors: OnError
+) -> list[Granule]:
+    """Look at the headers of local files now; remote ones are checked when they are read.
 
-
-def _already_on(granules: Sequence[Granule], epsg: int, resolution: float) -> bool:
-    """Return whether the items' pixels are of this size and share their edges."""
-    first = granules[0].grid
-    for grid in (granule.grid for granule in granules):
-        offsets = [(a - b) / resolution for a, b in zip(grid.origin, first.origin, strict=True)]
-        if grid.epsg != epsg or any(abs(size / resolution - 1) > 1e-6 for size in grid.pixel):
-            return False
-        if any(abs(offset - round(offset)) > 1e-3 for offset in offsets):
-            return False
-    return True
-
-
-def _bounds(granule: Granule, epsg: int) -> Bounds:
-    return reproject_bounds(granule.grid.bounds, granule.grid.epsg, epsg)
-
-
-def _inside(granules: Sequence[Granule], grid: Grid, skipped: Skipped) -> list[Granule]:
+    What an unreadable file is, ``errors`` says, and the reader does. A file that is scaled
+    otherwise is left out; where all are, that is the caller's to know.
+    """
     kept = []
     for granule in granules:
-        if overlap(_bounds(granule, grid.epsg), grid.bounds):
-            kept.append(granule)
+        try:
+            for href, band in dict(granule.bands).items():
+                if not is_remote(href):
+                    _check_file(href, band, access, errors)
+        except CalibrationError as error:
+            failure = error
+            logger.warning("skipped: %s", error)
+            skipped.append({"id": granule.item_id, "reason": str(error)})
         else:
-            logger.info("skipped: item %s lies outside the grid", granule.item_id)
-            skipped.append({"id": granule.item_id, "reason": "outside the grid"})
+            kept.append(granule)
     if not kept:
-        raise NoItemsError(
-            f"none of the {len(granules)} item(s) overlaps the grid (EPSG:{grid.epsg}, "
-            f"{', '.join(f'{value:.0f}' for value in grid.bounds)} m); check bbox= or like="
-        )
+        raise failure
     return kept
 
 
-def _check_local_files(granule: Granule) -> None:
-    """Look at the headers of local files now; remote ones are checked when they are read."""
-    for href, band in dict(granule.bands).items():
-        if "://" in href:
-            continue
-        try:
-            with rasterio.open(href, sharing=False) as source:
-                check_header(source, granule_name(href), wanted=band)
-        except RasterioError:
-            # Missing or broken files are the reader's to report, as `errors` says.
-            logger.info("%s cannot be opened yet", granule_name(href))
+def _check_file(href: str, band: int, access: Access, errors: OnError) -> None:
+    name = granule_name(href)
+    try:
+        with_raster(
+            href, access, lambda source: check_header(source, name, wanted=band), remedy=_REMEDY
+        )
+    except ReadError as error:
+        if errors == "raise":
+            raise
+        logger.info("%s; it is tried again when it is read", error)
 
 
 def _group(granules: Sequence[Granule], groupby: str) -> list[list[Granule]]:
@@ -274,7 +243,7 @@ def _stack(
     grid: Grid,
     chunks: tuple[int, int, int, int],
     *,
-    modifier: Modifier | None,
+    access: Access,
     errors: OnError,
 ) -> xr.Dataset:
     stacked = stackstac.stack(
@@ -292,7 +261,7 @@ def _stack(
         xy_coords="center",
         properties=False,
         band_coords=False,
-        reader=functools.partial(BandReader, modifier=modifier, errors=errors),
+        reader=functools.partial(BandReader, access=access, errors=errors),
     )
     first = [group[0] for group in groups]
     time = pd.DatetimeIndex([granule.time for granule in first]).as_unit("ns").to_numpy()
@@ -325,28 +294,27 @@ def _mean(group: Sequence[Granule], name: str) -> float:
     return float(np.mean([getattr(granule, name) for granule in group]))
 
 
+def _rounded(box: Bounds) -> Bounds:
+    west, south, east, north = (round(edge, 3) for edge in box)
+    return west, south, east, north
+
+
 def _band_item(group: Sequence[Granule], epsg: int) -> dict[str, Any]:
     """Return what stackstac is given: one single-band asset per band, in ``proj:epsg`` terms."""
-    boxes = [_bounds(granule, epsg) for granule in group]
-    box = [
-        min(b[0] for b in boxes),
-        min(b[1] for b in boxes),
-        max(b[2] for b in boxes),
-        max(b[3] for b in boxes),
-    ]
+    boxes = [bounds_in(granule.grid, epsg) for granule in group]
+    whole = list(union(boxes))
+    assets = {}
+    for index, band in enumerate(BANDS):
+        files = tuple(
+            # To the millimetre: what a projection rounds must not add a row.
+            File(href, granule.item_id, _rounded(box), dict(granule.bands)[href])
+            for granule, box in zip(group, boxes, strict=True)
+            for href, _ in granule.bands[index : index + 1]
+        )
+        link = BandLink(files, group[0].bands[index][1])
+        assets[band] = {"href": link, "proj:bbox": whole, "proj:epsg": epsg}
     return {
         "id": group[0].item_id,
         "properties": {"datetime": group[0].time.isoformat(), "proj:epsg": epsg},
-        "assets": {
-            band: {
-                "href": band_href(
-                    [granule.bands[index][0] for granule in group],
-                    group[0].bands[index][1],
-                    boxes,
-                ),
-                "proj:bbox": box,
-                "proj:epsg": epsg,
-            }
-            for index, band in enumerate(BANDS)
-        },
+        "assets": assets,
     }

@@ -1,8 +1,8 @@
-"""The stackstac reader: one band of a link ``URL#band=N``, the file opened once per chunk.
+"""The stackstac reader: one band of a granule's files, each file opened once per chunk.
 
-stackstac makes one reader per band and asks them in turn, in one task. The first that is asked
-opens the file and reads all its bands over the window; the others are served from what this thread
-holds. ASTER COGs are pixel-interleaved, so this is also one decompression instead of five.
+stackstac makes one reader per band and asks them in turn, in one task and thread. The first that is
+asked reads all bands over the window; the others are served from what this thread holds. ASTER COGs
+are pixel-interleaved, so this is also one decompression instead of five.
 
 Pixels are picked, never mixed: digital numbers 0 (fill) and 4095 (saturated) are not averaged. In
 the file's own CRS the pick is done here by index; GDAL from 3.11 on turns valid zeros into ones
@@ -16,7 +16,7 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -28,55 +28,81 @@ from rasterio.windows import Window
 from aktes_xr import sensor
 from aktes_xr.cube.grid import Bounds
 from aktes_xr.errors import AccessError, CalibrationError, ReadError
-from aktes_xr.stac.opening import with_raster
-from aktes_xr.stac.signing import Modifier, granule_name
+from aktes_xr.stac import network
+from aktes_xr.stac.item import LIMIT_SIDE_PIXELS
+from aktes_xr.stac.links import granule_name, host_of
+from aktes_xr.stac.opening import Access, with_raster
 
 logger = logging.getLogger(__name__)
 
 OnError = Literal["raise", "nodata"]
 Bands = dict[int, npt.NDArray[np.uint16]]
+Place = tuple[int, int, int, int]
 
+LIMIT_BANDS = 15
+"""More than any ASTER file has."""
 _WARP_NODATA = 65535
-_SEPARATOR = "\n"
-_BOX = "\t"
 _NUMBERS = range(1, len(sensor.BANDS) + 1)
 
 
-class _Held(threading.local):
-    """What this thread's last read left to serve: bands not asked for yet, or a failure."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a date.
 
-    key: tuple[Any, ...] | None = None
+    Attributes
+    ----------
+    href : bare link or path
+    item : id of its item
+    box : what it covers at most, in the target's CRS
+    bands : how many bands it has to have
+    """
+
+    href: str
+    item: str
+    box: Bounds
+    bands: int
+
+
+@dataclass(frozen=True, slots=True)
+class BandLink:
+    """What stands for one band of a date in stackstac's asset table.
+
+    Attributes
+    ----------
+    files : later ones fill where earlier ones have no data
+    band : number in the files, from 1
+    """
+
+    files: tuple[File, ...]
+    band: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What five readers in turn are asked for; they differ in the band only."""
+
+    files: tuple[File, ...]
+    epsg: int
+    bounds: Bounds
+    resolution: tuple[float, float]
+    place: Place
+
+
+class _Held(threading.local):
+    """What this thread's last read left to serve: bands that nobody has asked for yet."""
+
+    asked: _Asked | None = None
     bands: Bands
-    served: set[int]
+
+    def take(self, asked: _Asked, band: int) -> npt.NDArray[np.uint16] | None:
+        """Hand out a band once; a second request for it reads anew."""
+        return self.bands.pop(band, None) if self.asked == asked else None
+
+    def keep(self, asked: _Asked | None, bands: Bands) -> None:
+        self.asked, self.bands = asked, bands
 
 
 _held = _Held()
-
-
-def band_href(hrefs: Sequence[str], band: int, boxes: Sequence[Bounds]) -> str:
-    """Return what stands for one band in stackstac's asset table.
-
-    Parameters
-    ----------
-    hrefs : bare links; later ones fill where earlier ones have no data
-    band : number in the file, from 1
-    boxes : what each file covers at most, in the target's CRS
-    """
-    if len(hrefs) > 1:
-        # Of a single file stackstac knows this itself.
-        hrefs = [
-            _BOX.join((href, *(f"{edge:.3f}" for edge in box)))
-            for href, box in zip(hrefs, boxes, strict=True)
-        ]
-    return f"{_SEPARATOR.join(hrefs)}#band={band}"
-
-
-def _part(text: str) -> tuple[str, Bounds | None]:
-    href, *edges = text.split(_BOX)
-    if not edges:
-        return href, None
-    left, bottom, right, top = (float(edge) for edge in edges)
-    return href, (left, bottom, right, top)
 
 
 class BandReader:
@@ -84,58 +110,61 @@ class BandReader:
 
     Parameters
     ----------
-    url : as `band_href` makes it
+    url : BandLink
     spec : stackstac.RasterSpec, the grid to land on
-    modifier : signs a bare link; called in the task that reads
+    access : how files are reached
     errors : ``"raise"`` a `ReadError`, or log it and give `sensor.UNREADABLE_DN` (``"nodata"``)
     """
 
     def __init__(
         self,
         *,
-        url: str,
+        url: BandLink,
         spec: Any,
         dtype: Any,
         fill_value: Any,
-        modifier: Modifier | None = None,
+        access: Access,
         errors: OnError = "nodata",
         **unused: Any,
     ) -> None:
-        links, number = url.rsplit("#band=", 1)
-        self.parts = tuple(_part(text) for text in links.split(_SEPARATOR))
-        self.band = int(number)
+        self.link = url
         self.spec = spec
         self.dtype = np.dtype(dtype)
         self.fill_value = fill_value
-        self.modifier = modifier
+        self.access = access
         self.errors = errors
 
     def read(self, window: Window, **unused: Any) -> npt.NDArray[Any]:
         """Read the band over ``window`` of the target grid; thread-safe."""
-        height, width = int(window.height), int(window.width)
-        place = (int(window.row_off), int(window.col_off), height, width)
-        key = (self.parts, self.spec.epsg, self.spec.bounds, self.spec.resolutions_xy, place)
-        known = _held.key == key and self.band not in _held.served
-        if not (known and self.band in _held.bands):
-            _held.key, _held.bands, _held.served = None, {}, set()
-            _held.bands = self._read_all(place)
-            _held.key = key
-        band = _held.bands.pop(self.band)
-        _held.served.add(self.band)
+        place = (
+            int(window.row_off),
+            int(window.col_off),
+            int(window.height),
+            int(window.width),
+        )
+        spec = self.spec
+        asked = _Asked(self.link.files, spec.epsg, spec.bounds, spec.resolutions_xy, place)
+        band = _held.take(asked, self.link.band)
+        if band is None:
+            # Let go of the last window before the next one is read.
+            _held.keep(None, {})
+            bands = self._read_all(place)
+            band = bands.pop(self.link.band)
+            _held.keep(asked, bands)
         return band.astype(self.dtype, copy=False)
 
     def close(self) -> None:
         """Do nothing: no file stays open between reads."""
 
-    def _read_all(self, place: tuple[int, int, int, int]) -> Bands:
-        """Read all files; pixels that an unreadable one may have held are marked as that."""
+    def _read_all(self, place: Place) -> Bands:
+        """Read all files; where one that is unreadable may have held pixels, mark them so."""
         merged: Bands = {}
         unreadable = np.zeros(place[2:], np.bool_)
-        for href, box in self.parts:
-            inside = self._covered(box, place)
+        for file in self.link.files:
+            inside = self._covered(file.box, place)
             if inside is None:
                 continue
-            bands = self._read_file(href, place)
+            bands = self._read_file(file, place)
             if not bands:
                 unreadable[inside] = True
             for band, values in bands.items():
@@ -143,22 +172,21 @@ class BandReader:
                     np.copyto(merged[band], values, where=merged[band] == sensor.FILL_DN)
                 else:
                     merged[band] = values
-        for band in () if merged else (self.band, *_NUMBERS):
+        for band in () if merged else (self.link.band, *_NUMBERS):
             merged[band] = np.zeros(place[2:], np.uint16)
         if unreadable.any():
             for values in merged.values():
                 values[unreadable & (values == sensor.FILL_DN)] = sensor.UNREADABLE_DN
         return merged
 
-    def _covered(
-        self, box: Bounds | None, place: tuple[int, int, int, int]
-    ) -> tuple[slice, slice] | None:
+    def _covered(self, box: Bounds, place: Place) -> tuple[slice, slice] | None:
         """Return which rows and columns of a window a file may reach; None where it reaches none.
 
-        A pixel more is taken on every side.
+        Of a date with one file that is the whole window, for stackstac has asked already. A pixel
+        more is taken on every side.
         """
         row, column, height, width = place
-        if box is None:
+        if len(self.link.files) == 1:
             return slice(0, height), slice(0, width)
         target = self.spec.transform
         left, right = ((edge - target.c) / target.a - column for edge in (box[0], box[2]))
@@ -167,21 +195,23 @@ class BandReader:
         columns = slice(max(math.floor(left) - 1, 0), min(math.ceil(right) + 1, width))
         return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
-    def _read_file(self, href: str, place: tuple[int, int, int, int]) -> Bands:
+    def _read_file(self, file: File, place: Place) -> Bands:
         def work(source: Any) -> Bands:
-            check_header(source, granule_name(href), wanted=self.band)
+            check_header(source, granule_name(file.href), wanted=file.bands)
             return _pick(source, self.spec, place)
 
         try:
             return with_raster(
-                href,
-                self.modifier,
+                file.href,
+                self.access,
                 work,
                 remedy="try again, or open the cube with errors='nodata' to go on without it",
             )
-        except ReadError as error:
-            # A refusal is not one file's fault: all others would be refused, too.
-            if self.errors == "raise" or isinstance(error, AccessError):
+        except (ReadError, CalibrationError) as error:
+            if isinstance(error, AccessError):
+                network.has_refused(host_of(file.href), file.item)
+            # One file's fault takes no others along, but where nothing comes at all, stop.
+            if self.errors == "raise" or self.access.hopeless():
                 raise
             logger.warning("%s; its pixels are marked unreadable", error)
             return {}
@@ -203,9 +233,14 @@ def check_header(source: Any, name: str, *, wanted: int = 1) -> None:
     CalibrationError
         Its gain, bias or saturation tags contradict the sensor's constants.
     """
+    if max(source.height, source.width) > LIMIT_SIDE_PIXELS or source.count > LIMIT_BANDS:
+        raise ReadError(
+            f"{name} claims {source.count} band(s) of {source.height} x {source.width} pixels, "
+            f"expected at most {LIMIT_BANDS} of {LIMIT_SIDE_PIXELS} on a side"
+        )
     if source.count < wanted:
         raise ReadError(f"{name} has {source.count} band(s), expected at least {wanted}")
-    if source.dtypes[0] != "uint16":
+    if set(source.dtypes) != {"uint16"}:
         raise ReadError(f"{name} holds {source.dtypes[0]}, expected uint16 digital numbers")
     if source.crs is None:
         raise ReadError(f"{name} has no coordinate reference system; it cannot be placed")
@@ -258,7 +293,7 @@ def _band_number(source: Any, number: int) -> int:
     return 9 + number
 
 
-def _pick(source: Any, spec: Any, place: tuple[int, int, int, int]) -> Bands:
+def _pick(source: Any, spec: Any, place: Place) -> Bands:
     """Read the pixels whose area holds the target's pixel centres, all bands at once."""
     row, column, height, width = place
     target, own = spec.transform, source.transform
@@ -284,7 +319,7 @@ def _pick(source: Any, spec: Any, place: tuple[int, int, int, int]) -> Bands:
     return {number: result[number - 1] for number in source.indexes}
 
 
-def _warp(source: Any, spec: Any, place: tuple[int, int, int, int]) -> Bands:
+def _warp(source: Any, spec: Any, place: Place) -> Bands:
     row, column, height, width = place
     with WarpedVRT(
         source,

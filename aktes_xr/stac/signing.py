@@ -1,67 +1,45 @@
-"""Signed links: where they may be, and what every message shows instead.
+"""Signed links and logins: what opens an archive, kept out of graphs and brought in where it reads.
 
 A short-lived signature must be renewed in the task that reads, and must not be stored where a graph
-could be logged, cached or sent. So a graph holds the bare link; the reading task signs it with the
-caller's ``modifier``. Items that were signed by the search alone are served from this process's
+could be logged, cached or sent. So a graph holds what `links.kept` leaves of a link; the reading
+task signs it with the caller's ``modifier``. What was left out is served from this process's
 memory, which does not reach other processes: there the modifier is needed.
+
+Some archives want a token in a header, or keys, rather than a signed link. A graph carries the
+function that fetches them (`Login`), and the reading process calls it. What the caller set in an
+enclosing ``rasterio.Env`` is in force in the caller's thread alone; it is kept in this process's
+memory for the threads that read.
 """
 
 from __future__ import annotations
 
-import logging
+import base64
+import hashlib
 import re
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import rasterio.env
+from dask.base import tokenize
 
 from aktes_xr.errors import StacError
-from aktes_xr.stac.login import Login
+from aktes_xr.stac.links import host_of, is_remote, is_withheld, kept
 
 Modifier = Callable[[Any], Any]
+Fetch = Callable[[], Mapping[str, Any]]
 
-_QUERY = re.compile(r"\?[^\s'\"<>`|]*=[^\s'\"<>`|)\]},]*")
-_USER = re.compile(r"(?<=://)[^/\s@'\"]+@")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
-_SECRETS = frozenset(
-    {
-        "access_token",
-        "apikey",
-        "api_key",
-        "awsaccesskeyid",
-        "sig",
-        "signature",
-        "subscription-key",
-        "token",
-        "x-amz-credential",
-        "x-amz-security-token",
-        "x-amz-signature",
-        "x-goog-signature",
-    }
-)
-_RASTERIO_LOGGERS = (
-    "_base",
-    "_env",
-    "_err",
-    "_filepath",
-    "_io",
-    "_path",
-    "_warp",
-    "env",
-    "session",
-)
+RENEWED_AFTER_S: Final = 600.0
+"""Credentials are fetched anew after so long, and at once when an archive refuses them."""
 
-_signatures: dict[str, str] = {}
-
-
-def redact(text: str) -> str:
-    """Return ``text`` without query strings, user names and bearer tokens."""
-    text = _QUERY.sub("?[redacted]", text)
-    return _BEARER.sub(r"\1 [redacted]", _USER.sub("[redacted]@", text))
-
-
-def granule_name(href: str) -> str:
-    """Return the file name of a link, which is all that messages say of where it lies."""
-    return urlsplit(href).path.rstrip("/").rsplit("/", 1)[-1] or "unnamed"
+_LOCK: Final = threading.Lock()
+_SALT: Final = secrets.token_bytes(16)
+_links: dict[str, str] = {}
+_fetched: dict[str, tuple[float, dict[str, Any]]] = {}
+_environments: dict[str, dict[str, Any]] = {}
 
 
 def bare_href(href: str, modifier: Modifier | None) -> str:
@@ -70,19 +48,16 @@ def bare_href(href: str, modifier: Modifier | None) -> str:
     Parameters
     ----------
     href : link or path, signed or not
-    modifier : what the reading task will sign it with; None keeps a signature that is there in
-        this process's memory
+    modifier : what the reading task will sign it with; None keeps what is left out in this
+        process's memory
     """
-    if "://" not in href or "?" not in href:
-        return href
-    modifier = _signer(modifier)
-    bare, query = href.split("?", 1)
-    if modifier is not None:
-        return bare
-    if not _SECRETS.isdisjoint(name.lower() for name, _ in parse_qsl(query)):
-        _signatures[bare] = query
-        return bare
-    return href
+    bare = kept(href)
+    if _signer(modifier) is not None and is_remote(bare):
+        bare = bare.partition("?")[0]
+    if bare != href and (_signer(modifier) is None or is_withheld(bare)):
+        with _LOCK:
+            _links[bare] = href
+    return bare
 
 
 def signed_href(href: str, modifier: Modifier | None) -> str:
@@ -91,15 +66,20 @@ def signed_href(href: str, modifier: Modifier | None) -> str:
     Raises
     ------
     StacError
-        The modifier does not turn a link (str) into a link.
+        The modifier does not turn a link (str) into a link, or the link was left out of the graph.
     """
     modifier = _signer(modifier)
-    if modifier is None:
-        query = _signatures.get(href)
-        return href if query is None else f"{href}?{query}"
-    if "://" not in href:
+    if not is_remote(href):
         return href
-    signed = modifier(href)
+    known = _links.get(href)
+    if known is None and is_withheld(href):
+        raise StacError(
+            "the path of a link looks like a secret, which no task carries to another process; "
+            "compute in the process that opened the cube, or give plain links and modifier="
+        )
+    if modifier is None:
+        return known or href
+    signed = modifier(known.partition("?")[0] if known and is_withheld(href) else href)
     if not isinstance(signed, str):
         raise StacError(
             f"the modifier returned {type(signed).__name__} for a link, expected the signed link "
@@ -114,15 +94,146 @@ def _signer(modifier: Modifier | None) -> Modifier | None:
     return modifier.modifier if isinstance(modifier, Login) else modifier
 
 
-class _Redaction(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), None
-        return True
+@dataclass(frozen=True)
+class Login:
+    """A ``modifier=`` for archives that want credentials beside, or instead of, signed links.
+
+    Attributes
+    ----------
+    fetch : callable
+        Without arguments; returns options of ``rasterio.Env``, such as ``{"GDAL_HTTP_HEADERS":
+        f"Authorization: Bearer {token}"}`` or ``{"session": AWSSession(...)}``. It is called where
+        files are read, so it must be importable there and find the secret there (an environment
+        variable, a mounted file, a login service): it carries none. Over HTTP, GDAL_HTTP_HEADERS,
+        GDAL_HTTP_BEARER, GDAL_HTTP_USERPWD, GDAL_HTTP_COOKIE and GDAL_HTTP_USERAGENT are used;
+        without the first four, the account in ``.netrc``.
+    modifier : callable, optional
+        Signs items and links, as everywhere.
+    hosts : tuple of str, optional
+        The hosts that the credentials are for, and that alone are sent them: names such as
+        ``"data.lpdaac.earthdatacloud.nasa.gov"``, buckets for object stores, or domains with a
+        leading dot. None is the one host on which all files of the cube lie; where they lie on
+        several, the hosts must be named.
+
+    Examples
+    --------
+    >>> def earthdata():
+    ...     return {"GDAL_HTTP_HEADERS": f"Authorization: Bearer {os.environ['EARTHDATA_TOKEN']}"}
+    >>> open_stac(items, modifier=Login(earthdata, hosts=(".earthdatacloud.nasa.gov",)))
+    """
+
+    fetch: Fetch
+    modifier: Callable[[Any], Any] | None = None
+    hosts: tuple[str, ...] | None = None
+    # A function that travels by value is another object in every task, and still the same login.
+    _key: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.hosts, str):
+            raise StacError(f"hosts is {self.hosts!r}, expected a tuple of host names")
+        object.__setattr__(self, "_key", tokenize(self.fetch))
+
+    def __call__(self, thing: Any) -> Any:
+        """Sign an item or a link, where there is something to sign it with."""
+        return thing if self.modifier is None else self.modifier(thing)
+
+    def options(self, *, anew: bool = False) -> dict[str, Any]:
+        """Return the options now in force, fetched at most once in ten minutes unless ``anew``.
+
+        Raises
+        ------
+        StacError
+            What was fetched are no options.
+        """
+        with _LOCK:
+            until, options = _fetched.get(self._key, (0.0, {}))
+            if anew or time.monotonic() >= until:
+                found = self.fetch()
+                if not isinstance(found, Mapping):
+                    raise StacError(
+                        f"the login's function returned {type(found).__name__}, expected options "
+                        "of rasterio.Env as a dict"
+                    )
+                options = dict(found)
+                _fetched[self._key] = (time.monotonic() + RENEWED_AFTER_S, options)
+            return options
 
 
-def redact_logs() -> None:
-    """Keep signatures out of what rasterio logs of GDAL's messages (which hold whole links)."""
-    for name in _RASTERIO_LOGGERS:
-        logger = logging.getLogger(f"rasterio.{name}")
-        if not any(isinstance(present, _Redaction) for present in logger.filters):
-            logger.addFilter(_Redaction())
+def request_headers(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the HTTP headers that options of ``rasterio.Env`` stand for."""
+    headers: dict[str, str] = {}
+    lines = re.split(r"[\r\n]+|,(?=\s*[\w-]+\s*:)", str(options.get("GDAL_HTTP_HEADERS") or ""))
+    for line in lines:
+        name, mark, value = line.partition(":")
+        if mark:
+            headers[name.strip()] = value.strip()
+    if options.get("GDAL_HTTP_BEARER"):
+        headers.setdefault("Authorization", f"Bearer {options['GDAL_HTTP_BEARER']}")
+    if options.get("GDAL_HTTP_USERPWD"):
+        pair = base64.b64encode(str(options["GDAL_HTTP_USERPWD"]).encode()).decode()
+        headers.setdefault("Authorization", f"Basic {pair}")
+    for option, name in (("GDAL_HTTP_COOKIE", "Cookie"), ("GDAL_HTTP_USERAGENT", "User-Agent")):
+        if options.get(option):
+            headers[name] = str(options[option])
+    return headers
+
+
+def for_hosts(modifier: Modifier | None, hrefs: Iterable[str]) -> Modifier | None:
+    """Say for a login which hosts it is for, where the caller has not: the only one there is.
+
+    Parameters
+    ----------
+    modifier : as the caller gave it, or as `with_environment` made it
+    hrefs : links of all files of a cube
+
+    Raises
+    ------
+    StacError
+        The files lie on several hosts.
+    """
+    if not isinstance(modifier, Login) or modifier.hosts is not None:
+        return modifier
+    hosts = sorted({host_of(href) for href in hrefs if is_remote(href)})
+    ambient = isinstance(modifier.fetch, _Environment)
+    if len(hosts) > 1 and not (ambient and not request_headers(modifier.options())):
+        raise StacError(
+            f"the items name files on several hosts ({', '.join(hosts)}), and the login does not "
+            "say which of them it is for: pass modifier=aktes_xr.stac.Login(function, hosts=(...))"
+        )
+    return replace(modifier, hosts=tuple(hosts))
+
+
+def with_environment(modifier: Modifier | None) -> Modifier | None:
+    """Add what an enclosing ``rasterio.Env`` holds now to a modifier, for other threads to read by.
+
+    Returns
+    -------
+    callable or None
+        The modifier itself where there is no such environment, or it logs in by itself.
+    """
+    if isinstance(modifier, Login) or not rasterio.env.hasenv():
+        return modifier
+    options = dict(rasterio.env.getenv())
+    if not options:
+        return modifier
+    text = repr(sorted((str(key), str(value)) for key, value in options.items()))
+    key = hashlib.sha256(_SALT + text.encode()).hexdigest()
+    _environments[key] = options
+    return Login(_Environment(key), modifier)
+
+
+@dataclass(frozen=True)
+class _Environment:
+    """Stands for an environment in a graph."""
+
+    key: str
+
+    def __call__(self) -> dict[str, Any]:
+        try:
+            return _environments[self.key]
+        except KeyError:
+            raise StacError(
+                "the cube was opened inside a rasterio.Env, whose settings (they may be secret) no "
+                "task carries to another process; set them there, or pass "
+                "modifier=aktes_xr.stac.Login(function) with a function that fetches them there"
+            ) from None

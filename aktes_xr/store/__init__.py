@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from aktes_xr.store.reading import open_result
-from aktes_xr.store.writing import add_attributes, write_result
+from aktes_xr.store.writing import write_result
 
-__all__ = ["add_attributes", "open_result", "write_result"]
+__all__ = ["open_result", "write_result"]

@@ -10,10 +10,10 @@ for all blocks, such as xarray's own writer has, would let their memory grow wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import dask
 import dask.array as da
@@ -23,6 +23,9 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from aktes_xr.machine import current_client
+from aktes_xr.store.address import zarr_store
+from aktes_xr.store.cluster import compute, gather
+from aktes_xr.store.counts import MEASURE, N_COUNTS, count_pixels, is_counted
 
 Write = Callable[[xr.Dataset, dict[str, slice]], None]
 """Is given a block's variables, and where they lie along each dimension."""
@@ -37,14 +40,21 @@ class ZarrRegion:
 
     Attributes
     ----------
-    store : path of the store
+    store : path or address of the store
+    zarr_format : of the store
     """
 
     store: str
+    zarr_format: Literal[2, 3] = 3
 
     def __call__(self, block: xr.Dataset, region: dict[str, slice]) -> None:
         """Write a block."""
-        block.to_zarr(self.store, region=region, consolidated=False)
+        block.to_zarr(
+            zarr_store(self.store),
+            region=region,
+            consolidated=False,
+            zarr_format=self.zarr_format,
+        )
 
 
 def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
@@ -62,8 +72,10 @@ def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
     Returns
     -------
     list of dask array
-        One for the variables of each set of dimensions: numbers of blocks written when it is
-        computed, best by `finish`, for each row of blocks along the first dimension of `GRID`.
+        One for the variables of each set of dimensions, for `finish` to compute. That of a
+        retrieval's temperature holds its pixels' counts (time, `N_COUNTS`), as
+        `aktes_xr.store.counts.count_pixels` returns them; the others the number of blocks written
+        for each row of them along the first dimension of `GRID`.
     """
     groups: dict[tuple[str, ...], dict[tuple[str, ...], list[str]]] = {}
     for name, variable in ds.variables.items():
@@ -81,7 +93,9 @@ def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
     return written
 
 
-def finish(written: Sequence[da.Array], *, client: Any = None) -> None:
+def finish(
+    written: Sequence[da.Array], *, client: Any = None, patience_s: float | None = None
+) -> list[NDArray[np.int64]]:
     """Write what `write_lazily` has prepared; where a block fails, so does this, with its error.
 
     Parameters
@@ -90,22 +104,46 @@ def finish(written: Sequence[da.Array], *, client: Any = None) -> None:
     client : distributed.Client, optional
         Of the cluster that works; None takes Dask's current scheduler, whichever it is. A cluster
         is told to forget each date as soon as it is written.
+    patience_s : float, optional
+        How long a cluster may be without a working worker (`aktes_xr.store.cluster.gather`).
+
+    Returns
+    -------
+    list of ndarray, int64
+        The numbers of each array.
+
+    Raises
+    ------
+    ClusterError
+        The cluster is lost, or no worker works on it.
     """
     client = client or current_client()
     if client is None:
-        dask.compute(*written)
-        return
-    from distributed import as_completed, futures_of
+        return list(dask.compute(*written))
+    return gather(client, written, patience_s=patience_s)
 
-    waiting = set(futures_of(client.persist(list(written))))
-    try:
-        for future in as_completed(waiting.copy(), loop=client.loop):
-            if future.status != "finished":
-                future.result()
-            waiting.remove(future)
-            future.release()
-    finally:
-        client.cancel(list(waiting))
+
+def computed(ds: xr.Dataset, names: Iterable[Hashable]) -> dict[Hashable, xr.Variable]:
+    """Compute small variables where Dask computes now; on a cluster, in time or not at all.
+
+    Parameters
+    ----------
+    ds : Dataset
+    names : iterable of its variables
+
+    Returns
+    -------
+    dict
+        The variables in memory, by name.
+    """
+    variables = {name: ds[name].variable for name in names}
+    lazy = [name for name, variable in variables.items() if variable.chunks is not None]
+    arrays = [variables[name].data for name in lazy]
+    client = current_client()
+    values = dask.compute(*arrays) if client is None else compute(client, arrays)
+    return variables | {
+        name: variables[name].copy(data=value) for name, value in zip(lazy, values, strict=True)
+    }
 
 
 def _write_group(
@@ -118,18 +156,29 @@ def _write_group(
     arrays = [array.rechunk(dict.fromkeys(range(array.ndim - len(dims)), -1)) for array in arrays]
     beside = max(array.ndim for array in arrays) - len(dims)
     chunks = [ds.chunksizes[dim] for dim in dims]
+    counted = MEASURE in names and is_counted(ds)
+    rows = chunks[0] if counted else (1,) * len(chunks[0])
+    # Counts have an axis of their own, behind those of the blocks.
+    axes = beside + len(dims)
     written: da.Array = da.map_blocks(
         partial(_write_block, write=write),
         *arrays,
         names=tuple((name, (*others[name], *dims), tuple(ds[name].dims)) for name in names),
         grid=tuple((dim, sizes[0], sum(sizes)) for dim, sizes in zip(dims, chunks, strict=True)),
-        chunks=(*((1,),) * beside, *((1,) * len(sizes) for sizes in chunks)),
+        counted=counted,
+        chunks=(
+            *((1,),) * beside,
+            rows,
+            *((1,) * len(sizes) for sizes in chunks[1:]),
+            *(((N_COUNTS,),) if counted else ()),
+        ),
+        new_axis=[axes] if counted else None,
         dtype=np.int64,
-        meta=np.empty((0,) * (beside + len(dims)), np.int64),
+        meta=np.empty((0,) * (axes + counted), np.int64),
         name=f"aktes-write-{tokenize(arrays, write)}",
     )
     # One step for all of a row: its numbers are small, however many they are.
-    within = {axis: max(2, n) for axis, n in enumerate(written.numblocks) if axis != beside}
+    within = {axis: max(2, written.numblocks[axis]) for axis in range(axes) if axis != beside}
     return written.sum(axis=tuple(within), split_every=within)
 
 
@@ -137,6 +186,7 @@ def _write_block(
     *arrays: NDArray[Any],
     names: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...],
     grid: tuple[tuple[str, int, int], ...],
+    counted: bool,
     write: Write,
     block_id: tuple[int, ...] = (),
 ) -> NDArray[np.int64]:
@@ -146,9 +196,14 @@ def _write_block(
             for (name, dims, wanted), array in zip(names, arrays, strict=True)
         }
     )
+    beside = len(block_id) - len(grid) - counted
+    places = block_id[beside : beside + len(grid)]
     region = {
         dim: slice(number * length, min((number + 1) * length, size))
-        for number, (dim, length, size) in zip(block_id[-len(grid) :], grid, strict=True)
+        for number, (dim, length, size) in zip(places, grid, strict=True)
     }
     write(block, region)
-    return np.ones((1,) * len(block_id), np.int64)
+    if not counted:
+        return np.ones((1,) * len(block_id), np.int64)
+    numbers = count_pixels(block)
+    return numbers.reshape((1,) * beside + (len(numbers),) + (1,) * (len(grid) - 1) + (N_COUNTS,))

@@ -16,6 +16,7 @@ import xarray as xr
 
 from aktes_xr.cube import CHUNK_STEP, GRID_MAPPING
 from aktes_xr.errors import CRSError, InputError
+from aktes_xr.store.blocks import computed
 
 _LONGEST_CHUNK = 1024
 _TIME_UNITS = "microseconds since 1970-01-01"
@@ -52,12 +53,9 @@ def encode(result: xr.Dataset, *, sharded: bool) -> xr.Dataset:
     ds = result.copy().rio.write_crs(crs, grid_mapping_name=GRID_MAPPING)
     ds.attrs = {**result.attrs, **_grid_attributes(ds, crs)}
     ds = _even_chunks(ds)
+    text = [name for name, coordinate in ds.coords.items() if coordinate.dtype.kind == "U"]
     ds = ds.assign_coords(
-        {
-            name: coordinate.compute().astype(object)
-            for name, coordinate in ds.coords.items()
-            if coordinate.dtype.kind == "U"
-        }
+        {name: variable.astype(object) for name, variable in computed(ds, text).items()}
     )
     aside = [str(name) for name in ds.coords if name not in ds.indexes]
     for name in ds.variables:

@@ -9,7 +9,8 @@ import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 
 from aktes_xr.errors import StoreError
-from aktes_xr.store.place import is_store, local_path
+from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
+from aktes_xr.store.local import is_store
 
 
 def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -20,7 +21,7 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
 
     Parameters
     ----------
-    path : local path of the store
+    path : local path of the store, or an address in an object store
 
     Returns
     -------
@@ -29,15 +30,9 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     StoreError
-        There is no Zarr store at ``path``.
+        There is no Zarr store at ``path``, or the object store does not answer.
     """
-    target = local_path(path)
-    if not is_store(target):
-        raise StoreError(
-            f"there is no Zarr store at {target.name} (no zarr.json); write one with "
-            "aktes_xr.write_result"
-        )
-    ds: xr.Dataset = xr.open_zarr(str(target), decode_coords="all")
+    ds: xr.Dataset = xr.open_zarr(zarr_store(_found(path)), decode_coords="all")
     small = {
         name: _as_text(coordinate.load())
         for name, coordinate in ds.coords.items()
@@ -53,6 +48,24 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
         if key != "zarr_conventions" and not key.startswith(("proj:", "spatial:"))
     }
     return ds
+
+
+def _found(path: str | os.PathLike[str]) -> str:
+    """Return where the store at a place really lies."""
+    target = parse_address(path)
+    if isinstance(target, ObjectAddress):
+        # Imported where it is needed: most stores are local.
+        from aktes_xr.store.objects import current_version
+
+        found = current_version(target)
+    else:
+        found = str(target) if is_store(target) else None
+    if found is None:
+        raise StoreError(
+            f"there is no Zarr store at {target.name} (no zarr.json); write one with "
+            "aktes_xr.write_result"
+        )
+    return found
 
 
 def _as_text(coordinate: xr.DataArray) -> xr.DataArray:

@@ -1,17 +1,16 @@
-"""Results to Zarr: whole or not at all."""
+"""Results to Zarr: whole or not at all, and never a worse one in a better one's place."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import shutil
-import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
 
 import dask
 import dask.array as da
@@ -21,12 +20,32 @@ import dask.threaded
 import xarray as xr
 import zarr
 
-from aktes_xr.errors import AktesError, StoreError, StoreExistsError
-from aktes_xr.store.blocks import GRID, ZarrRegion, finish, write_lazily
+from aktes_xr.errors import AktesError, InputError, StoreError, WorseResultError
+from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
+from aktes_xr.store.blocks import GRID, ZarrRegion, computed, finish, write_lazily
+from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted, why_worse
 from aktes_xr.store.encoding import encode
-from aktes_xr.store.place import is_store, local_path
+from aktes_xr.store.local import claim
 
 logger = logging.getLogger(__name__)
+
+Summary = Callable[[Counts], Mapping[str, Any]]
+"""Makes attributes (JSON types) of a result's counts, before the store can be seen."""
+
+
+class Draft(Protocol):
+    """A store that is being written where no reader looks."""
+
+    @property
+    def address(self) -> str:
+        """Where its blocks are written."""
+
+    @property
+    def previous(self) -> str | None:
+        """Where the store lies that it will replace; None where there is none."""
+
+    def publish(self) -> None:
+        """Put it into its place."""
 
 
 def write_result(
@@ -34,12 +53,16 @@ def write_result(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    accept_worse: bool = False,
     sharded: bool = False,
-) -> None:
-    """Compute a result and write it to a Zarr v3 store.
+    zarr_format: Literal[2, 3] = 3,
+    summary: Summary | None = None,
+) -> Counts | None:
+    """Compute a result and write it to a Zarr store.
 
-    The store is written beside its place and renamed when it is complete: a reader never sees half
-    of one, and when anything fails nothing is left and an older store stays.
+    The store is written beside its place and put there by one step when it is complete and on the
+    disk: a reader never sees half of one, and when anything fails nothing is left and an older
+    store stays. One run at a time writes to a place. What appears there meanwhile is not touched.
 
     Parameters
     ----------
@@ -47,31 +70,52 @@ def write_result(
         Its Dask chunks, made even where they are not, become the store's: one task writes whole
         chunks and no two write the same. ``scale_factor``, ``add_offset`` and ``dtype`` of a
         variable's encoding are kept; otherwise numbers are stored as they are.
-    path : local path of the store
-    overwrite : replace a Zarr store that is there
-    sharded : pack small chunks into one file per Dask chunk; for stores of very many chunks. GDAL
-        up to 3.12 cannot read sharded arrays.
+    path : str or path
+        Local path of the store, or its address in an object store (`address.SCHEMES`).
+    overwrite : bool
+        Replace a Zarr store that is there, unless the new result is worse: with a temperature
+        nowhere, or, for the dates that both have, in less than half the share of pixels and on less
+        than half the ground.
+    accept_worse : bool
+        Replace it even then.
+    sharded : bool
+        Pack small chunks into one file per Dask chunk; for stores of very many chunks. GDAL up to
+        3.12 cannot read sharded arrays.
+    zarr_format : {3, 2}
+        2 for readers that do not know 3, such as GDAL before 3.12.
+    summary : callable, optional
+        Makes further attributes of the result's counts.
+
+    Returns
+    -------
+    Counts or None
+        Pixels of each date, as the tasks counted them that wrote them; None where the result has
+        no ``surface_temperature`` (time, y, x).
 
     Raises
     ------
     StoreExistsError
         There is something at ``path``, and it was not to be, or must not be, replaced.
+    StoreBusyError
+        Another run is writing there.
+    WorseResultError
+        What is there is better, and stays.
     StoreError
         The store cannot be written there.
+    ClusterError
+        The cluster that computes is lost, or no worker works on it.
     CRSError, InputError
         The result has no CRS, or no regular north-up grid.
     """
-    target = local_path(path)
-    if target.exists():
-        _refuse_unless_replaceable(target, overwrite)
-    prepared = encode(result, sharded=sharded)
-    partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
+    if sharded and zarr_format != 3:
+        raise InputError("found sharded=True with zarr_format=2: shards exist in format 3 only")
+    target = parse_address(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _own_threads():
-            _fill(prepared, partial)
-        _consolidate(partial)
-        _put(partial, target)
+        with _claimed(target, overwrite=overwrite) as draft:
+            counts = _write(encode(result, sharded=sharded), draft, zarr_format, summary)
+            if counts is not None and not accept_worse:
+                _refuse_if_worse(result, counts, draft, name=target.name)
+            draft.publish()
     except AktesError:
         raise
     except OSError as error:
@@ -79,43 +123,57 @@ def write_result(
             f"could not write the store {target.name}: {error.strerror or error}; check the "
             "place's rights and free space"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     logger.info("wrote %s", target.name)
+    return counts
 
 
-def add_attributes(path: str | os.PathLike[str], attributes: dict[str, Any]) -> None:
-    """Add to the attributes of a store that `write_result` wrote.
+def _claimed(target: Any, *, overwrite: bool) -> AbstractContextManager[Draft]:
+    if isinstance(target, ObjectAddress):
+        # Imported where it is needed: most stores are local.
+        from aktes_xr.store.objects import claim_object
 
-    Parameters
-    ----------
-    path : local path of the store
-    attributes : of JSON types
+        return claim_object(target, overwrite=overwrite)
+    return claim(target, overwrite=overwrite)
 
-    Raises
-    ------
-    StoreError
-        The store cannot be written.
-    """
-    target = local_path(path)
+
+def _write(
+    prepared: xr.Dataset, draft: Draft, zarr_format: Literal[2, 3], summary: Summary | None
+) -> Counts | None:
+    """Write a store with all its attributes, where it cannot be seen yet."""
+    with _own_threads():
+        counts = _fill(prepared, ZarrRegion(draft.address, zarr_format))
+    store = zarr_store(draft.address)
+    made = {} if counts is None or summary is None else summary(counts)
+    attributes = {**made, "history": _history(prepared)}
+    group = zarr.open_group(store, mode="r+", use_consolidated=False, zarr_format=zarr_format)
+    group.attrs.update(attributes)
+    with warnings.catch_warnings():
+        # Readers that do not know consolidated metadata of format 3 ignore it.
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        zarr.consolidate_metadata(store, zarr_format=zarr_format)
+    return counts
+
+
+def _history(ds: xr.Dataset) -> str:
+    """Add a line to the history that CF asks for: when the data were made, and by what."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    made = f"{now} {ds.attrs.get('source', 'aktes_xr')}: computed and written to Zarr"
+    return "\n".join(line for line in (made, str(ds.attrs.get("history", ""))) if line)
+
+
+def _refuse_if_worse(result: xr.Dataset, counts: Counts, draft: Draft, *, name: str) -> None:
+    if draft.previous is None:
+        return
     try:
-        zarr.open_group(str(target), mode="r+", use_consolidated=False).attrs.update(attributes)
-        _consolidate(target)
-    except OSError as error:
-        raise StoreError(
-            f"could not write the attributes of {target.name}: {error.strerror or error}; check "
-            "the place's rights and free space"
-        ) from error
-
-
-def _refuse_unless_replaceable(target: Path, overwrite: bool) -> None:
-    if not overwrite:
-        raise StoreExistsError(
-            f"{target.name} exists; choose another place, or replace it with overwrite=True"
-        )
-    if not is_store(target):
-        raise StoreExistsError(
-            f"{target.name} exists and is no Zarr store: it is not replaced; move it away first"
+        with xr.open_zarr(zarr_store(draft.previous)) as old:
+            found = why_worse(result, counts, old)
+    except FileNotFoundError:
+        # Taken away meanwhile: publishing will say so.
+        return
+    if found is not None:
+        raise WorseResultError(
+            f"kept {name}: {found}; see why, or replace it all the same with accept_worse=True "
+            "(--accept-worse)"
         )
 
 
@@ -135,43 +193,39 @@ def _own_threads() -> Iterator[None]:
         yield
 
 
-def _fill(prepared: xr.Dataset, store: Path) -> None:
+def _fill(prepared: xr.Dataset, region: ZarrRegion) -> Counts | None:
     """Write metadata and what is in memory first, then the lazy variables by blocks."""
+    counted = is_counted(prepared)
     small = [
         name
         for name, variable in prepared.variables.items()
         if variable.chunks is not None and not set(GRID) & set(variable.dims)
     ]
-    prepared = prepared.assign({name: prepared[name].variable.compute() for name in small})
+    prepared = prepared.assign(computed(prepared, small))
+    lazy = [name for name, variable in prepared.variables.items() if variable.chunks is not None]
+    pair = {MEASURE, FLAGS} & set(prepared.data_vars)
+    if counted and MEASURE in lazy:
+        # One task shall have both in its hands.
+        sizes = prepared[MEASURE].chunksizes
+        prepared = prepared.assign({name: prepared[name].chunk(sizes) for name in pair})
+        lazy = [*lazy, *(name for name in pair if name not in lazy)]
     # A task for every chunk, which xarray would make here, is never needed.
     bare = {
-        name: variable.copy(data=da.zeros(variable.shape, dtype=variable.dtype, chunks=-1))
-        for name, variable in prepared.variables.items()
-        if variable.chunks is not None
+        name: prepared[name].variable.copy(
+            data=da.zeros(prepared[name].shape, dtype=prepared[name].dtype, chunks=-1)
+        )
+        for name in lazy
     }
     prepared.assign(bare).to_zarr(
-        str(store), mode="w-", zarr_format=3, consolidated=False, compute=False
+        zarr_store(region.store),
+        mode="w-",
+        zarr_format=region.zarr_format,
+        consolidated=False,
+        compute=False,
     )
-    finish(write_lazily(prepared, ZarrRegion(str(store))))
-
-
-def _put(partial: Path, target: Path) -> None:
-    """Rename the complete store into place, keeping an older one until that has worked."""
-    if not target.exists():
-        partial.rename(target)
-        return
-    old = partial.with_suffix(".old")
-    target.rename(old)
-    try:
-        partial.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _consolidate(store: Path) -> None:
-    with warnings.catch_warnings():
-        # Readers that do not know consolidated metadata of format 3 ignore it.
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        zarr.consolidate_metadata(str(store))
+    found = finish(write_lazily(prepared, region))
+    if not counted:
+        return None
+    if MEASURE in lazy:
+        return Counts.of(next(numbers for numbers in found if numbers.ndim > 1))
+    return Counts.of(count_pixels(xr.Dataset(computed(prepared, pair))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,22 +22,26 @@ class Source:
     Attributes
     ----------
     name, title : str
-    kind : ``"api"`` (STAC API), ``"static"`` (a catalogue file) or ``"files"`` (items by path)
-    content : ``"thermal"`` or ``"elevation"``
-    layout : how the bands are stored
+    kind : ``"api"`` (STAC API), ``"static"`` (a catalogue file), ``"files"`` (items by path),
+        ``"zarr"`` or ``"icechunk"`` (a store), or ``"folder"`` (files that are downloaded)
+    content : ``"thermal"``, ``"elevation"``, ``"atmosphere"`` or ``"emissivity"``
     holds, access, licence : str, for people
-    url, collection, path, version, start, end, modifier, verified : str or None
+    layout : how the bands of items are stored; None where there are no items
+    url, collection, path, version, start, end, modifier, verified, citation : str or None
     spacing_m : float or None
+    region, endpoint : of an S3 store; an endpoint only where the store is not Amazon's
+    groups : groups of a store that hold the same in other chunks; empty: its root
+    variables : the store's name of each ancillary, and of the model's ``orography``
     """
 
     name: str
     title: str
-    kind: Literal["api", "static", "files"]
-    content: Literal["thermal", "elevation"]
-    layout: Literal["five-band", "per-band", "single-band"]
+    kind: Literal["api", "static", "files", "zarr", "icechunk", "folder"]
+    content: Literal["thermal", "elevation", "atmosphere", "emissivity"]
     holds: str
     access: str
     licence: str
+    layout: Literal["five-band", "per-band", "single-band"] | None = None
     url: str | None = None
     collection: str | None = None
     path: str | None = None
@@ -46,6 +51,11 @@ class Source:
     modifier: str | None = None
     spacing_m: float | None = None
     verified: str | None = None
+    citation: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+    groups: tuple[str, ...] = ()
+    variables: Mapping[str, str] | None = None
 
 
 def sources() -> dict[str, Source]:
@@ -89,7 +99,11 @@ def read_sources(path: Path) -> dict[str, Source]:
         raise CatalogError(
             f"{path.name} breaks the schema at {place}: {failure.message}; see catalogs/schema.json"
         )
-    return {name: Source(name=name, **fields) for name, fields in definitions["sources"].items()}
+    return {name: _from_fields(name, fields) for name, fields in definitions["sources"].items()}
+
+
+def _from_fields(name: str, fields: dict[str, Any]) -> Source:
+    return Source(name=name, **{**fields, "groups": tuple(fields.get("groups", ()))})
 
 
 @functools.cache
@@ -107,7 +121,7 @@ def _schema() -> Any:
 
 def _directory() -> Path:
     """Return ``catalogs/``: inside the package in a wheel, beside it in a source tree."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parent
     for candidate in (package / "catalogs", package.parent / "catalogs"):
         if (candidate / "schema.json").is_file():
             return candidate

@@ -1,0 +1,91 @@
+"""Faults tried on real components: what is lost, what is said, and how it ends.
+
+Each fault is played on processes that the benchmark starts itself, on loopback and in a folder of
+its own; its row holds where it ends as it should. ``--part AREA`` plays one area alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from aktes_xr.bench.checks import BenchResult, Check, Table
+from aktes_xr.bench.fault_rows import FAULTS, Stage
+from aktes_xr.bench.scale_cubes import small_bundle, write_granules
+from aktes_xr.errors import InputError
+from aktes_xr.jobs.kernels import compile_kernels
+
+_LOGGER = logging.getLogger(__name__)
+
+MODULES: Final = ("faults_store", "faults_objects", "faults_cluster")
+"""Modules of faults, in the order of the table; another one needs its name here."""
+_DATES: Final = 12
+_SHAPE: Final = (160, 160)
+
+
+def run(*, quick: bool, part: str | None = None) -> BenchResult:
+    """Play all faults.
+
+    Parameters
+    ----------
+    quick : bool
+        Fewer repetitions of what happens at random.
+    part : str, optional
+        One area, to play it alone.
+
+    Returns
+    -------
+    BenchResult
+        A check for each fault: 1 where it ends as it should.
+
+    Raises
+    ------
+    InputError
+        There is no such area.
+    """
+    for module in MODULES:
+        importlib.import_module(f"aktes_xr.bench.{module}")
+    areas = list(dict.fromkeys(fault.area for fault in FAULTS))
+    if part is not None and part not in areas:
+        raise InputError(f"found part {part!r}, expected one of {', '.join(areas)}")
+    rows, checks = [], []
+    with tempfile.TemporaryDirectory(prefix="aktes-faults-") as place:
+        folder = Path(place)
+        items, broken = _granules(folder / "granules"), _granules(folder / "broken", cut=True)
+        bundle = str(folder / "bundle")
+        small_bundle(folder / "bundle")
+        # Kernels are compiled here, once: no fault shall wait for that.
+        compile_kernels()
+        chosen = [fault for fault in FAULTS if part in (None, fault.area)]
+        for number, fault in enumerate(chosen):
+            own = folder / f"{number:03d}"
+            own.mkdir()
+            outcome = fault.play(Stage(own, items, broken, bundle, quick))
+            shutil.rmtree(own)
+            _LOGGER.info("%s, %s: %s", fault.area, fault.what, outcome.said)
+            rows.append((fault.area, fault.what, outcome.said, fault.expected, outcome.holds))
+            checks.append(
+                Check.at_least(f"{fault.area}: {fault.what}", float(outcome.holds), 1.0, "1")
+            )
+    columns = ("area", "fault", "outcome", "should end", "holds")
+    return BenchResult(checks, [Table("Faults", columns, rows)])
+
+
+def _granules(folder: Path, *, cut: bool = False) -> tuple[str, ...]:
+    """Write granules of a few dates and return their items' paths; ``cut`` spoils the files."""
+    folder.mkdir()
+    made = write_granules(folder, _DATES, _SHAPE)
+    paths = []
+    for number, item in enumerate(made):
+        path = folder / f"item_{number:04d}.json"
+        path.write_text(json.dumps(item), encoding="utf-8")
+        paths.append(str(path))
+        if cut:
+            raster = Path(item["assets"]["TIR"]["href"])
+            raster.write_bytes(raster.read_bytes()[: raster.stat().st_size // 3])
+    return tuple(paths)

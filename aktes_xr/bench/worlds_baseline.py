@@ -1,0 +1,64 @@
+"""What version 0.1.0's teacher scored where most of the sky is hidden: the error to come below.
+
+``python -m aktes_xr.bench.worlds_baseline QUICK.json FULL.json`` takes it from what
+``aktes bench worlds [--quick] --json`` wrote with that version's bundle. The figures hold for
+the scenes as they are: whoever changes a simulator makes them anew with that bundle.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from aktes_xr.bench.worlds_methods import TEACHER
+from aktes_xr.bench.worlds_tally import SKY_CLASSES
+from aktes_xr.errors import InputError
+
+_FILE: Final = "worlds_0.1.0.json"
+
+
+def steep_errors(world: str, *, quick: bool) -> dict[str, float]:
+    """Return the errors (K) by what is told; empty where none are known of this world."""
+    resource = importlib.resources.files("aktes_xr") / "data" / "studies" / _FILE
+    stored = json.loads(resource.read_text(encoding="utf-8"))
+    found: dict[str, float] = stored["quick" if quick else "full"].get(world, {})
+    return found
+
+
+def steep_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Take the errors out of a benchmark's JSON, by world and by what is told.
+
+    Raises
+    ------
+    InputError
+        If the report holds no such table.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for table in report["tables"]:
+        world, _, rest = table["title"].partition(", by sky view")
+        if not rest:
+            continue
+        columns = table["columns"]
+        sky, error = columns.index("sky view"), columns.index(f"T {TEACHER}")
+        found[world] = {r[0]: round(r[error], 4) for r in table["rows"] if r[sky] == SKY_CLASSES[0]}
+    if not found:
+        raise InputError(
+            "found no table by sky view, expected a report of 'aktes bench worlds --json'"
+        )
+    return found
+
+
+def write(quick: Path, full: Path, path: Path) -> None:
+    """Write the baseline of both forms of the benchmark."""
+    made = {
+        name: steep_rows(json.loads(report.read_text(encoding="utf-8")))
+        for name, report in (("quick", quick), ("full", full))
+    }
+    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), Path(sys.argv[2]), Path(__file__).parents[1] / "data/studies" / _FILE)

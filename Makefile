@@ -69,7 +69,7 @@ clean:
 
 # One lock serves every supported Python; it names versions, never an index.
 lock:
-	uv pip compile --universal --python-version 3.11 --extra dev --extra jobs --extra bench \
+	uv pip compile --universal --python-version 3.11 --extra dev --extra jobs --extra bench --extra earthdata \
 		--no-header --no-annotate --quiet pyproject.toml --output-file requirements.lock
 
 $(VENV)/.python:

@@ -24,7 +24,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 MANIFESTS = DEPLOY / "kubernetes"
-TRAINING = {"tensorflow", "autokeras", "keras", "tensorboard"}
+TRAINING = {"tensorflow", "autokeras", "keras", "tensorboard", "keras-tuner"}
 POD_PATHS = {
     "DaskCluster": (("scheduler", "spec"), ("worker", "spec")),
     "CronJob": (("jobTemplate", "spec", "template", "spec"),),

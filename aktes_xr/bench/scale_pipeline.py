@@ -40,18 +40,17 @@ PREDICT = threading.Lock()
 """``predict`` is not safe under threads: it corrupts the model object."""
 
 
-def keras_model(model: PixelModel) -> Any:
-    """Rebuild a bundle's network in Keras."""
+def keras_model(network: Network) -> Any:
+    """Rebuild a network in Keras."""
     import keras
 
-    inputs = hidden = keras.Input((model.network.n_features,))
-    for layer in model.network.layers:
+    inputs = hidden = keras.Input((network.n_features,))
+    for layer in network.layers:
         out = keras.layers.Dense(layer.weight.shape[0], activation=layer.activation)(hidden)
         hidden = keras.layers.Add()([out, hidden]) if layer.skip else out
-    network = keras.Model(inputs, hidden)
-    weights = [part for x in model.network.layers for part in (x.weight.T, x.bias[:, 0])]
-    network.set_weights(weights)
-    return network
+    model = keras.Model(inputs, hidden)
+    model.set_weights([part for x in network.layers for part in (x.weight.T, x.bias[:, 0])])
+    return model
 
 
 def features(quantities: dict[str, Any], model: PixelModel, shape: tuple[int, int]) -> Float32Array:
@@ -139,7 +138,7 @@ def main(arguments: list[str]) -> None:
     ds = cube(1, (side, side), chunk, memory=True)
     student = next(model for model in bundle.models.values() if model.role == "student")
     models: Models = {
-        model.name: (model, keras_model(model)) for model in (bundle.teacher, student)
+        model.name: (model, keras_model(model.network)) for model in (bundle.teacher, student)
     }
     print("ready", flush=True)
     for line in sys.stdin:

@@ -131,7 +131,7 @@ def killed_at_random(stage: Stage) -> Outcome:
     """SIGKILL at random moments, each time rerun."""
     expected = undisturbed(stage).load()
     moments = random.Random(0)
-    times, wrong, partials, half = 4 if stage.quick else 30, 0, 0, 0
+    times, wrong, partials, half = 2 if stage.quick else 30, 0, 0, 0
     stage.run()
     begin = time.monotonic()
     stage.run("--overwrite")

@@ -24,6 +24,7 @@ from aktes_xr.bench.scale_cubes import cube
 from aktes_xr.models import load_bundle
 from aktes_xr.models.context import CONTEXT, WINDOWS
 from aktes_xr.models.features import STUDENT_FEATURES, TEACHER_FEATURES
+from aktes_xr.models.network import Network
 from aktes_xr.models.pixel_model import PixelModel
 from aktes_xr.models.reading import LOG_VARIANCE_RANGE
 from aktes_xr.radiative import surface_pressure_from_elevation

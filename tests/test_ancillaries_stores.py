@@ -41,6 +41,7 @@ class Stores:
     era5: Source
     arco: Source
     snapshot: str
+    folder: Path
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     with serve(root) as traffic:
         era5 = replace(source("era5"), url="s3://bucket/icechunkV2", endpoint=traffic.address)
         arco = replace(source("arco-era5"), url=f"{traffic.address}/arco.zarr-v3")
-        yield Stores(traffic, era5, arco, snapshot)
+        yield Stores(traffic, era5, arco, snapshot, root / "bucket" / "icechunkV2")
 
 
 def truth(ds: xr.Dataset, name: str, height: np.ndarray) -> np.ndarray:
@@ -295,3 +296,32 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
         add_ancillaries(cube_at(), "era5")
     with pytest.raises(errors.DependencyError, match=r"gs:// needs obstore"):
         add_ancillaries(cube_at(), "arco-era5")
+
+
+def test_an_object_store_that_others_wrote_gives_the_same(
+    stores: Stores,
+) -> None:
+    """The same repository in moto's S3, which knows nothing of how we serve files."""
+    server_of = pytest.importorskip("moto.server")
+    boto3 = pytest.importorskip("boto3")
+    server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = f"http://{host}:{port}"
+        keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
+        bucket = boto3.client("s3", endpoint_url=address, region_name="us-east-1", **keys)
+        bucket.create_bucket(Bucket="era5", ACL="public-read")
+        for path in sorted(stores.folder.rglob("*")):
+            if path.is_file():
+                key = f"icechunkV2/{path.relative_to(stores.folder).as_posix()}"
+                # As the live bucket: anybody may read, nobody needs a key.
+                bucket.put_object(Bucket="era5", Key=key, Body=path.read_bytes(), ACL="public-read")
+        moto = replace(stores.era5, url="s3://era5/icechunkV2", endpoint=address)
+        ds = cube_at(dates=DATES[:1])
+        found = add_ancillaries(ds, moto, variables=["air_temperature"]).compute()
+    finally:
+        server.stop()
+    ours = add_ancillaries(ds, stores.era5, variables=["air_temperature"]).compute()
+    np.testing.assert_array_equal(found["air_temperature"], ours["air_temperature"])
+    assert found.attrs["ancillary_snapshot"] == stores.snapshot

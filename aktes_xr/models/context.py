@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from aktes_xr.compilation import kernel
+from aktes_xr.cube.contract import NEIGHBOURHOOD_PIXELS, NEIGHBOURHOOD_REACH
 from aktes_xr.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 
     from aktes_xr.compilation import Float32Array
 
-WINDOWS: Final = (3, 5, 11)
+WINDOWS: Final = (3, 5, NEIGHBOURHOOD_PIXELS)
 """Sides of the windows, pixels, growing."""
-REACH: Final = WINDOWS[-1] // 2
+REACH: Final = NEIGHBOURHOOD_REACH
 """How far the largest window reaches: the halo that a chunk needs."""
 FIXED_POINT: Final = 256.0
 """Parts of a kelvin that temperatures are counted in: finer than a digital number."""

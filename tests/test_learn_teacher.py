@@ -152,7 +152,7 @@ def test_bundle_tells_its_story(trained: Path, recipe: Recipe) -> None:
     for words in (
         *("`toy`", str(recipe.seed), "| terrain | fusion |", "## Limits", "mlm.json"),
         *(
-            "| flat, P | teacher | all ancillaries | rock |",
+            "| flat, P | teacher | all ancillaries | all |",
             "| flat, G | teacher | nothing | all |",
         ),
     ):

@@ -119,10 +119,7 @@ class Evidence:
         return (json.dumps(self.rows, indent=1) + "\n").encode()
 
     def table(self) -> str:
-        """Return the rows as a Markdown table: every stratum with all ancillaries or in terrain.
-
-        Of the teacher with fewer ancillaries only all strata together; ``metrics.json`` has all.
-        """
+        """Return the rows as a Markdown table: on flat ground all strata together."""
         head = ("sample", "method", "ancillaries", "stratum", "n")
         names = [f"T {name}" for name in _COLUMNS] + ["e mae", "e coverage68"]
         lines = ["| " + " | ".join((*head, *names)) + " |", "|" + " --- |" * (len(head) + 8)]
@@ -138,7 +135,7 @@ class Evidence:
 
 def _listed(row: dict[str, Any]) -> bool:
     flat = str(row["sample"]).startswith("flat")
-    return not flat or row["stratum"] == OVERALL or row["ancillaries"] == _EVERY
+    return not flat or row["stratum"] == OVERALL
 
 
 def _cell(value: float | None, digits: int) -> str:
@@ -219,13 +216,49 @@ def model_card(
         if fusion is None
         else f"Student from {fusion.start_k:g} K of terrain complexity, alone from "
         f"{fusion.full_k:g} K; sharpness {fusion.sharpness:g}, share on flat "
-        f"ground {fusion.floor:g}. Fitted on validation samples in terrain and on level ground."
+        f"ground {fusion.floor:g}. Fitted over all structures, in terrain and on level ground, with all, "
+        "some and no ancillaries."
     )
     versions = ", ".join(f"{name} {found}" for name, found in _versions().items())
     return f"""# Model card
 
 Surface temperature and emissivity of the five ASTER thermal bands ({", ".join(sensor.BANDS)}),
-each with a standard uncertainty, from brightness temperatures and whatever ancillaries there are.
+each with a standard uncertainty, from brightness temperatures, what lies around the pixel, and
+whatever ancillaries there are.
+
+## Intended use
+
+Clear-sky ASTER Level-1T scenes over land, inland water and sea, by day and by night, at 90 m; view
+zenith to 15 degrees. For maps, time series and comparison with other products, with the stated
+uncertainty and the flags. Not for clouds, fire, metal roofs or single pixels that decide something
+by themselves.
+
+## Limits
+
+- No cloud detection: a cloudy pixel yields the cloud's temperature, or nonsense.
+- Trained and tested on simulations only; what the simulations share with no pixel on Earth, the
+  networks share with them. Inputs beyond the training range are flagged `out_of_domain`.
+- Clear sky without aerosol or thin cirrus.
+- An ancillary is believed as far as its stated error says. One that is wrong by several times that
+  error misleads, the emissivity prior most of all.
+- Above 40 kg m-2 of water there are few real profiles to learn from: too cold there by half a
+  kelvin and more, and the stated uncertainty is too narrow.
+- The teacher takes the ground for flat; without an elevation model its error grows in terrain.
+
+## Scores
+
+T in K, e without unit; coverage68 and coverage95 are the shares of errors within 1 and 1.96 stated
+standard uncertainties. Flat, G: atmospheres and surfaces that training never saw. Flat, P: the six
+model atmospheres with scaled water, any surface, pixels that training never saw. Both as fields
+that share one atmosphere, all structures in equal shares, with noise of {NEDT_K:g} K at 300 K,
+water column to {100 * DEFAULT_WATER_VAPOR_ERROR:g} %,
+air temperature to {DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K,
+emissivity prior to {DEFAULT_EMISSIVITY_ERROR:g};
+"alone" is without surroundings. `aktes bench accuracy` makes these rows again, beside the physics
+baselines, and `aktes bench worlds` judges them in a world of another simulator; `metrics.json` has
+all strata: water, structure, surface.
+
+{evidence.table()}
 
 ## Networks
 
@@ -240,44 +273,20 @@ trials trained on before one was chosen, `finals.json` has their scores.
 
 ## Data
 
-Simulated: radiative transfer over the shipped atmospheres, emissivities of the shipped prior, noise
-of {recipe.nedt_k[0]:g}-{recipe.nedt_k[1]:g} K at 300 K, ancillaries with errors (some of them
-larger than stated) and random drop-out. Real profiles and endmember surfaces are divided once:
-training, validation and test share none of either. A share of
-{recipe.teacher.model_atmospheres:g} of the teacher's training pixels has one of the six model
-atmospheres and any surface instead. Training: {recipe.teacher.samples} flat pixels in each of
-{recipe.teacher.epochs} epochs for the teacher, {recipe.student.samples} in terrain for a student.
+Simulated fields of many structures: radiative transfer over the shipped atmospheres, emissivities
+of the shipped prior, noise of {recipe.nedt_k[0]:g}-{recipe.nedt_k[1]:g} K at 300 K, correlated as
+the product's resampling leaves it, ancillaries with errors (some of them larger than stated) and
+random drop-out. Real profiles and endmember surfaces are divided once: training, validation and
+test share none of either. A share of {recipe.teacher.model_atmospheres:g} of the teacher's training
+pixels has one of the six model atmospheres and any surface instead. Training:
+{recipe.teacher.samples} flat pixels in each of {recipe.teacher.epochs} epochs for the teacher,
+{recipe.student.samples} in each of {recipe.student.epochs}, most of them in terrain, for a student.
 Validation chose the architecture and calibrated variances and fusion.
 
 ## Recipe
 
 `{recipe.name}`, seed {recipe.seed}; all settings in `recipe.json`. Trained with {versions}.
 The networks are described for catalogues in `mlm.json`.
-
-## Scores
-
-T in K, e without unit; coverage68 and coverage95 are the shares of errors within 1 and 1.96 stated
-standard uncertainties. Flat, G: atmospheres and surfaces that training never saw. Flat, P: the six
-model atmospheres with scaled water, any surface, pixels that training never saw. Both with noise of
-{NEDT_K:g} K at 300 K, water column to {100 * DEFAULT_WATER_VAPOR_ERROR:g} %,
-air temperature to {DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K,
-emissivity prior to {DEFAULT_EMISSIVITY_ERROR:g}.
-`aktes bench accuracy` makes these rows again, beside the physics baselines; `metrics.json` has more
-of them.
-
-{evidence.table()}
-
-## Limits
-
-- No cloud detection: a cloudy pixel yields the cloud's temperature, or nonsense.
-- Trained and tested on simulations only; what the simulations share with no pixel on Earth, the
-  networks share with them. Inputs beyond the training range are flagged `out_of_domain`.
-- Clear sky without aerosol or thin cirrus; view zenith to 15 degrees.
-- An ancillary is believed as far as its stated error says. One that is wrong by several times that
-  error misleads, the emissivity prior most of all.
-- The test's real atmospheres are a few dozen: the figures of the wettest class rest on fewer than
-  ten. The intervals in `metrics.json` count atmospheres, not pixels.
-- The teacher takes the ground for flat; without an elevation model its error grows in terrain.
 """
 
 

@@ -215,8 +215,8 @@ def model_card(
         "None: this bundle has no student."
         if fusion is None
         else f"Student from {fusion.start_k:g} K of terrain complexity, alone from "
-        f"{fusion.full_k:g} K; sharpness {fusion.sharpness:g}, share on flat "
-        f"ground {fusion.floor:g}. Fitted over all structures, in terrain and on level ground, with all, "
+        f"{fusion.full_k:g} K; sharpness {fusion.sharpness:g}, share on flat ground "
+        f"{fusion.floor:g}. Fitted over all structures, in terrain and on level ground, with all, "
         "some and no ancillaries."
     )
     versions = ", ".join(f"{name} {found}" for name, found in _versions().items())

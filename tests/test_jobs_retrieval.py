@@ -236,3 +236,46 @@ def test_a_source_of_ancillaries_that_cannot_be_used_is_wrong_input(tmp_path: Pa
     )
     assert done.exit_code == 2
     assert "found no file 'era55' and no shipped source" in done.output
+
+
+def test_ancillaries_of_another_grid_are_refused(tmp_path: Path) -> None:
+    cube = aktes_xr.open_stac(granule(tmp_path))
+    field = xr.ones_like(cube["tir"].isel(band=0, drop=True), dtype="float32").compute()
+    shifted = field.assign_coords(x=field["x"] + 45.0).drop_encoding()
+    plain = shifted.reset_coords(drop=True)
+    plain.to_dataset(name="water_vapor").to_zarr(tmp_path / "a.zarr", consolidated=False)
+    with pytest.raises(GridError, match="water_vapor is off the cube's x coordinates by up to 45"):
+        jobs.with_ancillaries(cube, str(tmp_path / "a.zarr"))
+
+
+@pytest.mark.parametrize("form", ["zarr", "netcdf"])
+def test_xarrays_own_writers_keep_the_crs(tmp_path: Path, bundle: str, form: str) -> None:
+    cube = aktes_xr.open_stac(granule(tmp_path))
+    encodings = {name: dict(cube[name].encoding) for name in cube.variables}
+    out = cube.aktes.retrieve(method="teacher", bundle=bundle)
+    if form == "zarr":
+        out.to_zarr(tmp_path / "plain", consolidated=False)
+        again = xr.open_zarr(tmp_path / "plain", consolidated=False)
+    else:
+        out.to_netcdf(tmp_path / "plain", engine="h5netcdf")
+        again = xr.open_dataset(tmp_path / "plain", engine="h5netcdf")
+    assert again.rio.crs == again["surface_temperature"].rio.crs == cube.rio.crs
+    assert set(again.data_vars) == set(out.data_vars)
+    assert again["item_id"].values.tolist() == [FIRST]
+    assert {name: cube[name].encoding for name in cube.variables} == encodings
+    again.close()
+
+
+def test_a_store_is_not_replaced_by_unreadable_files(tmp_path: Path, bundle: str) -> None:
+    item, store = granule(tmp_path), tmp_path / "o.zarr"
+    arguments = ("retrieve", str(item), "--out", str(store), "--bundle", bundle, "--overwrite")
+    assert run(*arguments).exit_code == 0
+    file = next(tmp_path.glob("*.tif"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    kept = run(*arguments)
+    assert kept.exit_code == 6, kept.output
+    assert "error [store.worse]: kept o.zarr: the new result has a temperature in 0.00%" in (
+        kept.stderr
+    )
+    assert float(aktes_xr.open_result(store)["surface_temperature"].notnull().mean()) > 0.5
+    assert run(*arguments, "--accept-worse").exit_code == 3

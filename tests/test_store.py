@@ -268,3 +268,18 @@ def test_gdal(tmp_path: Path) -> None:
         assert file.transform[:6] == (90.0, 0.0, 269_955.0, 0.0, -90.0, 1_700_045.0)
         assert np.isnan(file.nodata)
         np.testing.assert_array_equal(file.read(1), result["surface_temperature"][0])
+
+
+def test_format_2_serves_older_readers(tmp_path: Path) -> None:
+    result = make_result(chunks={"time": 1})
+    write_result(result, tmp_path / "r.zarr", zarr_format=2)
+    assert xr.open_zarr(tmp_path / "r.zarr").rio.crs.to_epsg() == 32650
+    again = open_result(tmp_path / "r.zarr")
+    for name in (*result.data_vars, *result.coords):
+        np.testing.assert_array_equal(again[name], result[name])
+    with rasterio.open(f'ZARR:"{tmp_path / "r.zarr"}":/surface_temperature') as file:
+        assert file.crs.to_epsg() == 32650
+        np.testing.assert_array_equal(file.read(1), result["surface_temperature"][0])
+    write_result(result, tmp_path / "r.zarr", zarr_format=2, overwrite=True)
+    with pytest.raises(errors.InputError, match="shards exist in format 3 only"):
+        write_result(result, tmp_path / "s.zarr", zarr_format=2, sharded=True)

@@ -1,4 +1,4 @@
-"""A training study's outcome: rows of figures, written as JSON and read as a table."""
+"""What benchmarks share: a check, a table, a study; how a run is found, printed and kept."""
 
 from __future__ import annotations
 

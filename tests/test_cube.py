@@ -68,6 +68,11 @@ def test_radiance_and_every_ancillary_are_accepted() -> None:
     ds["water_vapor_error"] = ((), 2.0, {"units": "kg m-2"})
     ds["air_temperature"] = (("time", "y", "x"), np.full(scene, 290.0), {"units": "K"})
     ds["air_temperature_error"] = ("time", [2.0, 2.0], {"units": "kelvin"})
+    ds["surface_pressure"] = ("time", [950.0, 940.0], {"units": "mbar"})
+    ds["surface_pressure_error"] = ((), 3.0, {"units": "hPa"})
+    ds["skin_temperature"] = (("time", "y", "x"), np.full(scene, 301.0), {"units": "K"})
+    ds["skin_temperature_error"] = ((), 3.0, {"units": "K"})
+    ds["background"] = (("y", "x"), np.full(image, 295.0), {"units": "K"})
     ds["ancillary_elevation"] = ((), 640.0, {"units": "m"})
     ds["emissivity_prior"] = (("band", "y", "x"), np.full((5, *image), 0.96), {"units": "1"})
     ds["emissivity_prior_uncertainty"] = (

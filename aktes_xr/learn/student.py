@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _LOGGER = logging.getLogger(__name__)
-STUDENT_SHARE: Final = 0.05
+STUDENT_SHARE: Final = 0.1
 """Of the teacher's multiplications: a student's most."""
 LOCAL_SHARE: Final = 0.2
 """Of the training pixels: a user's own, repeated if need be."""

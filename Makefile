@@ -16,11 +16,13 @@ PYTHON ?= $(shell for candidate in python3.12 python3.13 python3.11 python3 pyth
 	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	>/dev/null 2>&1; then echo $$candidate; break; fi; done)
 
-.PHONY: help demo test lint format bench train lock clean
+.PHONY: help demo test test-lowest test-upstream coverage lint format bench train lock clean
 help:
 	@echo "make demo    a simulated granule from STAC item to Zarr store and map (in $(OUTPUT)/)"
 	@echo "make test    the test suite"
 	@echo "make lint    ruff, mypy and codespell"
+	@echo "make test-lowest   the tests with the lowest versions that pyproject.toml allows"
+	@echo "make coverage      the tests, and which lines they ran"
 	@echo "make bench   one benchmark: make bench NAME=radiative"
 	@echo "make train   the teacher's search and training: make train RECIPE=release"
 
@@ -29,6 +31,22 @@ demo: $(VENV)/.base
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+# The lowest versions that pyproject.toml allows, in an environment of its own (it needs uv).
+test-lowest:
+	@command -v uv >/dev/null || { echo "make test-lowest needs uv: pip install uv" >&2; exit 1; }
+	uv venv --quiet --seed --clear --python $(PYTHON) $(VENV)-lowest
+	uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	$(VENV)-lowest/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+# What the dependencies will be: their pre-releases, in an environment of its own.
+test-upstream: $(VENV)/.python
+	$(PYTHON) -m venv $(VENV)-upstream
+	$(VENV)-upstream/bin/python -m pip install --quiet --pre --upgrade -e '.[dev]'
+	$(VENV)-upstream/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -47,7 +65,7 @@ train: $(VENV)/.base
 	$(BIN)/aktes train teacher --recipe $(RECIPE)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-upstream .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # One lock serves every supported Python; it names versions, never an index.
 lock:

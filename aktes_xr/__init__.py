@@ -16,52 +16,97 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from aktes_xr.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from aktes_xr import baselines, models, radiative, sensor, simulate, terrain
+    from aktes_xr import (
+        baselines,
+        cube,
+        jobs,
+        learn,
+        models,
+        radiative,
+        sensor,
+        simulate,
+        stac,
+        store,
+        terrain,
+        validation,
+    )
+    from aktes_xr.cube import calibration, quality
     from aktes_xr.errors import AktesError
+    from aktes_xr.jobs.plan import plan
     from aktes_xr.models import load_bundle
     from aktes_xr.retrieval import retrieve
     from aktes_xr.stac import open_stac
+    from aktes_xr.stac.search import search
     from aktes_xr.store import open_result, write_result
+    from aktes_xr.validation import report, validate
 
-__version__ = "0.1.0"
-
-__all__ = [
-    "AktesError",
-    "baselines",
-    "load_bundle",
-    "models",
-    "open_result",
-    "open_stac",
-    "radiative",
-    "retrieve",
-    "sensor",
-    "simulate",
-    "terrain",
-    "write_result",
-]
-
-_MODULES = frozenset({"baselines", "models", "radiative", "sensor", "simulate", "terrain"})
+_ROOMS = frozenset(
+    (
+        *("baselines", "cube", "jobs", "learn", "models", "radiative"),
+        *("sensor", "simulate", "stac", "store", "terrain", "validation"),
+    )
+)
 _HOME = {
     "AktesError": "errors",
     "load_bundle": "models",
     "open_result": "store",
     "open_stac": "stac",
+    "plan": "jobs.plan",
     "retrieve": "retrieval",
+    "search": "stac",
+    "validate": "validation",
     "write_result": "store",
 }
+# Rooms that were modules of the package itself once.
+_MOVED = {
+    "calibration": "cube.calibration",
+    "quality": "cube.quality",
+    "report": "validation.report",
+}
+
+__all__ = [
+    "AktesError",
+    "baselines",
+    "calibration",
+    "cube",
+    "jobs",
+    "learn",
+    "load_bundle",
+    "models",
+    "open_result",
+    "open_stac",
+    "plan",
+    "quality",
+    "radiative",
+    "report",
+    "retrieve",
+    "search",
+    "sensor",
+    "simulate",
+    "stac",
+    "store",
+    "terrain",
+    "validate",
+    "validation",
+    "write_result",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _ROOMS:
         return importlib.import_module(f"aktes_xr.{name}")
+    if name in _MOVED:
+        return importlib.import_module(f"aktes_xr.{_MOVED[name]}")
     if name in _HOME:
         return getattr(importlib.import_module(f"aktes_xr.{_HOME[name]}"), name)
     raise AttributeError(f"module 'aktes_xr' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return [*__all__, "__version__"]
 
 
 class _AccessorLoader(importlib.abc.Loader):

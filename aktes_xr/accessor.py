@@ -34,14 +34,14 @@ class AktesAccessor:
         self._ds = ds
 
     def radiance(self) -> xr.DataArray:
-        """At-sensor radiance, W m-2 sr-1 um-1: `aktes_xr.calibration.radiance`."""
-        from aktes_xr.calibration import radiance
+        """At-sensor radiance, W m-2 sr-1 um-1: `aktes_xr.cube.calibration.radiance`."""
+        from aktes_xr.cube.calibration import radiance
 
         return radiance(self._ds)
 
     def brightness_temperature(self) -> xr.DataArray:
-        """Brightness temperature, K: `aktes_xr.calibration.brightness_temperature`."""
-        from aktes_xr.calibration import brightness_temperature
+        """Brightness temperature, K: `aktes_xr.cube.calibration.brightness_temperature`."""
+        from aktes_xr.cube.calibration import brightness_temperature
 
         return brightness_temperature(self._ds)
 

@@ -30,10 +30,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numba
+import numpy as np
 from numba import njit
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
+from numpy.typing import NDArray
+
+Float32Array = NDArray[np.float32]
+"""What kernels take and give."""
 
 logger = logging.getLogger(__name__)
 

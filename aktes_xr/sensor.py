@@ -9,7 +9,7 @@ through one table, linear between nodes 0.1 K apart. The same nodes serve both w
 trip is exact to rounding; the interpolation itself is off by less than 2e-4 K. The table and the
 response it comes from (USGS/NASA ASTER relative spectral response, averaged over 1 cm-1) are
 shipped; the command
-``python -m aktes_xr.radiative.build`` rebuilds them.
+``python -m aktes_xr.tables.build`` rebuilds them.
 
 Every converter takes an array with the five bands on its last axis (or any array of one band, named
 by ``band=``) and returns an array, or a DataArray with a dimension ``band`` and returns a
@@ -23,7 +23,7 @@ import functools
 import importlib.resources
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, overload
+from typing import Any, Final, Protocol, cast, overload
 
 import numpy as np
 import xarray as xr
@@ -58,6 +58,20 @@ _STORAGE_ATTRIBUTES: Final = frozenset(
     {"_FillValue", "missing_value", "scale_factor", "add_offset", "valid_range", "valid_min"}
     | {"valid_max", "standard_name", "nodata"}
 )
+
+
+class _Converter(Protocol):
+    """What every converter is to a type checker: a DataArray gives a DataArray, else an ndarray."""
+
+    @overload
+    def __call__(self, values: xr.DataArray, /, *, band: str | None = None) -> xr.DataArray: ...
+    @overload
+    def __call__(self, values: ArrayLike, /, *, band: str | None = None) -> NDArray[Any]: ...
+
+
+def _converter(function: Callable[..., Any]) -> _Converter:
+    """Give a function the types of a converter; it stays what it is."""
+    return cast("_Converter", function)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,10 +286,7 @@ _RADIANCE_ATTRS: Final = {"units": RADIANCE_UNITS, "long_name": "spectral radian
 _TEMPERATURE_ATTRS: Final = {"units": "K", "long_name": "brightness temperature"}
 
 
-@overload
-def dn_to_radiance(dn: xr.DataArray, *, band: str | None = None) -> xr.DataArray: ...
-@overload
-def dn_to_radiance(dn: ArrayLike, *, band: str | None = None) -> NDArray[Any]: ...
+@_converter
 def dn_to_radiance(dn: Any, *, band: str | None = None) -> Any:
     """Convert digital numbers to spectral radiance, ``(DN - 1) * UNIT_CONVERSION``.
 
@@ -305,10 +316,7 @@ def dn_to_radiance(dn: Any, *, band: str | None = None) -> Any:
     )
 
 
-@overload
-def radiance_to_dn(radiance: xr.DataArray, *, band: str | None = None) -> xr.DataArray: ...
-@overload
-def radiance_to_dn(radiance: ArrayLike, *, band: str | None = None) -> NDArray[np.uint16]: ...
+@_converter
 def radiance_to_dn(radiance: Any, *, band: str | None = None) -> Any:
     """Quantise spectral radiance as the instrument does.
 
@@ -338,14 +346,7 @@ def radiance_to_dn(radiance: Any, *, band: str | None = None) -> Any:
     )
 
 
-@overload
-def radiance_to_brightness_temperature(
-    radiance: xr.DataArray, *, band: str | None = None
-) -> xr.DataArray: ...
-@overload
-def radiance_to_brightness_temperature(
-    radiance: ArrayLike, *, band: str | None = None
-) -> NDArray[Any]: ...
+@_converter
 def radiance_to_brightness_temperature(radiance: Any, *, band: str | None = None) -> Any:
     """Invert the response-weighted Planck function.
 
@@ -375,14 +376,7 @@ def radiance_to_brightness_temperature(radiance: Any, *, band: str | None = None
     )
 
 
-@overload
-def brightness_temperature_to_radiance(
-    temperature: xr.DataArray, *, band: str | None = None
-) -> xr.DataArray: ...
-@overload
-def brightness_temperature_to_radiance(
-    temperature: ArrayLike, *, band: str | None = None
-) -> NDArray[Any]: ...
+@_converter
 def brightness_temperature_to_radiance(temperature: Any, *, band: str | None = None) -> Any:
     """Evaluate the response-weighted Planck function.
 
@@ -412,10 +406,7 @@ def brightness_temperature_to_radiance(temperature: Any, *, band: str | None = N
     )
 
 
-@overload
-def dn_to_brightness_temperature(dn: xr.DataArray, *, band: str | None = None) -> xr.DataArray: ...
-@overload
-def dn_to_brightness_temperature(dn: ArrayLike, *, band: str | None = None) -> NDArray[Any]: ...
+@_converter
 def dn_to_brightness_temperature(dn: Any, *, band: str | None = None) -> Any:
     """Convert digital numbers to brightness temperature: both steps in one pass.
 
@@ -445,10 +436,7 @@ def dn_to_brightness_temperature(dn: Any, *, band: str | None = None) -> Any:
     )
 
 
-@overload
-def radiance_derivative(temperature: xr.DataArray, *, band: str | None = None) -> xr.DataArray: ...
-@overload
-def radiance_derivative(temperature: ArrayLike, *, band: str | None = None) -> NDArray[Any]: ...
+@_converter
 def radiance_derivative(temperature: Any, *, band: str | None = None) -> Any:
     """Evaluate the derivative of the response-weighted Planck function by temperature.
 
@@ -510,10 +498,6 @@ def noise_equivalent_radiance(nedt_k: Any, *, temperature: float = 300.0) -> Any
     return slope * nedt
 
 
-@overload
-def is_saturated(dn: xr.DataArray) -> xr.DataArray: ...
-@overload
-def is_saturated(dn: ArrayLike) -> NDArray[np.bool_]: ...
 def is_saturated(dn: Any) -> Any:
     """Tell which digital numbers stand at the end of the scale.
 

@@ -13,8 +13,8 @@ import pytest
 import xarray as xr
 
 import aktes_xr
-from aktes_xr import accessor, calibration, sensor
-from aktes_xr.cube import new_cube
+from aktes_xr import accessor, sensor
+from aktes_xr.cube import calibration, new_cube
 from aktes_xr.errors import CubeError, MissingVariableError
 from aktes_xr.jobs.plan import plan
 from aktes_xr.terrain import terrain_indices

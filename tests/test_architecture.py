@@ -6,38 +6,28 @@ import ast
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-import aktes_xr
-
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "aktes_xr"
 
 # Arrows go downwards only: a room may import from its own floor and from those above it here.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "compilation", "machine", "sensor", "cube", "calibration", "data"}),
-    frozenset({"terrain", "radiative"}),
-    frozenset({"baselines", "simulate", "models"}),
-    frozenset({"learn", "quality", "retrieval"}),
-    frozenset({"stac", "store"}),
-    frozenset({"jobs", "report", "validation"}),
-    frozenset({"accessor", "cli", "console", "bench", "demo", "progress"}),
+    frozenset({"errors", "version", "documents", "compilation", "machine", "sensor", "data"}),
+    frozenset({"cube"}),
+    frozenset({"radiative", "store", "validation"}),
+    frozenset({"terrain"}),
+    frozenset({"baselines", "models", "simulate"}),
+    frozenset({"retrieval", "stac", "learn", "tables"}),
+    frozenset({"jobs"}),
+    frozenset({"accessor", "bench", "cli"}),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-# The package's front door re-exports lazily; `from aktes_xr import retrieve` means its home.
-HOME = {
-    "AktesError": "errors",
-    "load_bundle": "models",
-    "open_result": "store",
-    "open_stac": "stac",
-    "retrieve": "retrieval",
-    "write_result": "store",
-}
 TRAINING = frozenset({"tensorflow", "keras", "autokeras", "keras_tuner", "tensorboard"})
 MAY_TRAIN = frozenset({"learn", "bench"})
 MAY_START_A_CLUSTER = frozenset({"jobs", "cli", "bench"})
@@ -88,15 +78,21 @@ def imports(tree: ast.Module) -> Iterator[Import]:
     yield from visit(tree, True)
 
 
-def rooms_imported(path: Path) -> Iterator[tuple[str, int]]:
-    """Rooms of the package that a file imports anywhere, function bodies included."""
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name; a package's is that of its ``__init__``."""
+    named = {}
+    for path in sources():
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return named
+
+
+def modules_imported(path: Path, known: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Modules of the package that a file imports anywhere, function bodies included."""
     for found in imports(ast.parse(path.read_text(encoding="utf-8"))):
-        parts = found.module.split(".")
-        if parts[0] != "aktes_xr" or len(parts) == 1:
-            continue
-        target = HOME.get(parts[1], parts[1])
-        if not target.startswith("__"):
-            yield target, found.line
+        if found.module.partition(".")[0] == "aktes_xr":
+            parent = found.module.rpartition(".")[0]
+            yield (found.module if found.module in known else parent), found.line
 
 
 def listed_files() -> list[Path]:
@@ -119,27 +115,36 @@ def test_every_room_has_a_floor() -> None:
 
 
 def test_imports_point_downwards() -> None:
+    known = modules()
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {target}"
-        for path in sources()
-        if room(path) != "__init__"
-        for target, line in rooms_imported(path)
-        if FLOOR.get(target, 0) > FLOOR.get(room(path), 0)
+        for name, path in known.items()
+        if name != "aktes_xr"
+        for target, line in modules_imported(path, known)
+        if FLOOR[target.split(".")[1]] > FLOOR[room(path)]
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_rooms_do_not_import_each_other_in_a_circle() -> None:
-    graph: dict[str, set[str]] = {}
-    for path in sources():
-        if room(path) != "__init__":
-            others = {target for target, _ in rooms_imported(path)} - {room(path)}
-            graph.setdefault(room(path), set()).update(others)
+def test_no_module_imports_the_package_it_lies_in() -> None:
+    known = modules()
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {target}"
+        for name, path in known.items()
+        for target, line in modules_imported(path, known)
+        if name.startswith(f"{target}.")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    known = modules()
+    graph = {
+        name: {target for target, _ in modules_imported(path, known)} - {name}
+        for name, path in known.items()
+        if name != "aktes_xr"
+    }
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
-
-
-def test_front_door_knows_where_names_live() -> None:
-    assert aktes_xr._HOME == HOME
 
 
 def test_training_packages_are_imported_only_inside_functions_that_train() -> None:

@@ -99,7 +99,7 @@ def test_the_shipped_coefficients_say_where_they_come_from():
 
 
 def test_the_fit_is_reproducible_and_close_to_what_is_shipped():
-    from aktes_xr.simulate.fit_split_window import fit_split_window
+    from aktes_xr.tables.split_window import fit_split_window
 
     small = fit_split_window(size=30_000, seed=1)
     assert [entry["water_vapor"] for entry in small["classes"]] == list(

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from random_bundle import random_bundle
 
-from aktes_xr.bench import accuracy, run_benchmark
-from aktes_xr.bench.accuracy_ancillaries import harm, worth
-from aktes_xr.bench.accuracy_checks import coverage_checks, physics_checks, reference_checks
+from aktes_xr.bench import accuracy
+from aktes_xr.bench.accuracy import coverage_checks, physics_checks, reference_checks
 from aktes_xr.bench.accuracy_methods import (
     NO_PRIOR,
     SPLIT_WINDOW,
@@ -19,8 +18,11 @@ from aktes_xr.bench.accuracy_methods import (
     WATER_AND_PRIOR,
     Comparison,
     compare,
+    harm,
     physical_estimates,
+    worth,
 )
+from aktes_xr.bench.checks import run_benchmark
 from aktes_xr.errors import InputError
 from aktes_xr.learn import evaluation
 from aktes_xr.learn.evaluation import (

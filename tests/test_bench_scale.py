@@ -8,12 +8,11 @@ import pytest
 import xarray as xr
 
 import aktes_xr
-from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.scale import FULL, QUICK, draw
 from aktes_xr.bench.scale_cubes import cube, small_bundle, write_granules
 from aktes_xr.bench.scale_graph import graph_checks
-from aktes_xr.bench.scale_process import Nowhere, discard, peak_bytes
-from aktes_xr.bench.scale_workers import SCALING
+from aktes_xr.bench.scale_workers import SCALING, Nowhere, discard, peak_bytes
 
 
 def test_the_graph_claims_hold() -> None:

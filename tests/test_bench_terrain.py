@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from random_bundle import random_bundle
 
-from aktes_xr.bench.terrain import CLASSES, Tally, checks, score
+from aktes_xr.bench.terrain import BOTH, CLASSES, Counting, Tally, checks, counting, jumps, score
 from aktes_xr.bench.terrain_granules import SITES, Estimate, Granule
-from aktes_xr.bench.terrain_work import BOTH, Counting, counting, jumps
-from aktes_xr.learn.metrics import scores
 from aktes_xr.models.forward import TILE
 from aktes_xr.simulate.terrain_samples import RELIEFS
+from aktes_xr.validation.metrics import scores
 
 
 def granule(errors: dict[str, float], *, seed: int = 0) -> Granule:

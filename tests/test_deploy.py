@@ -122,7 +122,7 @@ def test_cronjob_is_what_kubernetes_requires() -> None:
 
 
 def test_job_does_not_retry_what_the_command_calls_final() -> None:
-    from aktes_xr.console import BAD_INPUT, PARTIAL
+    from aktes_xr.cli.console import BAD_INPUT, PARTIAL
 
     work = manifests()["CronJob"]["spec"]["jobTemplate"]["spec"]
     rule = work["podFailurePolicy"]["rules"][0]

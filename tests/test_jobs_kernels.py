@@ -6,8 +6,7 @@ import pytest
 
 from aktes_xr import cube
 from aktes_xr.jobs import kernels
-from aktes_xr.jobs.kernels import compile_kernels
-from aktes_xr.retrieval.sample import sample_cube
+from aktes_xr.jobs.kernels import compile_kernels, sample_cube
 
 
 def test_nothing_is_left_to_compile_for_a_cube() -> None:

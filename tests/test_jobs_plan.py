@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 from aktes_xr.cli import app
 from aktes_xr.cube import new_cube
 from aktes_xr.errors import InputError, ResourceError
-from aktes_xr.jobs.graph_size import graph_size
-from aktes_xr.jobs.memory import PROCESS_BYTES
+from aktes_xr.jobs.graph_size import PROCESS_BYTES, graph_size
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle
 

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 import aktes_xr
 from aktes_xr import jobs
 from aktes_xr.cli import app
+from aktes_xr.cube.quality import decode
 from aktes_xr.errors import DependencyError, GridError, InputError, MissingVariableError, ReadError
-from aktes_xr.quality import decode
 
 FIRST, SECOND = "AST_L1T_00301062001031139_1", "AST_L1T_00301222001031139_2"
 

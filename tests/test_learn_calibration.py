@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from random_bundle import random_scaling
 
-from aktes_xr.learn.ancillaries import ALL, GROUPS, drop_ancillaries, keep_only
-from aktes_xr.learn.calibrate import calibrate_fusion
-from aktes_xr.learn.metrics import scores
-from aktes_xr.learn.uncertainty import calibrate_uncertainty
+from aktes_xr.learn.fitting import calibrate_fusion, calibrate_uncertainty
+from aktes_xr.learn.pixels import ALL, GROUPS, drop_ancillaries, keep_only
 from aktes_xr.models import Layer, Network, PixelModel
 from aktes_xr.models.features import QUANTITIES, TEACHER_FEATURES
+from aktes_xr.validation.metrics import scores
 
 
 def test_calibrated_sigma_covers_heavy_tailed_errors() -> None:

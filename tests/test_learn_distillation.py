@@ -14,24 +14,19 @@ pytest.importorskip("keras")
 from random_bundle import random_bundle, random_model
 
 from aktes_xr import learn
+from aktes_xr.bench import ablation, rounds
+from aktes_xr.bench.ablation import AblationSettings, Variant, ablate
+from aktes_xr.bench.checks import Study
+from aktes_xr.bench.rounds import ExchangeSettings, exchange
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import ablation, distillation, rounds, student
-from aktes_xr.learn.ablation import AblationSettings, Variant, ablate
+from aktes_xr.learn import distillation, student
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
-from aktes_xr.learn.distillation import (
-    N_SOFT,
-    UNLABELLED,
-    Answers,
-    Hints,
-    SoftSample,
-    label_likelihood,
-    soft_model,
-)
+from aktes_xr.learn.distillation import soft_model
 from aktes_xr.learn.labels import LocalPixels
+from aktes_xr.learn.losses import label_likelihood
+from aktes_xr.learn.pixels import N_SOFT, UNLABELLED, Answers, Hints, Sample, SoftSample
 from aktes_xr.learn.recipe import StudentRecipe
-from aktes_xr.learn.rounds import ExchangeSettings, exchange
-from aktes_xr.learn.study import Study
-from aktes_xr.learn.training import Sample, scaling_of
+from aktes_xr.learn.training import scaling_of
 from aktes_xr.models import PixelModel
 from aktes_xr.models.features import N_QUANTITIES, QUANTITIES, STUDENT_FEATURES
 

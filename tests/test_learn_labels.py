@@ -12,8 +12,8 @@ from random_bundle import random_model
 
 from aktes_xr import sensor
 from aktes_xr.errors import AktesError, ConfigError, InputError, MissingVariableError
-from aktes_xr.learn.distillation import UNLABELLED
 from aktes_xr.learn.labels import local_pixels, read_labels
+from aktes_xr.learn.pixels import UNLABELLED
 from aktes_xr.learn.region import domains_of, load_region
 from aktes_xr.models import BundleContents, write_bundle
 from aktes_xr.models.features import QUANTITIES

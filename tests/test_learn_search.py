@@ -17,8 +17,7 @@ import pytest
 
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.recipe import SearchSpace, TeacherRecipe
-from aktes_xr.learn.search import LEADERBOARD, leaderboard_table, search
-from aktes_xr.learn.trial_memory import RESULTS
+from aktes_xr.learn.search import LEADERBOARD, RESULTS, leaderboard_table, search
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match:UserWarning"),
@@ -81,10 +80,8 @@ def kill_in_mid_trial(directory: Path, tuner: str, *, after: int) -> list[str]:
     )
     try:
         begun = directory / "search" / f"trial_{after}" / "trial.json"
-        limit = time.monotonic() + 120
         while not begun.exists():
             assert child.poll() is None, "the search ended before it could be killed"
-            assert time.monotonic() < limit
             time.sleep(0.005)
         assert len(results(directory)) == after
     finally:

@@ -13,7 +13,8 @@ import xarray as xr
 
 from aktes_xr import learn
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import card, evaluation, simulated, student
+from aktes_xr.learn import card, evaluation, student
+from aktes_xr.learn import pixels as simulated
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import distil
 from aktes_xr.learn.teacher import train_teacher

@@ -8,7 +8,8 @@ import xarray as xr
 from aktes_xr import radiative, sensor
 from aktes_xr.errors import InputError
 from aktes_xr.radiative import emulator, table
-from aktes_xr.radiative.profile_sets import perturbed
+from aktes_xr.tables import emulator as fitted
+from aktes_xr.tables.profile_sets import perturbed
 
 
 def test_the_table_is_what_it_says() -> None:
@@ -139,8 +140,8 @@ def test_the_emulator_on_profiles_it_has_not_seen() -> None:
     """
     arrays = table.shipped_atmospheres()
     unseen = arrays["split"] == table.SPLITS.index("test")
-    inputs, truth = emulator._rows(arrays, unseen)
-    found = emulator.residuals(arrays, unseen, emulator.load_emulator()) + truth
+    inputs, truth = fitted.table_rows(arrays, unseen)
+    found = fitted.residuals(arrays, unseen, emulator.load_emulator()) + truth
     black = sensor.brightness_temperature_to_radiance(np.repeat(inputs[:, 1:2] + 3, 5, axis=1))
 
     def seen(row: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ from random_bundle import random_bundle
 
 from aktes_xr import sensor
 from aktes_xr.cube import new_cube
+from aktes_xr.cube.quality import decode
 from aktes_xr.errors import InputError, MissingVariableError
 from aktes_xr.models import Bundle
 from aktes_xr.models.features import QUANTITIES
-from aktes_xr.quality import decode
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS

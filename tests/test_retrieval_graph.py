@@ -8,11 +8,11 @@ import xarray as xr
 from random_bundle import random_bundle
 
 import aktes_xr
-from aktes_xr.calibration import radiance
 from aktes_xr.cube import new_cube
+from aktes_xr.cube.calibration import radiance
+from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.jobs.graph_size import graph_size
 from aktes_xr.models import Bundle
-from aktes_xr.quality import QualityFlag
 from aktes_xr.retrieval.graph import NEIGHBOURS, pack_edges, surround
 from aktes_xr.sensor import UNREADABLE_DN
 

@@ -10,7 +10,6 @@ import pytest
 
 from aktes_xr.baselines import MMD_GILLESPIE
 from aktes_xr.errors import InputError
-from aktes_xr.simulate.build_emissivity import main as build
 from aktes_xr.simulate.emissivity import (
     CLASS_NAMES,
     CLASSES,
@@ -20,6 +19,7 @@ from aktes_xr.simulate.emissivity import (
     load_prior,
     prior_figure,
 )
+from aktes_xr.tables.emissivity import main as build
 
 REFERENCE = Path(
     os.environ.get("AKTES_REFERENCE_DATA", Path(__file__).parents[2] / "shared" / "data")

@@ -19,9 +19,9 @@ from aktes_xr.simulate.adjacency import adjacent_radiance
 from aktes_xr.simulate.relief import CELL_SIZE_M, alpine_relief, value_noise
 from aktes_xr.simulate.scene import swath_mask
 from aktes_xr.simulate.stac_item import granule_id, off_nadir_of
-from aktes_xr.simulate.sun import solar_position
 from aktes_xr.stac import open_stac, view_zenith_of
 from aktes_xr.terrain import indices_array
+from aktes_xr.terrain.solar import solar_position
 
 SHAPE = (120, 140)
 

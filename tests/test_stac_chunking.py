@@ -6,8 +6,8 @@ from distributed import Client
 
 from aktes_xr import machine
 from aktes_xr.cube import CHUNK_STEP
+from aktes_xr.jobs.kernels import sample_cube
 from aktes_xr.jobs.plan import plan
-from aktes_xr.retrieval.sample import sample_cube
 from aktes_xr.stac import chunking
 from aktes_xr.stac.chunking import chunk_lengths
 

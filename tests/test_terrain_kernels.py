@@ -7,7 +7,6 @@ import pytest
 
 from aktes_xr.errors import InputError, TerrainError
 from aktes_xr.terrain import indices_array
-from aktes_xr.terrain.arctangent import HALF_PI, arctangent, arctangent_unit, bearing
 from aktes_xr.terrain.block import (
     FLAGS,
     INDICES,
@@ -16,6 +15,7 @@ from aktes_xr.terrain.block import (
     local_indices_array,
     slope_aspect_array,
 )
+from aktes_xr.terrain.plane import HALF_PI, arctangent, arctangent_unit, bearing
 
 CELL = (90.0, 90.0)
 

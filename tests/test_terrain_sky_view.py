@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from aktes_xr.terrain import indices_array
-from aktes_xr.terrain.arctangent import arctangent
 from aktes_xr.terrain.block import TerrainSettings, block_horizon, sky_view_array
 from aktes_xr.terrain.direction import NEAR_STEPS, Direction, direction
+from aktes_xr.terrain.plane import arctangent
 
 CELL = (90.0, 90.0)
 SIZE = 141

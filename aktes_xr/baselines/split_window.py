@@ -6,7 +6,7 @@
 
 with e the mean and de the difference of the two emissivities [Wan and Dozier 1996, IEEE TGRS 34(4),
 892-905, equation 11; Wan 2014, Remote Sens. Environ. 140, 36-45, for the square]. The coefficients
-were fitted on simulations by ``python -m aktes_xr.simulate.fit_split_window``, in overlapping
+were fitted on simulations by ``python -m aktes_xr.tables.split_window``, in overlapping
 classes of water vapour; between the centres of the classes the results are interpolated, so that
 no step shows where the water column crosses a class.
 """

@@ -94,12 +94,13 @@ VICAR: Final = TesConventions(
     iterations=5,
     nedt_k=0.0,
     final_sky_correction=False,
+    emissivity_from="temperature",
     radiation_constants="vicar",
 )
 """The program ``tes`` of the VICAR image-processing system.
 
-Its temperature, MMD and minimum emissivity; the spectrum it writes is radiance over Planck's, which
-keeps the minimum but not the ratios: ``emissivity_from="temperature"``."""
+The spectrum it writes is radiance over Planck's at its temperature, which keeps the minimum but not
+the ratios."""
 ECOSTRESS: Final = TesConventions(iterations=13, final_sky_correction=False)
 """The collection-2 processor of ECOSTRESS."""
 

@@ -22,8 +22,8 @@ from typing import Final
 
 import numpy as np
 
-from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.blas import single_blas_thread
+from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
 from aktes_xr.models.network import Layer, Network

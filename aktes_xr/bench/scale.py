@@ -15,18 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aktes_xr.bench import BenchResult, Check, Table
-from aktes_xr.bench.scale_choices import choice_tables
+from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import small_bundle
-from aktes_xr.bench.scale_graph import graph_checks
-from aktes_xr.bench.scale_process import workers
-from aktes_xr.bench.scale_scheduler import scheduler_checks
+from aktes_xr.bench.scale_graph import choice_tables, graph_checks, scheduler_checks
 from aktes_xr.bench.scale_time import granule_checks, retrieval_checks
 from aktes_xr.bench.scale_workers import (
     SCALING,
     identity_checks,
     memory_checks,
     worker_checks,
+    workers,
 )
 from aktes_xr.errors import InputError
 

@@ -11,11 +11,11 @@ import xarray as xr
 from affine import Affine
 
 from aktes_xr.cube import describe, new_cube
+from aktes_xr.jobs.kernels import LEVEL
 from aktes_xr.models import Bundle, BundleContents, Fusion, write_bundle
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
 from aktes_xr.models.network import Layer, Network
 from aktes_xr.models.pixel_model import PixelModel, Role, Scaling
-from aktes_xr.retrieval.sample import LEVEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,7 +29,8 @@ from aktes_xr.radiative import surface_pressure_from_elevation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 Models = dict[str, tuple[PixelModel, Any]]
 

@@ -23,17 +23,18 @@ import dask
 import numpy as np
 import xarray as xr
 
-import aktes_xr
-from aktes_xr.bench import BenchResult, Check, Table
 from aktes_xr.bench.blas import single_blas_thread
+from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import cube, write_granules
-from aktes_xr.bench.scale_process import discard
+from aktes_xr.bench.scale_workers import discard
 from aktes_xr.errors import ResourceError
+from aktes_xr.jobs.kernels import both_networks, even_terrain
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle, Fusion, load_bundle
 from aktes_xr.models.forward import TILE
 from aktes_xr.models.network import Network
-from aktes_xr.retrieval.sample import both_networks, even_terrain
+from aktes_xr.retrieval import retrieve
+from aktes_xr.stac import open_stac
 from aktes_xr.store import write_result
 
 _MATRIX: Final = 2048
@@ -82,7 +83,7 @@ def granule_checks(folder: Path, count: int, shape: tuple[int, int], repeats: in
     items = write_granules(folder, count, shape)
 
     def opened() -> xr.Dataset:
-        ds = aktes_xr.open_stac(items)
+        ds = open_stac(items)
         elevation = np.full((ds.sizes["y"], ds.sizes["x"]), 700.0, np.float32)
         elevation += 80.0 * np.sin(np.arange(ds.sizes["x"], dtype=np.float32) / 9.0)
         return ds.assign(elevation=(("y", "x"), elevation, {"units": "m"}))
@@ -90,16 +91,14 @@ def granule_checks(folder: Path, count: int, shape: tuple[int, int], repeats: in
     ds = opened()
     held = ds.assign(tir=ds["tir"].compute(scheduler="threads").chunk(ds["tir"].chunksizes))
     held["tir"].attrs = ds["tir"].attrs
-    done = aktes_xr.retrieve(held).compute(scheduler="threads", num_workers=2)
+    done = retrieve(held).compute(scheduler="threads", num_workers=2)
     sizes = {"time": 1, "y": -1, "x": -1}
     best = dict.fromkeys(("reading", "writing", "compute", "COG to Zarr"), math.inf)
     calls: dict[str, Callable[[], Any]] = {
         "reading": lambda: opened()["tir"].data.max().compute(),
         "writing": lambda: write_result(done.chunk(sizes), folder / "written", overwrite=True),
-        "compute": lambda: dask.compute(discard(aktes_xr.retrieve(held))),
-        "COG to Zarr": lambda: write_result(
-            aktes_xr.retrieve(opened()), folder / "whole", overwrite=True
-        ),
+        "compute": lambda: dask.compute(discard(retrieve(held))),
+        "COG to Zarr": lambda: write_result(retrieve(opened()), folder / "whole", overwrite=True),
     }
     with dask.config.set(scheduler="threads", num_workers=2):
         for _ in range(repeats):
@@ -179,7 +178,7 @@ def _both(bundle: Bundle) -> Bundle:
 
 def _result(bundle: Bundle, side: int, chunk: int) -> xr.Dataset:
     ds = cube(1, (side, side), chunk, memory=True)
-    return aktes_xr.retrieve(ds, bundle=bundle, terrain=even_terrain(ds, both_networks(bundle)))
+    return retrieve(ds, bundle=bundle, terrain=even_terrain(ds, both_networks(bundle)))
 
 
 def _planned(bundle: Bundle, side: int) -> float:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.terrain.block import (
     INDICES,
     TerrainSettings,

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from aktes_xr.bench import BenchResult, Check, Table
+from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.world import STRUCTURES, scenes
 from aktes_xr.bench.worlds_baseline import steep_errors
 from aktes_xr.bench.worlds_checks import Domain, checks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aktes_xr.bench import Check
+from aktes_xr.bench.checks import Check
 from aktes_xr.bench.worlds_edges import nearest
 from aktes_xr.bench.worlds_methods import FUSION, GIVEN, NO_PRIOR, TEACHER, TES
 from aktes_xr.bench.worlds_tally import (

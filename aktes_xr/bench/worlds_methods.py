@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from aktes_xr.quality import QualityFlag
+from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.retrieval import retrieve
-from aktes_xr.retrieval.fields import terrain_of
+from aktes_xr.retrieval.inputs import terrain_of
 
 if TYPE_CHECKING:
     import xarray as xr

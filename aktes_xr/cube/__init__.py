@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from aktes_xr.cube.building import describe, new_cube
 from aktes_xr.cube.checking import CubeInfo, check
 from aktes_xr.cube.contract import (
     ANCILLARIES,
     CHUNK_STEP,
     COORDINATES,
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
     DIMS,
     DN_UNITS,
     GRID_MAPPING,
@@ -15,13 +17,18 @@ from aktes_xr.cube.contract import (
     RADIANCE_UNITS,
     VARIABLES,
     Field,
+    describe,
+    new_cube,
 )
-from aktes_xr.cube.placement import check_grid
+from aktes_xr.cube.grid import check_grid
 
 __all__ = [
     "ANCILLARIES",
     "CHUNK_STEP",
     "COORDINATES",
+    "DEFAULT_AIR_TEMPERATURE_ERROR_K",
+    "DEFAULT_EMISSIVITY_ERROR",
+    "DEFAULT_WATER_VAPOR_ERROR",
     "DIMS",
     "DN_UNITS",
     "GRID_MAPPING",

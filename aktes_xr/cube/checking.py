@@ -26,7 +26,7 @@ from aktes_xr.cube.contract import (
     VARIABLES,
     Field,
 )
-from aktes_xr.cube.placement import check_axis, check_crs
+from aktes_xr.cube.grid import check_axis, check_crs
 from aktes_xr.errors import (
     BandError,
     DimensionError,

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import rioxarray  # noqa: F401  registers `.rio`
+import xarray as xr
+
+from aktes_xr.sensor import BANDS
+from aktes_xr.sensor import RADIANCE_UNITS as RADIANCE_UNITS
 
 DIMS = ("time", "band", "y", "x")
 DN_UNITS = "DN"
-RADIANCE_UNITS = "W m-2 sr-1 um-1"
 GRID_MAPPING = "spatial_ref"
 ITEM_SEPARATOR = "+"
 """Between the identifiers in ``item_id`` where several items make one date."""
 CHUNK_STEP = 256
 """Pixels: a side of the chunks that a shard of a result's store holds, and of which a cube's chunks
 are best a multiple."""
-
 SPELLINGS = {
     "DN": ("DN", "dn", "digital_number", "count", "counts"),
     RADIANCE_UNITS: (
@@ -70,7 +77,6 @@ class Field:
 
 
 _TIME, _IMAGE, _SCENE = ("time",), ("y", "x"), ("time", "y", "x")
-
 VARIABLES: dict[str, Field] = {
     "elevation": Field(
         (_IMAGE,), "m", "surface elevation", "surface_altitude", low=-1000.0, high=10_000.0
@@ -108,8 +114,12 @@ VARIABLES: dict[str, Field] = {
     "cloud": Field((_SCENE,), None, "cloud mask", kind="bool"),
     "water": Field((_SCENE,), None, "water mask", kind="bool"),
 }
-ANCILLARIES = frozenset(VARIABLES) - {"elevation"}
+DEFAULT_WATER_VAPOR_ERROR = 0.10
+DEFAULT_AIR_TEMPERATURE_ERROR_K = 2.0
+DEFAULT_EMISSIVITY_ERROR = 0.015
+"""What an ancillary is taken to err by where it comes without its error: relative, K, and 1."""
 
+ANCILLARIES = frozenset(VARIABLES) - {"elevation"}
 COORDINATES: dict[str, Field] = {
     "view_zenith": Field(
         (_TIME,),
@@ -135,3 +145,59 @@ COORDINATES: dict[str, Field] = {
     "item_id": Field((_TIME,), None, "identifier of the STAC item", kind="text"),
     "processing_version": Field((_TIME,), None, "processing version of the granule", kind="text"),
 }
+
+
+def new_cube(
+    tir: Any,
+    *,
+    time: Sequence[Any] | npt.NDArray[Any],
+    y: npt.NDArray[np.float64],
+    x: npt.NDArray[np.float64],
+    crs: Any,
+    units: str = DN_UNITS,
+    coordinates: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Build a cube with the contract's names, coordinates and attributes.
+
+    Parameters
+    ----------
+    tir : array (time, band, y, x), NumPy or Dask; uint16 DN or float radiance
+    time : datetime64 (time,), UTC
+    y, x : float64, m, pixel centres
+    crs : anything rioxarray takes for a projected CRS
+    units : ``"DN"`` or ``"W m-2 sr-1 um-1"``
+    coordinates : per-time values by name (see `COORDINATES`)
+
+    Returns
+    -------
+    Dataset
+    """
+    coords: dict[str, Any] = {
+        "time": np.asarray(time, dtype="datetime64[ns]"),
+        "band": list(BANDS),
+        "y": ("y", y, {"units": "m", "standard_name": "projection_y_coordinate", "axis": "Y"}),
+        "x": ("x", x, {"units": "m", "standard_name": "projection_x_coordinate", "axis": "X"}),
+    }
+    for name, values in (coordinates or {}).items():
+        coords[name] = ("time", np.asarray(values))
+    ds = xr.Dataset({"tir": (DIMS, tir)}, coords=coords)
+    ds["tir"].attrs = {"long_name": "ASTER thermal infrared bands", "units": units}
+    return describe(ds.rio.write_crs(crs, grid_mapping_name=GRID_MAPPING))
+
+
+def describe(ds: xr.Dataset) -> xr.Dataset:
+    """Return a copy whose known variables carry the contract's attributes and grid mapping."""
+    ds = ds.copy()
+    for name, field in (VARIABLES | COORDINATES).items():
+        if name not in ds.variables:
+            continue
+        attrs = {"long_name": field.long_name}
+        if field.standard_name is not None:
+            attrs["standard_name"] = field.standard_name
+        if field.units is not None:
+            attrs["units"] = field.units
+        ds[name].attrs = attrs
+    for variable in ds.data_vars.values():
+        if {"y", "x"} <= set(variable.dims):
+            variable.encoding["grid_mapping"] = GRID_MAPPING
+    return ds

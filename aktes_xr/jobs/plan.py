@@ -15,9 +15,8 @@ import xarray as xr
 from dask.utils import format_bytes, parse_bytes
 
 from aktes_xr.errors import InputError, ResourceError
-from aktes_xr.jobs.graph_size import GraphSize, graph_size
-from aktes_xr.jobs.memory import MemoryModel, remedy
-from aktes_xr.jobs.pace import pixel_seconds
+from aktes_xr.jobs.graph_size import GraphSize, MemoryModel, graph_size, remedy
+from aktes_xr.jobs.kernels import pixel_seconds
 from aktes_xr.machine import workers_and_memory
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.retrieval.mapping import NEIGHBOURHOOD_PIXELS, retrieve
@@ -77,7 +76,7 @@ class Plan:
         Empty for the physics baselines.
     pixel_seconds : dict
         Measured now: seconds a pixel takes on one thread of this machine, by what retrieves it
-        (`aktes_xr.jobs.pace.pixel_seconds`).
+        (`aktes_xr.jobs.kernels.pixel_seconds`).
     seconds : float
         Of the retrieval on all workers, without terrain, reading and writing; where the terrain is
         not known, as if the slowest retrieved every pixel.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -15,11 +14,12 @@ import numpy as np
 import xarray as xr
 
 from aktes_xr.cube import ANCILLARIES, check_grid, describe
+from aktes_xr.cube.quality import METHOD_MASK, QualityFlag
 from aktes_xr.errors import DependencyError, InputError, MissingVariableError
 from aktes_xr.models import load_bundle
-from aktes_xr.quality import METHOD_MASK, QualityFlag
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
+from aktes_xr.stac.signing import Modifier
 from aktes_xr.store import add_attributes, open_result, write_result
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ __all__ = [
     "retrieve_to_store",
     "with_ancillaries",
 ]
-
-Modifier = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)

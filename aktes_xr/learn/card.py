@@ -12,34 +12,35 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr import sensor
-from aktes_xr.learn.ancillaries import ALL, keep_only
+from aktes_xr.cube import (
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
+)
 from aktes_xr.learn.evaluation import (
-    AIR_ERROR_K,
     ANCILLARY_SETS,
-    EMISSIVITY_ERROR,
     NEDT_K,
     OVERALL,
-    WATER_ERROR,
-    Protocol,
     score_strata,
     strata,
     unseen_pixels,
 )
-from aktes_xr.learn.metrics import scores
-from aktes_xr.learn.simulated import draw
+from aktes_xr.learn.pixels import ALL, draw, keep_only
 from aktes_xr.models.quantities import SKY_VIEW_FACTOR
+from aktes_xr.simulate.atmospheres import Protocol
 from aktes_xr.terrain.complexity import complexity_k
+from aktes_xr.validation.metrics import scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.learn.recipe import Recipe
     from aktes_xr.learn.region import Region
     from aktes_xr.models import Fusion, PixelModel
 
-    Float32Array = NDArray[np.float32]
     Estimate = tuple[Float32Array, Float32Array]
 
 TEST_SAMPLES: Final = 30_000
@@ -265,9 +266,11 @@ The networks are described for catalogues in `mlm.json`.
 T in K, e without unit; coverage68 and coverage95 are the shares of errors within 1 and 1.96 stated
 standard uncertainties. Flat, G: atmospheres and surfaces that training never saw. Flat, P: the six
 model atmospheres with scaled water, any surface, pixels that training never saw. Both with noise of
-{NEDT_K:g} K at 300 K, water column to {100 * WATER_ERROR:g} %, air temperature to
-{AIR_ERROR_K:g} K, emissivity prior to {EMISSIVITY_ERROR:g}. `aktes bench accuracy` makes these
-rows again, beside the physics baselines; `metrics.json` has more of them.
+{NEDT_K:g} K at 300 K, water column to {100 * DEFAULT_WATER_VAPOR_ERROR:g} %,
+air temperature to {DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K,
+emissivity prior to {DEFAULT_EMISSIVITY_ERROR:g}.
+`aktes bench accuracy` makes these rows again, beside the physics baselines; `metrics.json` has more
+of them.
 
 {evidence.table()}
 

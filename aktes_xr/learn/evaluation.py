@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from aktes_xr.cube import (
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
+)
 from aktes_xr.errors import InputError
-from aktes_xr.learn.ancillaries import ALL
-from aktes_xr.learn.metrics import Scores, scores, strata_by, strata_of
-from aktes_xr.learn.simulated import quantities, truth
+from aktes_xr.learn.pixels import ALL, quantities, truth
 from aktes_xr.models.features import QUANTITIES
+from aktes_xr.simulate.atmospheres import Protocol
 from aktes_xr.simulate.samples import SampleRecipe, simulate_samples
+from aktes_xr.validation.metrics import Scores, scores, strata_by, strata_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,16 +31,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
 
-Protocol = Literal["G", "P"]
+
 Wrong = Literal["exactly", "drawn"]
 
 NEDT_K: Final = 0.15
-WATER_ERROR: Final = 0.10
-AIR_ERROR_K: Final = 2.0
-EMISSIVITY_ERROR: Final = 0.015
-"""Standard deviations of noise and ancillaries: K at 300 K, relative, K, and 1."""
+"""Standard deviation of the noise, K at 300 K."""
 
 SEED: Final = 77
 _PRIOR: Final = slice(
@@ -104,7 +106,7 @@ class UnseenPixels:
 
 
 def unseen_pixels(size: int, protocol: Protocol, *, seed: int = SEED) -> UnseenPixels:
-    """Draw a test sample with errors of `NEDT_K`, `WATER_ERROR`, `AIR_ERROR_K`, `EMISSIVITY_ERROR`.
+    """Draw a test sample with noise of `NEDT_K` and the default errors of the ancillaries.
 
     Parameters
     ----------
@@ -122,9 +124,9 @@ def unseen_pixels(size: int, protocol: Protocol, *, seed: int = SEED) -> UnseenP
         split="test",
         protocol=protocol,
         nedt_range_k=(NEDT_K, NEDT_K),
-        water_vapor_error=(WATER_ERROR, WATER_ERROR),
-        air_temperature_error_k=(AIR_ERROR_K, AIR_ERROR_K),
-        emissivity_error=(EMISSIVITY_ERROR, EMISSIVITY_ERROR),
+        water_vapor_error=(DEFAULT_WATER_VAPOR_ERROR, DEFAULT_WATER_VAPOR_ERROR),
+        air_temperature_error_k=(DEFAULT_AIR_TEMPERATURE_ERROR_K, DEFAULT_AIR_TEMPERATURE_ERROR_K),
+        emissivity_error=(DEFAULT_EMISSIVITY_ERROR, DEFAULT_EMISSIVITY_ERROR),
     )
     simulated = simulate_samples(recipe)
     return UnseenPixels(protocol, quantities(simulated), truth(simulated), simulated)
@@ -187,16 +189,16 @@ def wrong_ancillary(pixels: UnseenPixels, name: str, *, how: Wrong) -> Float32Ar
 
     changed = pixels.quantities.copy()
     if name == "water_vapor":
-        column, off = QUANTITIES.index("water_vapor"), WATER_ERROR * deviations()
+        column, off = QUANTITIES.index("water_vapor"), DEFAULT_WATER_VAPOR_ERROR * deviations()
         true = simulated["precipitable_water"].to_numpy()
         told = true * np.exp(off - 0.5 * off.var()) if how == "drawn" else true / (1.0 - off)
-        changed[:, column], changed[:, column + 1] = told, WATER_ERROR * told
+        changed[:, column], changed[:, column + 1] = told, DEFAULT_WATER_VAPOR_ERROR * told
     elif name == "air_temperature":
         column = QUANTITIES.index("air_temperature")
         true = simulated["true_air_temperature"].to_numpy()
-        changed[:, column] = true + AIR_ERROR_K * deviations()
+        changed[:, column] = true + DEFAULT_AIR_TEMPERATURE_ERROR_K * deviations()
     elif name == "emissivity_prior":
-        prior = pixels.truth[:, 1:] + EMISSIVITY_ERROR * deviations(5)
+        prior = pixels.truth[:, 1:] + DEFAULT_EMISSIVITY_ERROR * deviations(5)
         changed[:, _PRIOR] = np.clip(prior, 0.3, 1.0)
     else:
         raise InputError(
@@ -226,7 +228,7 @@ def common_prior_error(pixels: UnseenPixels, share: float) -> Float32Array:
     error = np.sqrt(share) * rng.standard_normal((count, 1))
     error = error + np.sqrt(1.0 - share) * rng.standard_normal((count, 5))
     changed = pixels.quantities.copy()
-    changed[:, _PRIOR] = np.clip(pixels.truth[:, 1:] + EMISSIVITY_ERROR * error, 0.3, 1.0)
+    changed[:, _PRIOR] = np.clip(pixels.truth[:, 1:] + DEFAULT_EMISSIVITY_ERROR * error, 0.3, 1.0)
     return changed
 
 

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aktes_xr.documents import write_json
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, keras_model, multiplications
-from aktes_xr.learn.training import Progress, Sample, Schedule, train, write_json
+from aktes_xr.learn.pixels import Sample
+from aktes_xr.learn.training import Progress, Schedule, train
 from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES
 
 if TYPE_CHECKING:
+    from aktes_xr.learn.pixels import Draw
     from aktes_xr.learn.recipe import Recipe, TeacherRecipe
     from aktes_xr.learn.search import Trial
-    from aktes_xr.learn.training import Draw
     from aktes_xr.models import Scaling
 
 FILE: Final = "finals.json"

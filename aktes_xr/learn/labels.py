@@ -20,14 +20,15 @@ import xarray as xr
 
 from aktes_xr import sensor
 from aktes_xr.errors import InputError, MissingVariableError
-from aktes_xr.learn.distillation import UNLABELLED
+from aktes_xr.learn.pixels import UNLABELLED
 from aktes_xr.models.features import N_OUTPUTS, QUANTITIES
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 STANDARD_ERRORS: Final = (1.0, 0.01)
 """Assumed of labels that come without: K and 1, about the standard product's."""
@@ -189,7 +190,7 @@ def local_pixels(
     InputError
         The cube has several dates, or no pixel with a measurement.
     """
-    from aktes_xr.retrieval.fields import terrain_of
+    from aktes_xr.retrieval.inputs import terrain_of
 
     if cube.sizes.get("time", 1) != 1:
         raise InputError(f"found {cube.sizes['time']} dates; expected one: use isel(time=[0])")

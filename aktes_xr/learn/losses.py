@@ -5,8 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from aktes_xr.learn.pixels import N_SOFT
 from aktes_xr.models.features import N_OUTPUTS
 from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
+
+
+def label_likelihood(labelled: float = 1.0) -> Any:
+    """Return the Laplace likelihood of labels that have errors of their own.
+
+    The scale of a label's deviation is ``sqrt(b^2 + s^2)`` with the network's own scale b and the
+    label's error s (`SoftSample.targets`); a label of negative error does not count, and the mean
+    is that of the labels that do.
+
+    Parameters
+    ----------
+    labelled : float
+        Share of the pixels that have labels.
+    """
+    import keras
+    from keras import ops
+
+    @keras.saving.register_keras_serializable("aktes_xr")
+    def noisy_likelihood(labels: Any, outputs: Any) -> Any:
+        truth, error = labels[:, :N_OUTPUTS], labels[:, N_OUTPUTS:]
+        centre = outputs[:, :N_OUTPUTS]
+        log_variance = ops.clip(outputs[:, N_OUTPUTS:N_SOFT], *LOG_VARIANCE_RANGE)
+        variance = ops.exp(log_variance)
+        scale = ops.sqrt(variance + error**2)
+        term = ops.abs(truth - centre) / scale + ops.log(scale)
+        weight = ops.stop_gradient(variance ** (0.5 * BETA)) / labelled
+        return ops.mean(ops.where(error < 0.0, 0.0, weight * term), axis=-1)
+
+    return noisy_likelihood
+
 
 BETA: Final = 0.5
 """Exponent of the scale that weighs each sample's likelihood (after Seitzer et al. 2022)."""

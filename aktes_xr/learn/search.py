@@ -6,7 +6,7 @@ restricted. Candidates predict the six means with the squared error; the winner 
 plain Keras model (`aktes_xr.learn.architecture`), so nothing trained needs AutoKeras to load.
 
 After a kill the same call goes on: finished trials are remembered, the one that was killed is
-trained again, and the outcome is that of a search nobody killed (`aktes_xr.learn.trial_memory`).
+trained again, and the outcome is that of a search nobody killed (`aktes_xr.learn.search`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from aktes_xr.documents import write_json
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, hidden_layers
-from aktes_xr.learn.trial_memory import PROJECT, remembering_tuner, replace_json
 from aktes_xr.models.features import N_OUTPUTS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.learn.recipe import SearchSpace, TeacherRecipe
-
-    Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK: Final = "layers"
@@ -143,7 +139,7 @@ def search(
     if not trials:
         raise TrainingError("the search finished without a completed trial; see its directory")
     (directory / "leaderboard.md").write_text(leaderboard_table(trials))
-    replace_json(leaderboard, [trial.to_json() for trial in trials])
+    write_json(leaderboard, [trial.to_json() for trial in trials])
     return trials
 
 
@@ -240,3 +236,70 @@ def _trial_from_json(entry: dict[str, Any]) -> Trial:
         entry["learning_rate"],
         entry.get("epochs", 0),
     )
+
+
+RESULTS: Final = "trials.json"
+"""Scores of finished trials, by number and choices."""
+PROJECT: Final = "search"
+_STATE: Final = ("oracle.json", "tuner0.json")
+
+
+def remembering_tuner(tuner: str, directory: Path, seed: int) -> Any:
+    """Return the class of an AutoKeras tuner that answers from the results of finished trials.
+
+    Parameters
+    ----------
+    tuner : {"random", "greedy", "hyperband"}
+    directory : Path
+        Of the search; the tuner's own state in it is forgotten, the trials' weights are kept.
+    seed : int
+
+    Returns
+    -------
+    type
+        Of `autokeras.engine.tuner.AutoTuner`.
+
+    Raises
+    ------
+    TrainingError
+        There is no such tuner.
+    """
+    import keras
+    import keras_tuner
+    from autokeras.tuners import Greedy, Hyperband, RandomSearch
+
+    known: dict[str, Any] = {"random": RandomSearch, "greedy": Greedy, "hyperband": Hyperband}
+    if tuner not in known:
+        raise TrainingError(f"found tuner {tuner!r}, expected one of {', '.join(known)}")
+    for name in _STATE:
+        (directory / PROJECT / name).unlink(missing_ok=True)
+    results, base = directory / RESULTS, known[tuner]
+
+    class Remembering(base):  # type: ignore[misc, valid-type]
+        """The tuner, replaying."""
+
+        def run_trial(self, trial: Any, *arguments: Any, **options: Any) -> Any:
+            remembered = json.loads(results.read_text()) if results.exists() else {}
+            chosen = json.dumps(trial.hyperparameters.values, sort_keys=True)
+            key = f"{trial.trial_id} {chosen}"
+            if key not in remembered:
+                keras.utils.set_random_seed(seed)
+                (history,) = super().run_trial(trial, *arguments, **options)
+                name = self.oracle.objective.name
+                remembered[key] = {name: float(min(history.history[name]))}
+                write_json(results, remembered)
+                _LOGGER.info("trial %s: %s", key, remembered[key])
+            # The next choice must not depend on whether this trial was run or remembered.
+            keras.utils.set_random_seed(seed + 1 + int(trial.trial_id))
+            return remembered[key]
+
+        def _build_hypermodel(self, hp: Any) -> Any:
+            # Hyperband's own reads a file that AutoKeras does not write.
+            model = keras_tuner.Tuner._build_hypermodel(self, hp)
+            # So that weights are read with the optimiser's state, and trained on from there.
+            model.optimizer.build(model.trainable_variables)
+            if "tuner/trial_id" in hp.values:
+                model.load_weights(self._get_checkpoint_fname(hp.values["tuner/trial_id"]))
+            return model
+
+    return Remembering

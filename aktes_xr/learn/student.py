@@ -12,22 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr import sensor
-from aktes_xr.learn.ancillaries import ALL, keep_only
 from aktes_xr.learn.architecture import Architecture, fold, keras_model, multiplications
-from aktes_xr.learn.calibrate import calibrate_fusion
 from aktes_xr.learn.card import Evidence, model_card
-from aktes_xr.learn.distillation import SoftSample, distiller, soft_model
+from aktes_xr.learn.distillation import distiller, soft_model
+from aktes_xr.learn.fitting import calibrate_fusion, calibrated_scaling
+from aktes_xr.learn.pixels import ALL, Sample, SoftSample, draw, keep_only
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
-from aktes_xr.learn.simulated import draw
-from aktes_xr.learn.training import (
-    Progress,
-    Sample,
-    Schedule,
-    keras_bytes,
-    scaling_of,
-    train,
-)
-from aktes_xr.learn.uncertainty import calibrated_scaling
+from aktes_xr.learn.training import Progress, Schedule, keras_bytes, scaling_of, train
 from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
 from aktes_xr.models.features import QUANTITIES, STUDENT_FEATURES
 from aktes_xr.models.quantities import ADJACENT, SKY_VIEW_FACTOR
@@ -35,13 +26,10 @@ from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.terrain.complexity import complexity_k
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from aktes_xr.learn.labels import LocalPixels
     from aktes_xr.learn.region import Region
     from aktes_xr.models import Bundle, Fusion
 
-    Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 STUDENT_SHARE: Final = 0.05

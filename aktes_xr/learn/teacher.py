@@ -11,33 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from aktes_xr.documents import write_json
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.card import Evidence, model_card
 from aktes_xr.learn.finals import FILE as FINALS
 from aktes_xr.learn.finals import final_round, finalists
+from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.pixels import Draw, Sample, draw
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.search import Trial, search
-from aktes_xr.learn.simulated import draw
-from aktes_xr.learn.training import (
-    Draw,
-    Progress,
-    Sample,
-    Schedule,
-    keras_bytes,
-    scaling_of,
-    train,
-    write_json,
-)
-from aktes_xr.learn.uncertainty import calibrated_scaling
+from aktes_xr.learn.training import Progress, Schedule, keras_bytes, scaling_of, train
 from aktes_xr.models import BundleContents, PixelModel, Scaling, write_bundle
 from aktes_xr.models.features import TEACHER_FEATURES
 from aktes_xr.simulate.atmospheres import Protocol
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-    Float32Array = NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -9,68 +9,21 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
-from aktes_xr.learn.ancillaries import drop_ancillaries
 from aktes_xr.learn.losses import laplace_likelihood
-from aktes_xr.models.features import raw_features, standardised_features
+from aktes_xr.learn.pixels import Draw, Sample
+from aktes_xr.models.features import raw_features
 from aktes_xr.models.pixel_model import Scaling
 from aktes_xr.models.quantities import REFERENCE
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Float32Array = NDArray[np.float32]
-
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str], None]
-
 _DOMAIN_QUANTILES: Final = (0.001, 0.999)
 _DOMAIN_MARGIN: Final = 0.25
 """The training domain: these quantiles of each feature, widened by so much of their distance."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Pixels to learn from.
-
-    Attributes
-    ----------
-    quantities : ndarray (sample, 27), float32
-    truth : ndarray (sample, 6), float32
-        Surface temperature (K) and five emissivities.
-    """
-
-    quantities: Float32Array
-    truth: Float32Array
-
-    def targets(self, scaling: Scaling) -> Float32Array:
-        """Return standardised outputs: temperature excess and emissivities."""
-        raw = self.truth.copy()
-        raw[:, 0] -= self.quantities[:, REFERENCE]
-        return np.asarray((raw - scaling.output_center) / scaling.output_scale, np.float32)
-
-    def inputs(self, scaling: Scaling) -> Float32Array:
-        """Return standardised features (sample, feature)."""
-        tile = standardised_features(self.quantities, scaling.center, scaling.scale)
-        return np.ascontiguousarray(tile.T)
-
-    def joined(self, other: Sample) -> Sample:
-        """Return the pixels of both."""
-        return Sample(
-            np.concatenate([self.quantities, other.quantities]),
-            np.concatenate([self.truth, other.truth]),
-        )
-
-    def dropped(self, rng: np.random.Generator) -> Sample:
-        """Return the sample with ancillaries removed at random."""
-        return Sample(drop_ancillaries(self.quantities, rng), self.truth)
-
-
-Draw = Callable[[int], Sample]
-"""Gives the training sample of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -254,8 +207,3 @@ def keras_bytes(model: Any, directory: Path) -> bytes:
                 data = json.dumps(kept).encode()
             target.writestr(zipfile.ZipInfo(name), data)
     return buffer.getvalue()
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a value as JSON, for people and for the next step."""
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")

@@ -19,9 +19,8 @@ import numpy as np
 from aktes_xr.compilation import kernel
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from aktes_xr.compilation import Float32Array
 
-    Float32Array = NDArray[np.float32]
 
 _POWER_OF_TWO: Final = tuple(
     np.float32(x)

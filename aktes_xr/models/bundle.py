@@ -235,7 +235,7 @@ def write_bundle(path: str | Path, contents: BundleContents, *, overwrite: bool 
     InputError
         The directory exists and is not to be replaced.
     """
-    from aktes_xr import __version__
+    from aktes_xr.version import __version__
 
     target = Path(path)
     if target.exists() and not overwrite:

@@ -33,9 +33,8 @@ from aktes_xr.models.quantities import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from aktes_xr.compilation import Float32Array
 
-    Float32Array = NDArray[np.float32]
 
 __all__ = [
     "N_OUTPUTS",

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.network import Layer
 
-    Float32Array = NDArray[np.float32]
 
 PANEL: Final = 4 * LANES
 """Pixels per panel: 256 units of 64 float32 fill 64 kilobytes."""

@@ -25,9 +25,7 @@ from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
 
 
 @dataclass(frozen=True)

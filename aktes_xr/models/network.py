@@ -17,9 +17,7 @@ from aktes_xr.models.activation import ACTIVATIONS
 from aktes_xr.models.forward import TILE, Packed, forward, pack, scratch
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
 
 
 @dataclass(frozen=True, eq=False)

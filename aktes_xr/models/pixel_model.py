@@ -18,11 +18,9 @@ from aktes_xr.models.features import (
 from aktes_xr.models.quantities import REFERENCE
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.network import Network
 
-    Float32Array = NDArray[np.float32]
 
 Role = Literal["teacher", "student"]
 LOG_VARIANCE_RANGE: Final = (-14.0, 6.0)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from aktes_xr.compilation import kernel
 from aktes_xr.errors import InputError, ShapeError
 from aktes_xr.radiative.gases import GasAbsorption, TraceGases, gas_absorption
-from aktes_xr.radiative.profiles import check_profile, condense
+from aktes_xr.radiative.profiles import check_profile, condense, humidity_note
 from aktes_xr.radiative.transfer import layer_amounts, refine_column, solve_column
 from aktes_xr.sensor import BANDS, RADIANCE_UNITS, planck_table
 
@@ -239,7 +239,8 @@ def simulate_atmosphere(
     Dataset (band)
         ``transmittance`` (1, weighted by response and the air's Planck function),
         ``path_radiance`` and ``sky_radiance`` (W m-2 sr-1 um-1), and without dimension
-        ``precipitable_water`` (kg m-2) and ``air_temperature`` (K), all float64.
+        ``precipitable_water`` (kg m-2) and ``air_temperature`` (K), all float64. Where levels are
+        supersaturated, the attribute ``humidity`` says what became of their water.
 
     Raises
     ------
@@ -259,6 +260,7 @@ def simulate_atmosphere(
         trace_gases=trace_gases,
     )
     radiance = {"units": RADIANCE_UNITS}
+    note = humidity_note(pressure_hpa, temperature_k, h2o_vmr)
     return xr.Dataset(
         {
             "transmittance": ("band", batch.transmittance[0, 0], {"units": "1"}),
@@ -272,5 +274,6 @@ def simulate_atmosphere(
             "surface_pressure_hpa": surface / 100.0,
             "view_zenith_deg": float(view_zenith_deg),
             "absorption": "calibrated" if calibrated else "as published",
+            **({} if note is None else {"humidity": note}),
         },
     )

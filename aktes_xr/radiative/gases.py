@@ -188,7 +188,7 @@ def assemble(
     Parameters
     ----------
     arrays : dict
-        As `aktes_xr.radiative.socrates.read_absorption` returns them.
+        As `aktes_xr.tables.socrates.read_absorption` returns them.
     calibration : ndarray (sub, 7) or None
         None: the plain spectral file.
 

@@ -2,8 +2,19 @@
 
 Water above saturation over liquid water is condensed away below `SATURATION_TOP_HPA`, as the clear
 column of a radiative-transfer code has it, up to a relative humidity of `MAX_HUMIDITY`; beyond that
-the profile is refused. Saturation vapour pressure: D. Bolton, Mon. Weather Rev. 108, 1046 (1980),
-eq. 10.
+the profile is refused. Saturation vapour pressure over liquid: [1]_, eq. 10.
+
+Below `FREEZING_LIMIT_K` there is no liquid to condense to: clear air there holds up to some six
+tenths more than saturates it over ice [2]_, which the formula for liquid, made for warmer air, may
+take for supersaturation. So such water is kept up to `MAX_HUMIDITY_OVER_ICE` and refused beyond.
+Saturation vapour pressure over ice: [3]_, eq. 7. What was condensed or kept is said
+(`humidity_note`).
+
+References
+----------
+.. [1] D. Bolton, Mon. Weather Rev. 108, 1046 (1980).
+.. [2] T. Koop, B. Luo, A. Tsias, T. Peter, Nature 406, 611 (2000): homogeneous freezing.
+.. [3] D. M. Murphy, T. Koop, Q. J. R. Meteorol. Soc. 131, 1539 (2005).
 """
 
 from __future__ import annotations
@@ -20,6 +31,11 @@ MAX_HUMIDITY: Final = 1.25
 """Relative humidity up to which a profile is believed; analyses and retrievals reach 1.15."""
 SATURATION_TOP_HPA: Final = 300.0
 """Above, the air is so cold that saturation over liquid water says nothing."""
+FREEZING_LIMIT_K: Final = 235.15
+"""Colder droplets freeze at once."""
+MAX_HUMIDITY_OVER_ICE: Final = 2.5
+"""Relative humidity over ice up to which such cold air is believed: drops freeze at 1.7, retrieved
+profiles reach 2.3."""
 TEMPERATURE_LIMITS_K: Final = (120.0, 400.0)
 _LEAST_FRACTION: Final = 1e-16
 
@@ -29,6 +45,12 @@ def saturation_vapor_pressure(temperature: float) -> float:
     """Saturation vapour pressure over liquid water (Pa) at a temperature (K): Bolton, eq. 10."""
     celsius = temperature - 273.15
     return float(611.2 * np.exp(17.67 * celsius / (celsius + 243.5)))
+
+
+def ice_saturation_vapor_pressure(temperature: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Saturation vapour pressure over ice (Pa) at temperatures (K): Murphy and Koop, eq. 7."""
+    logarithm = 9.550426 - 5723.265 / temperature + 3.53068 * np.log(temperature)
+    return np.asarray(np.exp(logarithm - 0.00728332 * temperature))
 
 
 @kernel()
@@ -47,10 +69,13 @@ def relative_humidity(
 def condense(
     pressure: NDArray[np.float64], temperature: NDArray[np.float64], water: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Limit water (mol per mol of dry air) to saturation below `SATURATION_TOP_HPA`; Pa, K."""
+    """Limit water (mol per mol of dry air) to saturation over liquid where there can be any; Pa, K.
+
+    That is below `SATURATION_TOP_HPA` and above `FREEZING_LIMIT_K`.
+    """
     out = water.copy()
     for level in range(pressure.size):
-        if pressure[level] < 100.0 * SATURATION_TOP_HPA:
+        if pressure[level] < 100.0 * SATURATION_TOP_HPA or temperature[level] < FREEZING_LIMIT_K:
             continue
         vapor = saturation_vapor_pressure(temperature[level])
         if vapor < 0.5 * pressure[level]:
@@ -166,15 +191,69 @@ def check_profile(
     return profile, 100.0 * surface
 
 
+def humidity_note(
+    pressure_hpa: ArrayLike, temperature_k: ArrayLike, h2o_vmr: ArrayLike
+) -> str | None:
+    """Say what `check_profile` does about supersaturated levels; None where there are none.
+
+    Parameters
+    ----------
+    pressure_hpa, temperature_k, h2o_vmr : array (level,), hPa, K, mol mol-1
+        A profile that `check_profile` takes.
+    """
+    pressure, temperature, water = (
+        np.asarray(values, np.float64) for values in (pressure_hpa, temperature_k, h2o_vmr)
+    )
+    liquid, ice = _humidities(pressure, temperature, water)
+    notes = []
+    for levels, humidity, what in (
+        (_condenses(pressure, temperature) & (liquid > 1.0), liquid, "condensed to saturation"),
+        ((temperature < FREEZING_LIMIT_K) & (ice > 1.0), ice, "kept: supersaturated over ice"),
+    ):
+        if levels.any():
+            top, bottom = pressure[levels].min(), pressure[levels].max()
+            notes.append(
+                f"{int(levels.sum())} levels from {top:g} to {bottom:g} hPa {what}, relative "
+                f"humidity up to {humidity[levels].max():.2f}"
+            )
+    return "; ".join(notes) or None
+
+
+def _condenses(
+    pressure_hpa: NDArray[np.float64], temperature: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    return (pressure_hpa >= SATURATION_TOP_HPA) & (temperature >= FREEZING_LIMIT_K)
+
+
+def _humidities(
+    pressure_hpa: NDArray[np.float64],
+    temperature: NDArray[np.float64],
+    water: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Relative humidity over liquid and over ice."""
+    vapor = 100.0 * pressure_hpa * water / (1.0 + water)
+    liquid = relative_humidity(100.0 * pressure_hpa, temperature, water)
+    return liquid, vapor / ice_saturation_vapor_pressure(temperature)
+
+
 def _refuse_supersaturation(
     pressure: NDArray[np.float64], temperature: NDArray[np.float64], water: NDArray[np.float64]
 ) -> None:
-    humidity = relative_humidity(100.0 * pressure, temperature, water)
-    bad = np.flatnonzero((humidity > MAX_HUMIDITY) & (pressure >= SATURATION_TOP_HPA))
-    if bad.size:
-        level = int(bad[0])
-        raise _complain(
-            f"a relative humidity of {humidity[level]:.2f}, water vapour", level, water[level],
-            pressure[level],
-            f"expected at most {MAX_HUMIDITY}; check that water is mol per mol, not kg/kg or %",
-        )  # fmt: skip
+    liquid, ice = _humidities(pressure, temperature, water)
+    cold = temperature < FREEZING_LIMIT_K
+    # Higher up retrieved profiles hold whatever their climatology did, and none of it matters here.
+    believed = pressure >= 100.0
+    for levels, humidity, most, surface in (
+        (_condenses(pressure, temperature), liquid, MAX_HUMIDITY, "liquid water"),
+        (cold & believed, ice, MAX_HUMIDITY_OVER_ICE, "ice"),
+    ):
+        bad = np.flatnonzero(levels & (humidity > most))
+        if bad.size:
+            level = int(bad[0])
+            raise _complain(
+                f"a relative humidity of {humidity[level]:.2f} over {surface}, water vapour",
+                level,
+                water[level],
+                pressure[level],
+                f"expected at most {most}; check that water is mol per mol, not kg/kg or %",
+            )

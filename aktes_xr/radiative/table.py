@@ -1,7 +1,7 @@
 """The shipped atmospheres: real profiles, solved over surface pressure, view and perturbation.
 
 The table holds each profile with its humidity scaled and its troposphere shifted in temperature
-(`aktes_xr.radiative.profile_sets.perturbed`), so that a million varied atmospheres are an
+(`aktes_xr.tables.profile_sets.perturbed`), so that a million varied atmospheres are an
 interpolation, not a million solutions. Interpolation is linear in surface pressure and in the
 secant of the view angle, and quadratic (three nodes) in the logarithm of the water scale and in
 the temperature shift; of transmittance, its logarithm;

@@ -12,23 +12,31 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
 from aktes_xr.models.quantities import REFERENCE
 from aktes_xr.models.runtime import BundleReference, resolve
-from aktes_xr.quality import QualityFlag
-from aktes_xr.retrieval.classification import Limits, classify
-from aktes_xr.retrieval.description import BOTH, STUDENT_ALONE, TEACHER_ALONE, collect, describe
-from aktes_xr.retrieval.estimation import Estimator, fuse, write
-from aktes_xr.retrieval.neighbourhood import calibration, neighbourhood
-from aktes_xr.retrieval.physical import retrieve_physically
-from aktes_xr.retrieval.tiles import N_PLANES, WEIGHT, Chunk, Layout, new_chunk, new_tile, take
+from aktes_xr.retrieval.flags import Limits, classify
+from aktes_xr.retrieval.gathering import (
+    BOTH,
+    STUDENT_ALONE,
+    TEACHER_ALONE,
+    collect,
+    describe,
+    new_tile,
+    take,
+)
+from aktes_xr.retrieval.networks import Estimator, fuse, write
+from aktes_xr.retrieval.physics import retrieve_physically
+from aktes_xr.retrieval.surroundings import calibration, neighbourhood
+from aktes_xr.retrieval.tiles import N_PLANES, WEIGHT, Chunk, Layout, new_chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from aktes_xr.compilation import Float32Array
     from aktes_xr.models.fusion import Fusion
 
-    Float32Array = NDArray[np.float32]
 
 Method = Literal["fusion", "teacher", "student", "tes", "split_window"]
 METHODS: Final[tuple[Method, ...]] = ("fusion", "teacher", "student", "tes", "split_window")

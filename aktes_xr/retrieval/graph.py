@@ -18,9 +18,9 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
 from aktes_xr import sensor
-from aktes_xr.quality import QualityFlag
+from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.retrieval.block import BlockSettings, retrieve_block
-from aktes_xr.retrieval.fields import Fields
+from aktes_xr.retrieval.inputs import Fields
 from aktes_xr.retrieval.tiles import N_PLANES, QUALITY, Layout
 
 if TYPE_CHECKING:

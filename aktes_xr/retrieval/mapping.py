@@ -13,12 +13,13 @@ import xarray as xr
 
 from aktes_xr import sensor
 from aktes_xr.cube import check
+from aktes_xr.cube.grid import centre
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.runtime import register
 from aktes_xr.retrieval.block import METHODS, BlockSettings, Method
-from aktes_xr.retrieval.fields import assemble, centre, terrain_of
 from aktes_xr.retrieval.graph import map_chunks
+from aktes_xr.retrieval.inputs import assemble, terrain_of
 from aktes_xr.retrieval.result import describe_result
 
 _LOGGER = logging.getLogger(__name__)

@@ -12,15 +12,16 @@ import numpy as np
 import xarray as xr
 from dask.base import tokenize
 
-from aktes_xr.cube import GRID_MAPPING, ITEM_SEPARATOR
-from aktes_xr.models.bundle import Bundle
-from aktes_xr.quality import flag_attributes
-from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
-from aktes_xr.retrieval.fields import (
-    AIR_TEMPERATURE_ERROR_K,
-    PRIOR_UNCERTAINTY,
-    RELATIVE_WATER_VAPOR_ERROR,
+from aktes_xr.cube import (
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
+    GRID_MAPPING,
+    ITEM_SEPARATOR,
 )
+from aktes_xr.cube.quality import flag_attributes
+from aktes_xr.models.bundle import Bundle
+from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
 from aktes_xr.retrieval.tiles import QUALITY
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _take_one(blocks: list[NDArray[np.float32]], *, plane: int, stored: Any) -> 
 
 
 def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:
-    from aktes_xr import __version__
+    from aktes_xr.version import __version__
 
     used = settings.method
     if used == "fusion" and settings.student is None:
@@ -190,9 +191,9 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
         "bundle": bundle.sha256,
         "package_version": __version__,
         "assumed_errors": [
-            RELATIVE_WATER_VAPOR_ERROR,
-            AIR_TEMPERATURE_ERROR_K,
-            PRIOR_UNCERTAINTY,
+            DEFAULT_WATER_VAPOR_ERROR,
+            DEFAULT_AIR_TEMPERATURE_ERROR_K,
+            DEFAULT_EMISSIVITY_ERROR,
         ],
     }
     text = json.dumps(configuration, sort_keys=True)
@@ -212,9 +213,9 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
         if settings.method == "fusion" and bundle.fusion is not None:
             attrs |= {f"fusion_{key}": value for key, value in bundle.fusion.to_json().items()}
     assumed = {
-        "water_vapor": f"{RELATIVE_WATER_VAPOR_ERROR:.0%} of the value",
-        "air_temperature": f"{AIR_TEMPERATURE_ERROR_K:g} K",
-        "emissivity_prior": f"{PRIOR_UNCERTAINTY:g}",
+        "water_vapor": f"{DEFAULT_WATER_VAPOR_ERROR:.0%} of the value",
+        "air_temperature": f"{DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K",
+        "emissivity_prior": f"{DEFAULT_EMISSIVITY_ERROR:g}",
     }
     for name, error in assumed.items():
         stated = {f"{name}_error", f"{name}_uncertainty"} & {str(key) for key in ds.variables}

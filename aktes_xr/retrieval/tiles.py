@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from aktes_xr import sensor
-from aktes_xr.compilation import kernel
-from aktes_xr.models.features import N_QUANTITIES, STUDENT_FEATURES
-from aktes_xr.models.forward import TILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Float32Array = NDArray[np.float32]
+    from aktes_xr.compilation import Float32Array
+
 
 PLANES: Final = (
     "surface_temperature",
@@ -35,7 +33,6 @@ PLANES: Final = (
 N_PLANES: Final = len(PLANES)
 WEIGHT: Final = PLANES.index("student_weight")
 QUALITY: Final = PLANES.index("quality")
-
 DATED: Final = ("water_vapor", "water_vapor_error", "air_temperature", "air_temperature_error")
 """Per date: per pixel, or one number."""
 SCALARS: Final = ("view_zenith", "sun_zenith", "sun_azimuth", "drift_uncorrected", *DATED)
@@ -108,33 +105,6 @@ class Chunk(NamedTuple):
         return np.reshape(self.dated[date, place], (self.rows, self.columns))
 
 
-class Tile(NamedTuple):
-    """Pixels on their way through the networks; stale behind the last one.
-
-    ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (27, TILE) and raw
-    ``features`` (31, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
-    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share, and later
-    its weight.
-    """
-
-    pixels: NDArray[np.int64]
-    quantities: Float32Array
-    features: Float32Array
-    excess: Float32Array
-    share: Float32Array
-
-
-def new_tile() -> Tile:
-    """Allocate a tile; not to be shared between threads."""
-    return Tile(
-        np.zeros(TILE, np.int64),
-        np.zeros((N_QUANTITIES, TILE), np.float32),
-        np.zeros((len(STUDENT_FEATURES), TILE), np.float32),
-        np.zeros(TILE, np.float32),
-        np.full(TILE, 0.5, np.float32),
-    )
-
-
 def new_chunk(
     tir: NDArray[Any],
     scalars: NDArray[Any],
@@ -174,27 +144,3 @@ def _frozen(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     view = np.ascontiguousarray(array, dtype).view()
     view.flags.writeable = False
     return view
-
-
-@kernel()
-def take(source, pixels, base, target):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Copy the values of some pixels; ``base`` is the number of the source's first pixel."""
-    if pixels[-1] - pixels[0] == pixels.size - 1:
-        first = pixels[0] - base
-        for place in range(pixels.size):
-            target[place] = source[first + place]
-    else:
-        for place in range(pixels.size):
-            target[place] = source[pixels[place] - base]
-
-
-@kernel()
-def put(source, pixels, target):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Copy values to where some pixels are."""
-    if pixels[-1] - pixels[0] == pixels.size - 1:
-        first = pixels[0]
-        for place in range(pixels.size):
-            target[first + place] = source[place]
-    else:
-        for place in range(pixels.size):
-            target[pixels[place]] = source[place]

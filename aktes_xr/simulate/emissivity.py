@@ -172,7 +172,7 @@ def _roughen(
 
 @functools.cache
 def load_prior() -> EmissivityPrior:
-    """Read the shipped endmembers; made by ``python -m aktes_xr.simulate.build_emissivity``."""
+    """Read the shipped endmembers; made by ``python -m aktes_xr.tables.emissivity``."""
     resource = importlib.resources.files("aktes_xr") / "data" / "emissivity_prior.json"
     document = json.loads(resource.read_text(encoding="utf-8"))
     pools: dict[tuple[str, str], list[list[float]]] = {}

@@ -27,8 +27,8 @@ from aktes_xr.simulate.emissivity import SPLITS, Split
 from aktes_xr.simulate.landcover import REGIONS, Cover, emissivity_map, land_cover
 from aktes_xr.simulate.landscape import Ground, Landscape, Moment, illuminate
 from aktes_xr.simulate.relief import fractal_noise
-from aktes_xr.simulate.sun import solar_position
 from aktes_xr.terrain import cast_shadow, grid_convergence, indices_array
+from aktes_xr.terrain.solar import solar_position
 
 LOCAL_HOUR_DAY: Final = 10.6
 LOCAL_HOUR_NIGHT: Final = 22.4

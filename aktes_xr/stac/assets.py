@@ -16,9 +16,10 @@ from typing import Any, Literal
 import pandas as pd
 from affine import Affine
 
+from aktes_xr.cube.grid import Grid
 from aktes_xr.errors import AssetError, CRSError
 from aktes_xr.sensor import BANDS
-from aktes_xr.stac.grid import Grid, epsg_of
+from aktes_xr.stac.grid import epsg_of
 from aktes_xr.stac.opening import with_raster
 from aktes_xr.stac.signing import Modifier, bare_href, granule_name
 

@@ -19,8 +19,9 @@ from rasterio.windows import Window, intersect
 
 from aktes_xr import terrain
 from aktes_xr.cube import check_grid
+from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import AssetError, GridError, NodataError, ReadError
-from aktes_xr.stac.grid import Bounds, Grid, overlap
+from aktes_xr.stac.grid import overlap
 from aktes_xr.stac.items import ItemsLike, plain_items
 from aktes_xr.stac.opening import with_raster
 from aktes_xr.stac.signing import Modifier, bare_href, granule_name

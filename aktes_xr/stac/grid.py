@@ -4,58 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import rasterio.crs
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
-from affine import Affine
 from rasterio.warp import transform_bounds
 
+from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import CRSError, GridError, InputError
-
-Bounds = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A north-up pixel grid.
-
-    Attributes
-    ----------
-    epsg : int
-    origin : (x, y) of the outer corner of the north-west pixel, m
-    pixel : (width, height), positive, m
-    shape : (ny, nx)
-    """
-
-    epsg: int
-    origin: tuple[float, float]
-    pixel: tuple[float, float]
-    shape: tuple[int, int]
-
-    @property
-    def transform(self) -> Affine:
-        """Affine from (column, row) to (x, y)."""
-        return Affine(self.pixel[0], 0.0, self.origin[0], 0.0, -self.pixel[1], self.origin[1])
-
-    @property
-    def bounds(self) -> Bounds:
-        """West, south, east, north, m."""
-        (left, top), (width, height), (ny, nx) = self.origin, self.pixel, self.shape
-        return left, top - ny * height, left + nx * width, top
-
-    @property
-    def x(self) -> npt.NDArray[np.float64]:
-        """Pixel centres (nx,), m."""
-        return self.origin[0] + self.pixel[0] * (np.arange(self.shape[1], dtype=np.float64) + 0.5)
-
-    @property
-    def y(self) -> npt.NDArray[np.float64]:
-        """Pixel centres (ny,), m, northernmost first."""
-        return self.origin[1] - self.pixel[1] * (np.arange(self.shape[0], dtype=np.float64) + 0.5)
 
 
 def epsg_of(crs: object) -> int:

@@ -18,14 +18,13 @@ import xarray as xr
 from rasterio.errors import RasterioError
 
 from aktes_xr import cube
+from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import AssetError, CRSError, InputError, NoItemsError
 from aktes_xr.sensor import BANDS
 from aktes_xr.stac.assets import Granule, granule_of
 from aktes_xr.stac.chunking import Chunks, chunk_lengths
 from aktes_xr.stac.elevation import ElevationSource, open_elevation
 from aktes_xr.stac.grid import (
-    Bounds,
-    Grid,
     covering_grid,
     epsg_of,
     grid_like,

@@ -26,8 +26,8 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from aktes_xr import sensor
+from aktes_xr.cube.grid import Bounds
 from aktes_xr.errors import AccessError, CalibrationError, ReadError
-from aktes_xr.stac.grid import Bounds
 from aktes_xr.stac.opening import with_raster
 from aktes_xr.stac.signing import Modifier, granule_name
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from aktes_xr.cube.grid import grid_convergence
 from aktes_xr.terrain.aggregate import aggregate_elevation
 from aktes_xr.terrain.block import FLAGS, INDICES, TerrainSettings, indices_array
 from aktes_xr.terrain.complexity import CLASSES, ThermalSetting, terrain_complexity
 from aktes_xr.terrain.figure import plot_indices
-from aktes_xr.terrain.grid import grid_convergence
 from aktes_xr.terrain.indices import horizon_angle, terrain_indices
 from aktes_xr.terrain.solar import cast_shadow, local_incidence
 

@@ -75,29 +75,3 @@ def _step(coordinate: xr.DataArray) -> float:
         )
     # Nanometres are what subtracting coordinates of thousands of kilometres leaves.
     return round(step, 9)
-
-
-def grid_convergence(elevation: xr.DataArray) -> float:
-    """Bearing of grid north, clockwise from true north, at the grid's centre.
-
-    A sun azimuth counts from true north, an aspect from grid north (the y axis): on a UTM grid
-    they differ by up to some three degrees at the zone's edge, more at high latitudes. Across one
-    ASTER scene the convergence itself changes by some tenths of a degree, which is neglected.
-
-    Returns
-    -------
-    float
-        Degrees; 0 without a CRS.
-    """
-    crs = elevation.rio.crs
-    if crs is None:
-        return 0.0
-    x = float(elevation["x"][[0, -1]].mean())
-    y = float(elevation["y"][[0, -1]].mean())
-    source = pyproj.CRS.from_user_input(crs)
-    to_map = pyproj.Transformer.from_crs(source.geodetic_crs, source, always_xy=True)
-    longitude, latitude = to_map.transform(x, y, direction="INVERSE")
-    step = 1e-4
-    east_0, north_0 = to_map.transform(longitude, latitude - step)
-    east_1, north_1 = to_map.transform(longitude, latitude + step)
-    return -math.degrees(math.atan2(east_1 - east_0, north_1 - north_0))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aktes_xr.compilation import kernel
-from aktes_xr.terrain.arctangent import arctangent, bearing
+from aktes_xr.terrain.plane import arctangent, bearing
 
 Float = np.floating
 

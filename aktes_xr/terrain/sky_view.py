@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aktes_xr.compilation import kernel
-from aktes_xr.terrain.arctangent import HALF_PI, arctangent
 from aktes_xr.terrain.near import near_row
-from aktes_xr.terrain.plane import plane_row
+from aktes_xr.terrain.plane import HALF_PI, arctangent, plane_row
 
 Float = np.floating
 

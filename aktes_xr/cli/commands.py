@@ -1,0 +1,564 @@
+"""The ``aktes`` command: each command builds its objects and calls one public function.
+
+Results a script reads go to stdout (``--json``); progress, warnings and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aktes_xr.cli.console import (
+    EXIT_CODES,
+    FAILED,
+    OK,
+    PARTIAL,
+    CommandGroup,
+    answer,
+    describe,
+    parse_bbox,
+    parse_shape,
+    print_json,
+    stderr,
+    stdout,
+)
+from aktes_xr.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from aktes_xr.jobs import Outcome
+    from aktes_xr.simulate.relief import Terrain as Relief
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Land-surface temperature and emissivity from ASTER thermal imagery.",
+    epilog=EXIT_CODES,
+)
+train = typer.Typer(no_args_is_help=True, help="Train the networks of a bundle.")
+app.add_typer(train, name="train")
+
+
+class Terrain(StrEnum):
+    """Relief a simulated scene lies on."""
+
+    jacksboro = "jacksboro"
+    alpine = "alpine"
+
+
+class Method(StrEnum):
+    """Retrieval methods, as `aktes_xr.retrieve` names them."""
+
+    fusion = "fusion"
+    teacher = "teacher"
+    student = "student"
+    tes = "tes"
+    split_window = "split_window"
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")]
+Shape = Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Pixels of 90 m.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
+ResultArgument = Annotated[
+    Path, typer.Argument(exists=True, help="Zarr store that 'aktes retrieve' wrote.")
+]
+BundleOption = Annotated[
+    str, typer.Option(help="Model bundle: 'default', a directory, a zip or an fsspec URL.")
+]
+
+ItemsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="STAC items, item collections or catalogues.", show_default=False),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AKTES_SOURCE",
+        help="Search here instead: a shipped source, an API's address or a catalogue.",
+    ),
+]
+Box = Annotated[
+    str | None, typer.Option(envvar="AKTES_BBOX", metavar="W,S,E,N", help="Area, degrees.")
+]
+Period = Annotated[
+    str | None,
+    typer.Option(envvar="AKTES_DATETIME", metavar="PERIOD", help="Searched, e.g. 2004-07/2004-08."),
+]
+Elevation = Annotated[
+    str | None,
+    typer.Option(envvar="AKTES_DEM", help="Elevation raster, or a shipped elevation source."),
+]
+Resolution = Annotated[float, typer.Option(min=1.0, help="Pixel, m.")]
+MethodOption = Annotated[Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from aktes_xr.version import __version__
+
+        print(__version__)
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def main(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Log everything; show tracebacks of expected errors.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Land-surface temperature and emissivity from ASTER thermal imagery."""
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aktes_xr").setLevel(level)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Directory to write to.")] = Path("demo-output"),
+    terrain: Annotated[
+        list[Terrain] | None, typer.Option(help="Scenes to make; both unless given.")
+    ] = None,
+    shape: Shape = "700x830",
+    seed: Seed = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the pictures when done.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a full ASTER granule over real terrain, retrieve it, and compare it with its truth.
+
+    Goes from STAC item and COG to a Zarr store, then prints a table of errors per method and draws
+    a map beside the truth.
+    """
+    from aktes_xr.cli.demo import DemoSettings, print_demo, run_demo
+
+    scenes: tuple[Relief, ...] = tuple(relief.value for relief in terrain or Terrain)
+    settings = DemoSettings(terrains=scenes, shape=parse_shape(shape), seed=seed)
+    outcomes = run_demo(output, settings, console=stderr())
+    if as_json:
+        print_json([outcome.as_dict() for outcome in outcomes])
+    else:
+        print_demo(outcomes, stdout())
+    if show:
+        for outcome in outcomes:
+            typer.launch(outcome.picture)
+
+
+@app.command()
+def simulate(
+    path: Annotated[Path, typer.Argument(help="Directory for items, COGs, DEM and truth.")],
+    terrain: Annotated[Terrain, typer.Option(help="Relief under the scene.")] = Terrain.jacksboro,
+    shape: Shape = "700x830",
+    seed: Seed = 0,
+    dates: Annotated[int, typer.Option(min=1, help="Number of acquisitions.")] = 1,
+    clouds: Annotated[bool, typer.Option("--clouds", help="Put clouds into the scene.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write simulated ASTER granules: STAC items, COGs, elevation model and truth."""
+    from aktes_xr.simulate import write_scene
+
+    size = parse_shape(shape)
+    with _watch("simulate"):
+        items = write_scene(
+            path,
+            terrain=terrain.value,
+            shape=size,
+            seed=seed,
+            dates=dates,
+            clouds=clouds,
+        )
+    answer({"items": [str(item) for item in items]}, as_json)
+
+
+@app.command("retrieve")
+def retrieve_command(
+    out: Annotated[str, typer.Option(envvar="AKTES_OUT", help="Zarr store to write.")],
+    items: ItemsArgument = None,
+    source: Source = None,
+    bbox: Box = None,
+    datetime: Period = None,
+    dem: Elevation = None,
+    ancillary: Annotated[
+        str | None, typer.Option(help="Zarr or NetCDF with water_vapor, air_temperature, ...")
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option(help="Projected CRS of the result; the items' unless given.")
+    ] = None,
+    resolution: Resolution = 90.0,
+    method: MethodOption = Method.fusion,
+    bundle: BundleOption = "default",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a file that cannot be read; write nothing.")
+    ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DASK_SCHEDULER_ADDRESS", help="Dask cluster to run on; this machine if none."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Retrieve temperature and emissivity of STAC items into a Zarr store."""
+    from aktes_xr.jobs import Request, retrieve_to_store
+
+    request = Request(
+        items=tuple(items or ()),
+        source=source,
+        bbox=parse_bbox(bbox),
+        datetime=datetime,
+        dem=dem,
+        ancillary=ancillary,
+        crs=crs,
+        resolution_m=resolution,
+        method=method.value,
+        bundle=bundle,
+        errors="raise" if strict else "nodata",
+    )
+    with _cluster(scheduler) as client:
+        watch = _watch("retrieve", client)
+        outcome = retrieve_to_store(request, out, overwrite=overwrite, watch=watch)
+    answer(outcome.as_dict() if as_json else {"store": outcome.store}, as_json)
+    if not outcome.complete:
+        _report_gaps(outcome)
+        raise typer.Exit(PARTIAL)
+
+
+@app.command("plan")
+def plan_command(
+    items: ItemsArgument = None,
+    source: Source = None,
+    bbox: Box = None,
+    datetime: Period = None,
+    dem: Elevation = None,
+    resolution: Resolution = 90.0,
+    method: MethodOption = Method.fusion,
+    bundle: BundleOption = "default",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of one thread; this machine's processors.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of each worker, such as '4 GB'.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what a retrieval will take, without reading a pixel; refuse what cannot fit."""
+    from aktes_xr.jobs import Request, open_request
+    from aktes_xr.jobs.plan import plan
+
+    request = Request(
+        items=tuple(items or ()),
+        source=source,
+        bbox=parse_bbox(bbox),
+        datetime=datetime,
+        dem=dem,
+        resolution_m=resolution,
+    )
+    cube = open_request(request)
+    found = plan(cube, method=method.value, bundle=bundle, workers=workers, memory=memory)
+    answer(found.as_dict() if as_json else dict(found.lines()), as_json)
+
+
+@app.command("terrain")
+def terrain_command(
+    dem: Annotated[
+        Path, typer.Argument(exists=True, help="Elevation model, m, in a projected CRS.")
+    ],
+    out: Annotated[Path, typer.Option(help="Zarr store to write.")],
+    azimuths: Annotated[
+        int, typer.Option(min=8, help="Directions of the horizon search, even.")
+    ] = 32,
+    radius: Annotated[float, typer.Option(min=0.0, help="Reach of the search, m.")] = 10_000.0,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compute terrain indices, sky view and complexity of an elevation model."""
+    from aktes_xr.store import write_result
+    from aktes_xr.terrain import terrain_complexity, terrain_indices
+
+    elevation = _open_raster(dem)
+    indices = terrain_indices(elevation, azimuths=azimuths, radius_m=radius, rechunk="auto")
+    indices = indices.assign(terrain_complexity(indices).data_vars)
+    with _watch("terrain"):
+        write_result(indices, out, overwrite=overwrite)
+    answer({"store": str(out), "variables": sorted(map(str, indices.data_vars))}, as_json)
+
+
+@train.command()
+def teacher(
+    out: Annotated[
+        Path, typer.Option(help="Directory of the run; the same directory resumes it.")
+    ] = Path("runs/teacher"),
+    recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
+    as_json: JsonFlag = False,
+) -> None:
+    """Search and train the teacher with AutoKeras on simulated data, and write its bundle."""
+    from aktes_xr.learn.recipe import load_recipe
+    from aktes_xr.learn.teacher import train_teacher
+
+    bundle = train_teacher(load_recipe(recipe), out, progress=stderr().print)
+    answer({"bundle": str(bundle)}, as_json)
+
+
+@train.command()
+def reference(
+    bundle: Annotated[str, typer.Option(help="Bundle with the teacher.")] = "default",
+    out: Annotated[
+        Path, typer.Option(help="Directory of the run; the same directory resumes it.")
+    ] = Path("runs/reference"),
+    recipe: Annotated[str, typer.Option(help="The teacher's recipe.")] = "release",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Fewer than the recipe's, if time is short.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a network eight times the teacher's size on the same data, to be judged beside it."""
+    from aktes_xr.bench.reference import train_reference
+    from aktes_xr.learn.recipe import load_recipe
+
+    say = stderr().print
+    written = train_reference(load_recipe(recipe), out, bundle=bundle, epochs=epochs, progress=say)
+    answer({"bundle": str(written)}, as_json)
+
+
+@app.command()
+def distil(
+    bundle: Annotated[str, typer.Option(help="Bundle whose teacher is distilled.")] = "default",
+    out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("runs/student"),
+    recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
+    region: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of a region (or alpine_range, arid_range): its own student."),
+    ] = None,
+    dem: Annotated[
+        Path | None, typer.Option(exists=True, help="Elevation model of the region, 90 m.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Your own pixels: CSV, Parquet or Zarr (README).")
+    ] = None,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Compare ways to distil instead; in minutes.")
+    ] = False,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Instead, let both teach each other so many rounds.")
+    ] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Distil a student that sees the terrain, calibrate the fusion, and write the bundle."""
+    from aktes_xr.bench.ablation import ablate
+    from aktes_xr.bench.rounds import exchange
+    from aktes_xr.learn.labels import read_labels
+    from aktes_xr.learn.recipe import load_recipe
+    from aktes_xr.learn.region import load_region
+    from aktes_xr.learn.student import distil as distil_student
+
+    if dem is not None and region is None:
+        raise InputError("found --dem without --region: a region file says where the student holds")
+    settings = load_recipe(recipe)
+    place = None if region is None else load_region(region, dem=dem)
+    say = stderr().print
+    if ablation or rounds:
+        study = (
+            ablate(settings, out, bundle=bundle, region=place, progress=say)
+            if ablation
+            else exchange(settings, out, bundle=bundle, rounds=rounds, progress=say)
+        )
+        stdout().print(study.text(), markup=False, highlight=False)
+        answer({"table": str(study.path)}, as_json)
+        return
+    pixels = None if labels is None else read_labels(labels)
+    written = distil_student(
+        settings, out, bundle=bundle, region=place, labels=pixels, progress=say
+    )
+    answer({"bundle": str(written)}, as_json)
+
+
+@app.command()
+def validate(
+    result: ResultArgument,
+    truth: Annotated[
+        Path,
+        typer.Argument(exists=True, help="Zarr store, or raster of temperature such as AST_08."),
+    ],
+    scale: Annotated[
+        float, typer.Option(help="Kelvin per unit of a raster: 0.1 for AST_08.")
+    ] = 1.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score a result against a truth: the simulation's, a standard product, or a map."""
+    from dataclasses import asdict
+
+    from aktes_xr.store import open_result
+    from aktes_xr.validation.comparison import COLUMNS, cells, open_truth
+    from aktes_xr.validation.comparison import validate as score_against
+
+    opened = open_result(result)
+    score = score_against(opened, open_truth(truth, opened, scale=scale), name=result.name)
+    if as_json:
+        print_json(asdict(score))
+        return
+    for name, value in zip(COLUMNS[1:], cells(score)[1:], strict=True):
+        stdout().print(f"{name:<15} {value}", highlight=False)
+
+
+@app.command("report")
+def report_command(
+    result: ResultArgument,
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("report.html"),
+    truth: Annotated[Path | None, typer.Option(help="Zarr store to draw beside it.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write one self-contained HTML page with a map of each date and its provenance."""
+    from aktes_xr.store import open_result
+    from aktes_xr.validation.comparison import open_truth
+    from aktes_xr.validation.report import store_page, write_page
+
+    opened = open_result(result)
+    true = None if truth is None else open_truth(truth, opened)
+    write_page(out, store_page(opened, truth=true))
+    answer({"page": str(out)}, as_json)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Benchmark; 'list' prints their names.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Finish within two minutes.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
+    ] = None,
+    bundle: Annotated[
+        str | None, typer.Option(help="Of accuracy and worlds: score this bundle.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Of accuracy: compare with this bundle of 'aktes train reference'."),
+    ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Of scale: draw the checks and the scaling (PNG, SVG)."),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure one part alone. Of scale: graph, scheduler, retrieval, granules, memory, "
+            "workers, identity or choices. Of worlds: first or second."
+        ),
+    ] = None,
+) -> None:
+    """Measure one set of claims; the exit code is 1 where a check does not hold."""
+    from aktes_xr.bench.checks import available, print_result, run_benchmark, to_json
+    from aktes_xr.documents import write_json
+
+    if name == "list":
+        print("\n".join(available()))
+        return
+    chosen = {"bundle": bundle, "reference": reference, "figure": figure, "part": part}
+    options = {key: value for key, value in chosen.items() if value is not None}
+    result = run_benchmark(name, quick=quick, **options)
+    print_result(result, stdout())
+    if json_file is not None:
+        write_json(json_file, to_json(result))
+    if not result.holds:
+        raise typer.Exit(FAILED)
+
+
+@app.command("compile")
+def compile_command(as_json: JsonFlag = False) -> None:
+    """Compile all kernels now and keep them, so that later commands and workers start at once."""
+    from aktes_xr.jobs.kernels import compile_kernels
+
+    with _watch("compile"):
+        count, place = compile_kernels()
+    if as_json:
+        print_json({"kernels": count, "place": place})
+    else:
+        stdout().print(f"{count} kernels in {place}", markup=False, highlight=False)
+
+
+@app.command()
+def info(
+    bundle: BundleOption = "default",
+    as_json: JsonFlag = False,
+) -> None:
+    """Print versions, the machine, the sensor's bands, and what the model bundle holds."""
+    from aktes_xr.bench.checks import machine
+    from aktes_xr.models import load_bundle
+    from aktes_xr.sensor import BANDS, UNIT_CONVERSION, WAVELENGTH_UM
+
+    bands = {
+        name: {"wavelength_um": round(float(wavelength), 3), "unit_conversion": float(gain)}
+        for name, wavelength, gain in zip(BANDS, WAVELENGTH_UM, UNIT_CONVERSION, strict=True)
+    }
+    found = {"machine": machine(), "bands": bands, "bundle": load_bundle(bundle).summary()}
+    if as_json:
+        print_json(found)
+        return
+    for heading, entries in found.items():
+        stdout().print(f"[bold]{heading}[/bold]")
+        for key, value in entries.items():
+            for line in describe(value):
+                stdout().print(f"  {key:<16} {line}", markup=False, highlight=False)
+                key = ""
+
+
+def _open_raster(path: Path) -> xr.DataArray:
+    import rioxarray
+    import xarray as xr
+
+    raster = rioxarray.open_rasterio(path, masked=True, chunks={})
+    if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
+        raise InputError(f"{path.name} holds several bands or grids: expected one elevation band")
+    return raster.squeeze("band", drop=True)
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[Any]:
+    """Client of a Dask cluster, or None for this machine's own threads."""
+    if address is None:
+        yield None
+        return
+    from distributed import Client
+
+    with Client(address) as client:
+        yield client
+
+
+def _report_gaps(outcome: Outcome) -> None:
+    lines = [f"left out {entry['id']}: {entry['reason']}" for entry in outcome.skipped]
+    lines += [
+        f"no temperature anywhere: {date.item_id} ({date.time})"
+        for date in outcome.dates
+        if date.valid_share == 0.0
+    ]
+    lines += [
+        f"could not be read in {date.unreadable_share:.2%} of the pixels: {date.item_id}"
+        for date in outcome.dates
+        if date.unreadable_share > 0.0
+    ]
+    for line in lines:
+        stderr().print(line, style="yellow", markup=False, highlight=False)
+
+
+@contextlib.contextmanager
+def _watch(label: str, client: Any = None) -> Iterator[None]:
+    from aktes_xr.cli.progress import watch
+
+    with watch(label, stderr(), client=client):
+        yield

@@ -1,0 +1,199 @@
+"""Calibration of the fusion on landscapes that neither network was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from aktes_xr.models.features import N_OUTPUTS
+from aktes_xr.models.fusion import Fusion
+from aktes_xr.models.pixel_model import LOG_VARIANCE_RANGE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from aktes_xr.compilation import Float32Array
+
+    Estimate = tuple[Float32Array, Float32Array]
+    from collections.abc import Sequence
+
+    from aktes_xr.learn.pixels import Sample
+    from aktes_xr.models.network import Network
+    from aktes_xr.models.pixel_model import Scaling
+
+START_K: Final = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+WIDTH_K: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+SHARPNESS: Final = (0.0, 0.5, 1.0)
+FLOOR: Final = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
+CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)
+FEWEST: Final = 100
+TOLERANCE: Final = 0.01
+"""A fusion this near to the best candidate's worst class is good enough: then the mean counts."""
+EQUAL: Final = 0.005
+"""Mean ratios this near to the best are equal: then less work counts."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    fusion: Fusion
+    temperature: float
+    worst: float
+    mean: float
+    cost: float
+
+
+def calibrate_fusion(
+    complexity_k: Float32Array,
+    teacher: Estimate,
+    student: Estimate,
+    truth: Float32Array,
+    *,
+    group: NDArray[np.int_] | None = None,
+    cost: tuple[float, float] = (1.0, 1.0),
+) -> Fusion:
+    """Choose the ramp and the sharpness that serve every terrain class best.
+
+    Parameters
+    ----------
+    complexity_k : ndarray (sample,), K
+    teacher, student : tuple of ndarray (sample, 6)
+        Estimates (K and 1) and standard uncertainties.
+    truth : ndarray (sample, 6), K and 1
+    group : ndarray (sample,), int, optional
+        Samples of different kinds, judged apart.
+    cost : tuple of float
+        What the two networks take per pixel.
+
+    Returns
+    -------
+    Fusion
+        Of the grid `START_K` x `WIDTH_K` x `SHARPNESS` x `FLOOR`. In each class of complexity and
+        each group, however rare, the fusion's mean absolute errors of temperature and of emissivity
+        are divided by the better network's. One weight serves both, and where they disagree
+        temperature comes first: a worst ratio above 1 + `TOLERANCE` is left out if there is a
+        better. Of the candidates whose worst ratio of either is within `TOLERANCE` of the least
+        there is, the one of the smallest mean ratio is chosen; among those
+        within `EQUAL` of it the one that runs the networks least, all classes alike.
+    """
+    kinds = np.zeros(len(truth), int) if group is None else group
+    classes = [
+        np.flatnonzero((complexity_k >= low) & (complexity_k < high) & (kinds == kind))
+        for low, high in pairwise(CLASS_EDGES_K)
+        for kind in np.unique(kinds)
+    ]
+    classes = [members for members in classes if members.size >= FEWEST]
+    best = [
+        [
+            min(errors)
+            for errors in zip(*(_errors(e[0], truth, m) for e in (teacher, student)), strict=True)
+        ]
+        for m in classes
+    ]
+    candidates = []
+    for start, width, sharpness, floor in product(START_K, WIDTH_K, SHARPNESS, FLOOR):
+        if floor == 1.0 and (start, width, sharpness) != (START_K[0], WIDTH_K[0], SHARPNESS[0]):
+            continue
+        fusion = Fusion(start, start + width, sharpness, floor)
+        weight = fusion.weight(complexity_k, teacher[1][:, 0], student[1][:, 0])
+        fused = teacher[0] + weight[:, np.newaxis] * (student[0] - teacher[0])
+        ratios = [
+            error / reference
+            for members, references in zip(classes, best, strict=True)
+            for error, reference in zip(_errors(fused, truth, members), references, strict=True)
+        ]
+        work = np.mean([_work(weight[members], cost) for members in classes])
+        mean = float(np.mean(ratios))
+        candidates.append(_Candidate(fusion, max(ratios[::2]), max(ratios), mean, float(work)))
+    return _chosen(candidates).fusion
+
+
+def _errors(estimate: Float32Array, truth: Float32Array, members: NDArray[np.intp]) -> list[float]:
+    """Mean absolute errors of temperature and of emissivity over some pixels."""
+    absolute = np.abs(estimate[members] - truth[members])
+    return [float(absolute[:, 0].mean()), float(absolute[:, 1:].mean())]
+
+
+def _work(weight: Float32Array, cost: tuple[float, float]) -> float:
+    """Multiplications per pixel: a network without weight is not run."""
+    return float((weight < 1.0).mean() * cost[0] + (weight > 0.0).mean() * cost[1])
+
+
+def _chosen(candidates: Sequence[_Candidate]) -> _Candidate:
+    limit = max(1.0, min(entry.temperature for entry in candidates)) + TOLERANCE
+    good = [entry for entry in candidates if entry.temperature <= limit]
+    least = min(entry.worst for entry in good)
+    good = [entry for entry in good if entry.worst <= least + TOLERANCE]
+    mean = min(entry.mean for entry in good)
+    good = [entry for entry in good if entry.mean <= mean + EQUAL]
+    return min(good, key=lambda entry: (entry.cost, entry.mean))
+
+
+_LEVELS: Final = ((0.682689, 1.0), (0.95, 1.959964))
+_SLOPES: Final = (0.3, 1.5)
+
+
+def calibrated_scaling(network: Network, held: Sample, scaling: Scaling) -> Scaling:
+    """Calibrate a network's stated uncertainty on pixels it was not trained on.
+
+    Parameters
+    ----------
+    network : Network
+    held : Sample
+    scaling : Scaling
+        Of the network's inputs and outputs.
+
+    Returns
+    -------
+    Scaling
+        With ``log_sigma_offset`` and ``log_sigma_slope``.
+    """
+    outputs = network.predict(np.ascontiguousarray(held.inputs(scaling).T)).T
+    return calibrate_uncertainty(outputs, held.targets(scaling), scaling)
+
+
+def calibrate_uncertainty(
+    outputs: Float32Array, targets: Float32Array, scaling: Scaling
+) -> Scaling:
+    """Fit the calibration of log sigma.
+
+    Parameters
+    ----------
+    outputs : ndarray (sample, 12), float32
+        Of the network: means and logarithms of variances, standardised.
+    targets : ndarray (sample, 6), float32
+        Standardised.
+    scaling : Scaling
+
+    Returns
+    -------
+    Scaling
+        With ``log_sigma_offset`` and ``log_sigma_slope``.
+    """
+    offsets, slopes = [], []
+    for output in range(N_OUTPUTS):
+        error = np.abs(outputs[:, output] - targets[:, output]).astype(np.float64)
+        bounded = np.clip(outputs[:, N_OUTPUTS + output], *LOG_VARIANCE_RANGE)
+        log_sigma = 0.5 * bounded.astype(np.float64)
+        slope = float(
+            minimize_scalar(_likelihood, _SLOPES, args=(error, log_sigma), bounds=_SLOPES).x
+        )
+        ratio = error / np.exp(slope * log_sigma)
+        logs = [np.log(np.quantile(ratio, share) / factor) for share, factor in _LEVELS]
+        offsets.append(float(np.mean(logs)))
+        slopes.append(slope)
+    return replace(
+        scaling,
+        log_sigma_offset=np.asarray(offsets, np.float32),
+        log_sigma_slope=np.asarray(slopes, np.float32),
+    )
+
+
+def _likelihood(slope: float, error: NDArray[np.float64], log_sigma: NDArray[np.float64]) -> float:
+    """Mean negative log-likelihood at a slope, with the best offset for it."""
+    ratio = error / np.exp(slope * log_sigma)
+    offset = 0.5 * np.log(np.mean(ratio**2))
+    return float(offset + slope * log_sigma.mean())

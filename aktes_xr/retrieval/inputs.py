@@ -1,0 +1,274 @@
+"""The cube as the block function takes it: five arrays whose chunks correspond.
+
+Whatever a cube lacks has no plane, and what is one number per date is a number: the graph and the
+memory do not pay for what is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.array.overlap import ensure_minimum_chunksize
+from dask.base import tokenize
+
+from aktes_xr import sensor
+from aktes_xr.cube import (
+    DEFAULT_AIR_TEMPERATURE_ERROR_K,
+    DEFAULT_EMISSIVITY_ERROR,
+    DEFAULT_WATER_VAPOR_ERROR,
+    check_grid,
+)
+from aktes_xr.errors import MissingVariableError
+from aktes_xr.radiative import surface_pressure_from_elevation
+from aktes_xr.retrieval.tiles import DATED, MASKS, SCALARS, Layout
+from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+TERRAIN_VARIABLES: Final = (
+    "terrain_complexity_k",
+    "sky_view_factor",
+    "slope",
+    "aspect",
+    "relief",
+)
+_CHUNK_PIXELS: Final = 1024
+_DRIFT_CORRECTED_FROM: Final = np.datetime64("2006-02-08")
+Chunks = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """Arrays of corresponding chunks; a few numbers per date are in memory, the others lazy.
+
+    Attributes
+    ----------
+    tir : (time, band, y, x)
+    scalars : (time, 8)
+    dated : (time, plane, y, x); (time, 0, 1, 1) without a plane, as the next two
+    static : (plane, y, x)
+    masks : (time, plane, y, x)
+    layout : which planes these three have
+    chunks : chunk sizes along time, y, x
+    """
+
+    tir: da.Array
+    scalars: da.Array | NDArray[np.float32]
+    dated: da.Array | NDArray[np.float32]
+    static: da.Array
+    masks: da.Array | NDArray[np.bool_]
+    layout: Layout
+    chunks: tuple[Chunks, Chunks, Chunks]
+
+    @property
+    def token(self) -> str:
+        """What identifies the inputs."""
+        arrays = (self.tir, self.scalars, self.dated, self.static, self.masks)
+        return str(tokenize(*arrays, self.layout))
+
+
+def terrain_of(ds: xr.Dataset) -> xr.Dataset:
+    """Compute terrain indices and complexity of a cube's elevation, lazily."""
+    indices = terrain_indices(ds["elevation"], rechunk="auto")
+    return indices.assign(terrain_complexity(indices).data_vars)
+
+
+def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields:
+    """Arrange a checked cube for the block function.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube that `aktes_xr.cube.check` accepted.
+    terrain : Dataset or None
+        With the variables `TERRAIN_VARIABLES` (y, x) on the cube's grid.
+    halo : int
+        Pixels that each chunk must have to give to its neighbours.
+
+    Returns
+    -------
+    Fields
+
+    Raises
+    ------
+    MissingVariableError, GridError
+        The terrain lacks a variable or lies on another grid.
+    """
+    tir = _measurement(ds, halo)
+    time, _, y, x = tir.chunks
+    dated = _dated(ds)
+    spatial = {name: field for name, field in dated.items() if "y" in field.dims}
+    static = _static(ds, terrain)
+    masks = {name: ds[name] for name in MASKS if name in ds}
+    return Fields(
+        tir=tir,
+        scalars=_scalars(ds, dated, time),
+        dated=_by_date(spatial, (time, y, x), np.float32),
+        static=_by_place(static, (y, x)),
+        masks=_by_date(masks, (time, y, x), np.bool_),
+        layout=Layout(tuple(spatial), tuple(static), tuple(masks)),
+        chunks=(time, y, x),
+    )
+
+
+def _measurement(ds: xr.Dataset, halo: int) -> da.Array:
+    tir = ds["tir"]
+    if tir.chunks is None:
+        # A NumPy or not yet loaded cube: lazy all the same.
+        sizes = {axis: min(_CHUNK_PIXELS, max(ds.sizes[axis], 1)) for axis in ("y", "x")}
+        tir = tir.chunk({"time": 1, "band": -1, **sizes})
+    array = tir.data
+    if array.dtype != np.uint16:
+        array = array.astype(np.float32)
+    chunks = [array.chunks[0], (array.shape[1],), array.chunks[2], array.chunks[3]]
+    if halo:
+        chunks[2] = ensure_minimum_chunksize(halo, chunks[2])
+        chunks[3] = ensure_minimum_chunksize(halo, chunks[3])
+    return array.rechunk(tuple(chunks))
+
+
+def _scalars(
+    ds: xr.Dataset, dated: dict[str, xr.DataArray], time: Chunks
+) -> da.Array | NDArray[np.float32]:
+    count = ds.sizes["time"]
+    missing = np.full(count, np.nan, np.float32)
+    columns: dict[str, Any] = dict.fromkeys(SCALARS, missing)
+    for name in ("view_zenith", "sun_zenith", "sun_azimuth"):
+        column = ds[name].data if name in ds.coords else missing
+        if name == "sun_azimuth" and "elevation" in ds and ds["elevation"].size:
+            # North is the grid's, from which the aspect is counted.
+            column = column - grid_convergence(ds["elevation"])
+        columns[name] = column
+    columns["drift_uncorrected"] = _drift_uncorrected(ds)
+    for name, field in dated.items():
+        if "y" not in field.dims:
+            columns[name] = field.data
+    if any(isinstance(column, da.Array) for column in columns.values()):
+        stacked = da.stack(
+            [da.broadcast_to(da.asarray(x, np.float32), (count,)) for x in columns.values()], axis=1
+        )
+        return stacked.rechunk((time, -1))
+    values = [np.broadcast_to(np.asarray(x, np.float32), (count,)) for x in columns.values()]
+    return np.stack(values, axis=1)
+
+
+def _drift_uncorrected(ds: xr.Dataset) -> Any:
+    """1 where the granule was processed before the drift correction came into use."""
+    if "processing_time" not in ds.coords:
+        return np.zeros(ds.sizes["time"], np.float32)
+    return (ds["processing_time"].data < _DRIFT_CORRECTED_FROM).astype(np.float32)
+
+
+def _spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ...]) -> da.Array:
+    """Give a field all of ``dims`` and the given chunks; NumPy fields become lazy."""
+    data = array.data
+    lazy = data if isinstance(data, da.Array) else da.from_array(np.asarray(data))
+    lazy = lazy[tuple(slice(None) if dim in array.dims else np.newaxis for dim in dims)]
+    shape = tuple(sum(sizes) for sizes in chunks)
+    return da.broadcast_to(lazy, shape).rechunk(chunks)
+
+
+def _by_date(
+    fields: dict[str, xr.DataArray],
+    chunks: tuple[Chunks, Chunks, Chunks],
+    dtype: type[np.generic],
+) -> da.Array | NDArray[Any]:
+    """Stack fields that vary from date to date and pixel to pixel."""
+    if not fields:
+        return np.empty((sum(chunks[0]), 0, 1, 1), dtype)
+    planes = [_spread(field, ("time", "y", "x"), chunks) for field in fields.values()]
+    return _stack(planes, axis=1, dtype=dtype)
+
+
+def _by_place(fields: dict[str, xr.DataArray], chunks: tuple[Chunks, Chunks]) -> da.Array:
+    """Stack fields that are the same on all dates."""
+    if not fields:
+        return da.empty((0, 1, 1), dtype=np.float32, chunks=-1)
+    planes = [_spread(field, ("y", "x"), chunks) for field in fields.values()]
+    return _stack(planes, axis=0, dtype=np.float32)
+
+
+def _stack(planes: list[da.Array], *, axis: int, dtype: type[np.generic]) -> da.Array:
+    """Stack arrays of common chunks, one task per chunk."""
+    chunks = [*planes[0].chunks]
+    chunks.insert(axis, (len(planes),))
+    stacked: da.Array = da.map_blocks(
+        _stack_block,
+        *planes,
+        axis=axis,
+        stored=dtype,
+        new_axis=axis,
+        chunks=tuple(chunks),
+        dtype=dtype,
+        meta=np.empty((0,) * len(chunks), dtype),
+        name=f"aktes-fields-{tokenize(planes, axis)}",
+    )
+    return stacked
+
+
+def _stack_block(*planes: NDArray[Any], axis: int, stored: type[np.generic]) -> NDArray[Any]:
+    return np.stack(planes, axis=axis, dtype=stored, casting="unsafe")
+
+
+def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Water vapour and air temperature as far as there are any, each with an error."""
+    fields = {name: ds[name] for name in DATED if name in ds}
+    for name, scale in (("water_vapor", DEFAULT_WATER_VAPOR_ERROR), ("air_temperature", None)):
+        if name in fields and f"{name}_error" not in fields:
+            value = fields[name]
+            fields[f"{name}_error"] = (
+                xr.DataArray(DEFAULT_AIR_TEMPERATURE_ERROR_K) if scale is None else value * scale
+            )
+    return fields
+
+
+def _static(ds: xr.Dataset, terrain: xr.Dataset | None) -> dict[str, xr.DataArray]:
+    fields: dict[str, xr.DataArray] = {}
+    if terrain is not None:
+        missing = [name for name in TERRAIN_VARIABLES if name not in terrain]
+        if missing:
+            raise MissingVariableError(
+                f"the terrain lacks {', '.join(missing)}; merge the results of "
+                "aktes_xr.terrain.terrain_indices and terrain_complexity"
+            )
+        check_grid(terrain["slope"], ds, name="the terrain")
+        fields["terrain_complexity"] = terrain["terrain_complexity_k"]
+        fields |= {name: terrain[name] for name in ("sky_view_factor", "relief")}
+        # Two parts of the unit normal instead of the angles: no angle functions date by date.
+        for name, part in (("normal_north", np.cos), ("normal_east", np.sin)):
+            fields[name] = xr.apply_ufunc(
+                _normal, terrain["slope"], terrain["aspect"], kwargs={"part": part}, dask="allowed"
+            )
+    if "elevation" in ds:
+        fields["surface_pressure"] = surface_pressure_from_elevation(ds["elevation"])
+        if "ancillary_elevation" in ds:
+            fields["elevation_difference"] = ds["elevation"] - ds["ancillary_elevation"]
+    if "emissivity_prior" in ds:
+        prior = ds["emissivity_prior"]
+        for band in sensor.BANDS:
+            fields[f"emissivity_prior_{band}"] = prior.sel(band=band, drop=True)
+        fields["emissivity_prior_uncertainty"] = _prior_uncertainty(ds)
+    return fields
+
+
+def _normal(slope: Any, aspect: Any, part: Callable[[Any], Any]) -> Any:
+    """Part of the unit normal in one direction; 0 on level ground, which faces nowhere."""
+    tilted = np.sin(np.deg2rad(slope)) * part(np.deg2rad(aspect))
+    return np.where(slope == 0.0, np.float32(0.0), tilted)
+
+
+def _prior_uncertainty(ds: xr.Dataset) -> xr.DataArray:
+    """Root mean square over the bands: the one number the networks take."""
+    if "emissivity_prior_uncertainty" not in ds:
+        return xr.full_like(
+            ds["emissivity_prior"].isel(band=0, drop=True), DEFAULT_EMISSIVITY_ERROR
+        )
+    squared = ds["emissivity_prior_uncertainty"].astype(np.float32) ** 2
+    return squared.mean("band", skipna=False) ** 0.5

@@ -1,0 +1,1 @@
+"""How each shipped table was made; a retrieval never runs what is here."""

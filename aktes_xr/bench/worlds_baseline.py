@@ -1,8 +1,8 @@
 """What version 0.1.0's teacher scored where most of the sky is hidden: the error to come below.
 
-``python -m aktes_xr.bench.worlds_baseline QUICK.json FULL.json`` takes it from what
-``aktes bench worlds [--quick] --json`` wrote with that version's bundle. The figures hold for
-the scenes as they are: whoever changes a simulator makes them anew with that bundle.
+``python -m aktes_xr.bench.worlds_baseline quick=Q.json full=F.json ...`` takes it from what
+``aktes bench worlds [--quick] [--part ...] --json`` wrote with that version's bundle. The figures
+hold for the scenes as they are: whoever changes a simulator makes them anew with that bundle.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,14 +52,17 @@ def steep_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
     return found
 
 
-def write(quick: Path, full: Path, path: Path) -> None:
-    """Write the baseline of both forms of the benchmark."""
-    made = {
-        name: steep_rows(json.loads(report.read_text(encoding="utf-8")))
-        for name, report in (("quick", quick), ("full", full))
-    }
+def write(reports: Iterable[tuple[str, Path]], path: Path) -> None:
+    """Write the baseline from reports, each of the benchmark's form ``quick`` or ``full``."""
+    made: dict[str, dict[str, dict[str, float]]] = {"quick": {}, "full": {}}
+    for form, report in reports:
+        made[form] |= steep_rows(json.loads(report.read_text(encoding="utf-8")))
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), Path(sys.argv[2]), Path(__file__).parents[1] / "data/studies" / _FILE)
+    named = [argument.partition("=") for argument in sys.argv[1:]]
+    write(
+        [(form, Path(report)) for form, _, report in named],
+        Path(__file__).parents[1] / "data" / "studies" / _FILE,
+    )

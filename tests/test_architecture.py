@@ -26,6 +26,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"retrieval", "stac", "learn", "tables"}),
     frozenset({"jobs"}),
     frozenset({"accessor", "bench", "cli"}),
+    frozenset({"__main__"}),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 TRAINING = frozenset({"tensorflow", "keras", "autokeras", "keras_tuner", "tensorboard"})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import inspect
 import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,21 @@ def test_the_version_is_of_all_that_kernels_reach(
         after = compilation._version.__wrapped__()
         assert (after != before) == reached, name
         before = after
+
+
+def test_what_kept_kernels_take_from_numba_is_there_and_capped() -> None:
+    """They use private parts of Numba: a version that lacks one must not be installed."""
+    from numba.core import caching, compiler, serialize
+
+    parameters = {
+        name: list(inspect.signature(getattr(caching._Cache, name)).parameters)
+        for name in ("load_overload", "save_overload", "enable", "disable", "flush")
+    }
+    assert parameters["load_overload"][1:] == ["sig", "target_context"]
+    assert parameters["save_overload"][1:] == ["sig", "data"]
+    assert callable(compiler.CompileResult._rebuild)
+    assert callable(compiler.CompileResult._reduce)
+    assert callable(serialize.dumps)
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    (pin,) = [line for line in project["dependencies"] if line.startswith("numba")]
+    assert "<" in pin

@@ -27,6 +27,7 @@ NEIGHBOURHOOD_REACH = 5
 NEIGHBOURHOOD_PIXELS = 2 * NEIGHBOURHOOD_REACH + 1
 """Side of the square around a pixel that is its neighbourhood, about a kilometre, and how far it
 reaches: what a retrieval sees and what a simulation shows are the same."""
+
 SPELLINGS = {
     "DN": ("DN", "dn", "digital_number", "count", "counts"),
     RADIANCE_UNITS: (

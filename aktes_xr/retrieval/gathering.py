@@ -73,8 +73,8 @@ _HORIZON_DEG: Final = 90.0
 class Tile(NamedTuple):
     """Pixels on their way through the networks; stale behind the last one.
 
-    ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (56, TILE) and raw
-    ``features`` (60, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
+    ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (57, TILE) and raw
+    ``features`` (62, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
     outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share by terrain,
     ``weight`` (TILE,) its weight.
     """
@@ -90,7 +90,7 @@ class Tile(NamedTuple):
 class Gathering(NamedTuple):
     """One tile's beginning for each kind of networks, and the row that is being handed out.
 
-    ``pixels`` and ``share`` (kind, TILE) and ``quantities`` (kind, 56, TILE) are the tiles', of
+    ``pixels`` and ``share`` (kind, TILE) and ``quantities`` (kind, 57, TILE) are the tiles', of
     which ``held`` (kind,) pixels are there. Of row ``row`` (1,), ``needed`` (x,) is each pixel's
     kind, -1 for fill, ``row_share`` (x,) its share, and ``start`` (kind,) the column from which a
     kind goes on. Not to be shared between threads.

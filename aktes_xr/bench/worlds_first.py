@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from aktes_xr.simulate.landforms import Landform, landform
+from aktes_xr.simulate.relief import Landform, landform
 from aktes_xr.simulate.scene import simulate_scene
 from aktes_xr.simulate.settings import SceneSettings
 

@@ -14,6 +14,16 @@ def printable(text: str) -> str:
 
     Control characters, half surrogates and marks that reverse the direction of writing cannot reach
     a terminal, a log or an attribute this way.
+
+    Parameters
+    ----------
+    text : str
+        Any text, also of a stranger: a file's name, an answer of a server.
+
+    Returns
+    -------
+    str
+        The text, safe to show on one or more lines.
     """
     return "".join(
         one

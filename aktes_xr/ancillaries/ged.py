@@ -52,7 +52,18 @@ _SAMPLE_STEP: Final = 8
 
 
 def find_tiles(paths: Iterable[Path]) -> dict[Corner, Path]:
-    """Return the tiles among files, by their upper left corners."""
+    """Return the tiles among files, by their upper left corners.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of any name.
+
+    Returns
+    -------
+    dict of (int, int) to Path
+        By latitude and longitude of the corner, degree.
+    """
     found = {}
     for path in paths:
         match = TILE.search(path.name)
@@ -62,7 +73,18 @@ def find_tiles(paths: Iterable[Path]) -> dict[Corner, Path]:
 
 
 def needed_tiles(cube: CubeGrid) -> list[Corner]:
-    """Return the upper left corners of the tiles that a cube touches."""
+    """Return the upper left corners of the tiles that a cube touches.
+
+    Parameters
+    ----------
+    cube : CubeGrid
+        The cube's pixels.
+
+    Returns
+    -------
+    list of (int, int)
+        Latitude and longitude, degree.
+    """
     nodes = node_coordinates(cube, "EPSG:4326", np.nan)
     rows, columns = (
         np.unique(np.append(np.arange(0, count, _SAMPLE_STEP), count - 1))
@@ -76,7 +98,17 @@ def needed_tiles(cube: CubeGrid) -> list[Corner]:
 
 
 def tile_name(corner: Corner) -> str:
-    """Return what a tile is called in messages and attributes: its corner."""
+    """Return what a tile is called in messages and attributes: its corner.
+
+    Parameters
+    ----------
+    corner : (int, int), degree
+        Latitude and longitude of the upper left corner.
+
+    Returns
+    -------
+    str
+    """
     latitude, longitude = corner
     return f"{latitude:02d}.{longitude:04d}" if longitude < 0 else f"{latitude:02d}.{longitude:03d}"
 

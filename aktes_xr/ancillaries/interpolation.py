@@ -58,7 +58,18 @@ class Reader:
         return (self.token, self.label, self.quantity, self.factor, self.offset)
 
     def converted(self, values: Any) -> NDArray[np.float32]:
-        """Convert units, and take the logarithm where that is what is interpolated."""
+        """Convert units, and take the logarithm where that is what is interpolated.
+
+        Parameters
+        ----------
+        values : array_like
+            As the source holds them, in its units.
+
+        Returns
+        -------
+        float32 ndarray
+            In the units of the cube, on the scale that is interpolated.
+        """
         found = np.asarray(values, np.float64) * self.factor + self.offset
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(to_linear(self.quantity, found), np.float32)
@@ -148,7 +159,21 @@ class Fields:
 
 
 def at_dates(found: da.Array, before: Any, after: Any, weight: Float64Array) -> da.Array:
-    """Interpolate cells to dates, linearly; (date, row, column)."""
+    """Interpolate cells to dates, linearly; (date, row, column).
+
+    Parameters
+    ----------
+    found : dask Array (sample, row, column) float32
+        Cells at the source's own times.
+    before, after : intp (date,)
+        Numbers of the samples on either side of each date.
+    weight : float64 (date,), 1
+        Weight of the sample after.
+
+    Returns
+    -------
+    dask Array (date, row, column) float32, lazy
+    """
     first = found[before.tolist()]
     if not weight.any():
         return first

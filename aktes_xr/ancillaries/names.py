@@ -171,6 +171,16 @@ def axes(ds: xr.Dataset) -> dict[str, tuple[str, ...]]:
     """Return the names of a dataset's coordinates: latitude, longitude, time, Y and X.
 
     By CF attributes where there are any, else by usual names and types, as cf-xarray knows them.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A source's dataset.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Empty tuples where there is no such coordinate.
     """
     import cf_xarray  # noqa: F401  registers `.cf`
 

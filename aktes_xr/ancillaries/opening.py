@@ -58,6 +58,15 @@ class Opened:
 def find_definition(source: SourceLike) -> Source | None:
     """Return the definition that a name, a definition or a YAML file stands for, or None.
 
+    Parameters
+    ----------
+    source : str, Path, Source or Dataset
+        What a user gave as a source.
+
+    Returns
+    -------
+    Source or None
+
     Raises
     ------
     AncillaryError

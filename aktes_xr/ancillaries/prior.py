@@ -38,7 +38,19 @@ DEVIATION_FLOOR: Final = 0.010
 
 
 def holds_emissivity(source: Any) -> bool:
-    """Return whether a source is one of emissivity: by its definition, or by its files' names."""
+    """Return whether a source holds emissivity.
+
+    Its definition says so, or the names of its files do.
+
+    Parameters
+    ----------
+    source : Any
+        What a user gave as a source.
+
+    Returns
+    -------
+    bool
+    """
     if isinstance(source, xr.Dataset):
         return False
     definition = find_definition(source) if isinstance(source, str | Path | Source) else None

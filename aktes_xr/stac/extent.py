@@ -137,7 +137,22 @@ def inside(granules: Sequence[Granule], grid: Grid, skipped: Skipped) -> list[Gr
 
 
 def bounds_in(grid: Grid, epsg: int) -> Bounds:
-    """Return a grid's bounds in a CRS; NaN, which overlaps nothing, where it has no place there."""
+    """Return a grid's bounds in another CRS.
+
+    They are NaN where the grid has no place in that CRS. NaN overlaps nothing.
+
+    Parameters
+    ----------
+    grid : Grid
+        A grid in a CRS of its own.
+    epsg : int
+        Code of the other CRS.
+
+    Returns
+    -------
+    (float, float, float, float)
+        Left, bottom, right, top.
+    """
     try:
         found = reproject_bounds(grid.bounds, grid.epsg, epsg)
     except RasterioError:
@@ -146,7 +161,17 @@ def bounds_in(grid: Grid, epsg: int) -> Bounds:
 
 
 def union(boxes: Sequence[Bounds]) -> Bounds:
-    """Return the bounds around several boxes."""
+    """Return the bounds around several boxes.
+
+    Parameters
+    ----------
+    boxes : sequence of (float, float, float, float)
+        Left, bottom, right, top of each, all in one CRS; at least one.
+
+    Returns
+    -------
+    (float, float, float, float)
+    """
     edges = np.array(boxes)
     west, south = edges[:, :2].min(axis=0)
     east, north = edges[:, 2:].max(axis=0)

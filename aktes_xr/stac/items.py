@@ -200,7 +200,19 @@ def _links(catalogue: Mapping[str, Any], base: str) -> list[str]:
 
 
 def absolute(href: str, base: str | None) -> str:
-    """Resolve a link against the place of the file that holds it."""
+    """Resolve a link against the place of the file that holds it.
+
+    Parameters
+    ----------
+    href : str
+        A link or path, absolute or not.
+    base : str, optional
+        Link or path of the file that holds it. Without it, the current folder.
+
+    Returns
+    -------
+    str
+    """
     if "://" in href or href.startswith("/"):
         return href
     if base is not None and is_remote(base):

@@ -101,6 +101,15 @@ def forget_hosts() -> None:
 def admitted(host: str) -> bool:
     """Return whether to ask a host as usual (True), or by one short request only (False).
 
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+
+    Returns
+    -------
+    bool
+
     Raises
     ------
     NetworkError
@@ -117,13 +126,29 @@ def admitted(host: str) -> bool:
 
 
 def has_served(host: str) -> None:
-    """Remember that a host gave what was asked for."""
+    """Remember that a host gave what was asked for.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    """
     with _LOCK:
         _hosts[host] = _Memory(served=time.monotonic())
 
 
 def is_down(host: str) -> bool:
-    """Return whether a host is remembered as down."""
+    """Return whether a host is remembered as down.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+
+    Returns
+    -------
+    bool
+    """
     with _LOCK:
         return bool(_hosts.get(host, _Memory()).reason)
 
@@ -131,7 +156,21 @@ def is_down(host: str) -> bool:
 def has_failed(
     host: str, reason: str, settings: NetworkSettings, *, dead: bool, wait_s: float = 0.0
 ) -> None:
-    """Remember a failure after all repetitions: of the host itself (``dead``), or of one file."""
+    """Remember a failure that remained after all repetitions.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    reason : str
+        What later messages say of it.
+    settings : NetworkSettings
+        How many failures make a host count as down, and for how long.
+    dead : bool
+        The host itself failed; otherwise one file of it did.
+    wait_s : float, s
+        How long the host asked to be left alone; 0 where it did not.
+    """
     with _LOCK:
         memory = _hosts.setdefault(host, _Memory())
         memory.strikes += 4 if dead else 1
@@ -144,14 +183,28 @@ def has_failed(
 
 
 def has_answered(host: str) -> None:
-    """Remember that a host is there, though it did not give what was asked for."""
+    """Remember that a host is there, though it did not give what was asked for.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    """
     with _LOCK:
         memory = _hosts.setdefault(host, _Memory())
         memory.probing, memory.reason = False, ""
 
 
 def has_refused(host: str, item: str) -> None:
-    """Remember that a host refused an item (401, 403); it answers, so it is not down."""
+    """Remember that a host refused an item (401, 403); it answers, so it is not down.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    item : str
+        Name of the item.
+    """
     with _LOCK:
         memory = _hosts.setdefault(host, _Memory())
         memory.refused.add(item)

@@ -93,7 +93,20 @@ class Access:
         )
 
     def options(self, host: str, *, anew: bool) -> dict[str, Any]:
-        """Return the login's options where they are for this host."""
+        """Return the login's options for a host, or none where the login is not meant for it.
+
+        Parameters
+        ----------
+        host : str
+            ``host`` or ``host:port`` as `links.host_of` gives it; empty for a local path.
+        anew : bool
+            Fetch them again, also where some are still held.
+
+        Returns
+        -------
+        dict
+            Options of ``rasterio.Env``.
+        """
         login = self.login
         if login is None or not (host == "" or matches(host, login.hosts or ())):
             return {}
@@ -260,7 +273,14 @@ def _read_stored(
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse a pipe, a device or a folder, which could hang a reader or never end.
+    """Refuse what is no plain file.
+
+    A pipe, a device or a folder could make a reader wait for ever.
+
+    Parameters
+    ----------
+    path : str or Path
+        A local path.
 
     Raises
     ------

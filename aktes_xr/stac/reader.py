@@ -135,7 +135,19 @@ class BandReader:
         self.errors = errors
 
     def read(self, window: Window, **unused: Any) -> npt.NDArray[Any]:
-        """Read the band over ``window`` of the target grid; thread-safe."""
+        """Read the band over ``window`` of the target grid; thread-safe.
+
+        Parameters
+        ----------
+        window : Window
+            Rows and columns of the target grid.
+        **unused : Any
+            Ignored; the caller may pass more.
+
+        Returns
+        -------
+        ndarray (y, x)
+        """
         place = (
             int(window.row_off),
             int(window.col_off),

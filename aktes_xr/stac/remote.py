@@ -104,6 +104,17 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
         """Return bytes of the file; less than asked for at its end or after a failure.
 
         An exception cannot pass through GDAL: it is kept in ``failure``.
+
+        Parameters
+        ----------
+        start : int, byte
+            Offset of the first byte.
+        length : int, byte
+            How many bytes to read.
+
+        Returns
+        -------
+        bytes
         """
         if self.failure is not None:
             return b""
@@ -181,27 +192,92 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
             position = stop
 
     def open(self, path: str, mode: str = "r", **unused: object) -> _Cursor:
-        """Open the file; GDAL asks for it and for nothing else."""
+        """Open the file; GDAL asks for it and for nothing else.
+
+        Parameters
+        ----------
+        path : str
+            Ignored: there is one file only.
+        mode : str
+            Ignored: the file is only read.
+        **unused : object
+            Ignored; GDAL's binding may pass more.
+
+        Returns
+        -------
+        file-like
+        """
         return _Cursor(self)
 
     def isfile(self, path: str) -> bool:
-        """Return True: there is one file only."""
+        """Return True: there is one file only.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        bool
+        """
         return True
 
     def isdir(self, path: str) -> bool:
-        """Return False: there are no directories."""
+        """Return False: there are no directories.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        bool
+        """
         return False
 
     def ls(self, path: str) -> list[str]:
-        """Return nothing: there are no files beside it."""
+        """Return nothing: there are no files beside it.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        list of str
+        """
         return []
 
     def mtime(self, path: str) -> int:
-        """Return 0: the time of change is not known."""
+        """Return 0: the time of change is not known.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
         return 0
 
     def rm(self, path: str) -> None:
-        """Refuse to remove anything."""
+        """Refuse to remove anything.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Raises
+        ------
+        OSError
+            Always.
+        """
         raise OSError("a remote raster is only read")
 
     def size(self, path: str) -> int:

@@ -63,6 +63,18 @@ def bare_href(href: str, modifier: Modifier | None) -> str:
 def signed_href(href: str, modifier: Modifier | None) -> str:
     """Sign a bare link, in the task that is about to read it.
 
+    Parameters
+    ----------
+    href : str
+        A bare link, as the graph holds it.
+    modifier : callable or Login, optional
+        Turns a bare link into one that can be opened.
+
+    Returns
+    -------
+    str
+        The link to open.
+
     Raises
     ------
     StacError
@@ -138,7 +150,19 @@ class Login:
         return thing if self.modifier is None else self.modifier(thing)
 
     def options(self, *, anew: bool = False) -> dict[str, Any]:
-        """Return the options now in force, fetched at most once in ten minutes unless ``anew``.
+        """Return the options that are now in force.
+
+        They are fetched at most once in ten minutes, unless ``anew``.
+
+        Parameters
+        ----------
+        anew : bool
+            Fetch them again, also where some are still held.
+
+        Returns
+        -------
+        dict
+            Options of ``rasterio.Env``.
 
         Raises
         ------
@@ -160,7 +184,18 @@ class Login:
 
 
 def request_headers(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the HTTP headers that options of ``rasterio.Env`` stand for."""
+    """Return the HTTP headers that options of ``rasterio.Env`` stand for.
+
+    Parameters
+    ----------
+    options : mapping
+        Options of ``rasterio.Env``; headers, token, user and password, cookie, user agent.
+
+    Returns
+    -------
+    dict of str to str
+        The headers by name.
+    """
     headers: dict[str, str] = {}
     lines = re.split(r"[\r\n]+|,(?=\s*[\w-]+\s*:)", str(options.get("GDAL_HTTP_HEADERS") or ""))
     for line in lines:
@@ -204,7 +239,14 @@ def for_hosts(modifier: Modifier | None, hrefs: Iterable[str]) -> Modifier | Non
 
 
 def with_environment(modifier: Modifier | None) -> Modifier | None:
-    """Add what an enclosing ``rasterio.Env`` holds now to a modifier, for other threads to read by.
+    """Add the options of an enclosing ``rasterio.Env`` to a modifier.
+
+    Other threads do not see that environment. With the modifier they can read by its options.
+
+    Parameters
+    ----------
+    modifier : callable or Login, optional
+        What the user gave.
 
     Returns
     -------

@@ -63,7 +63,19 @@ class Reference:
     def averaged(
         self, limits: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Average transmittance and path radiance between two wavenumbers, per profile."""
+        """Average transmittance and path radiance between two wavenumbers, per profile.
+
+        Parameters
+        ----------
+        limits : float64 (2,), cm-1
+            Lower and upper wavenumber.
+
+        Returns
+        -------
+        transmittance : float64 (profile,), 1
+        path_radiance : float64 (profile,)
+            In the unit of the reference's ``path_radiance``.
+        """
         low, high = limits
         half = 0.5 * float(self.wavenumber[1] - self.wavenumber[0])
         corners = [low - half, low + half, high - half, high + half]
@@ -191,7 +203,20 @@ def fit_calibration(
 
 
 def subset(reference: Reference, chosen: NDArray[np.intp]) -> Reference:
-    """Keep some profiles of a reference."""
+    """Keep some profiles of a reference.
+
+    Parameters
+    ----------
+    reference : Reference
+        Spectra of many profiles.
+    chosen : intp (n,)
+        Numbers of the profiles to keep.
+
+    Returns
+    -------
+    Reference
+        Of the chosen profiles, in the given order.
+    """
     return Reference(
         reference.wavenumber,
         reference.transmittance[chosen],

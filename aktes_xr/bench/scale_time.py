@@ -44,7 +44,21 @@ both pipelines are bound by the rate of matrix products, which no engine exceeds
 
 
 def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
-    """Compare a retrieval in memory with its networks alone and with the obvious pipeline."""
+    """Compare a retrieval in memory with its networks alone and with the obvious pipeline.
+
+    Parameters
+    ----------
+    side : int, pixel
+        Side of the granule.
+    obvious_side : int, pixel
+        Side of the granule that the obvious pipeline retrieves.
+    repeats : int
+        Number of repetitions.
+
+    Returns
+    -------
+    BenchResult
+    """
     bundle = _both(load_bundle())
     result = _result(bundle, side, min(side, 1024))
     # A bundle's other regions' students do not run here.
@@ -81,7 +95,23 @@ def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
 
 
 def granule_checks(folder: Path, count: int, shape: tuple[int, int], repeats: int) -> BenchResult:
-    """Time the way from COG to Zarr on two threads, and each of its parts alone."""
+    """Time the way from COG to Zarr on two threads, and each part of it alone.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder for the files.
+    count : int
+        Number of granules.
+    shape : (int, int), pixel
+        Rows and columns.
+    repeats : int
+        Number of repetitions.
+
+    Returns
+    -------
+    BenchResult
+    """
     items = write_granules(folder, count, shape)
 
     def opened() -> xr.Dataset:

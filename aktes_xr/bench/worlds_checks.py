@@ -57,7 +57,15 @@ class Domain:
     raw: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def add(self, scene: xr.Dataset, found: dict[str, dict[str, Estimate]]) -> None:
-        """Count a scene."""
+        """Count a scene.
+
+        Parameters
+        ----------
+        scene : Dataset
+            A simulated scene.
+        found : dict of str to dict of str to Estimate
+            By what is told, then by method.
+        """
         outside = ~in_domain(scene)
         for given, by in found.items():
             flagged = by[FUSION].flagged

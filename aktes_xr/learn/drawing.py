@@ -91,7 +91,17 @@ class World:
         return usual if self.per_field is None else self.per_field
 
     def fields(self, size: int) -> Iterator[Field]:
-        """Draw as many fields as so many pixels need."""
+        """Draw as many fields as are needed for a number of pixels.
+
+        Parameters
+        ----------
+        size : int
+            Number of pixels wanted.
+
+        Yields
+        ------
+        Field
+        """
         recipe = FieldRecipe(
             # Some have a cloud over nearly all of them.
             count=math.ceil(1.1 * size / self.taken) + 12,

@@ -33,7 +33,18 @@ _ACTIVATION_COST: Final = {"relu": 1, "silu": 60, "tanh": 60}
 
 
 def cost(architecture: Architecture) -> int:
-    """Estimate the work of one pixel at retrieval, in multiplications."""
+    """Estimate the work of one pixel at retrieval, in multiplications.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The hidden layers.
+
+    Returns
+    -------
+    float
+        Activations count as the multiplications that take as long.
+    """
     products = multiplications(architecture, len(TEACHER_FEATURES))
     return products + _ACTIVATION_COST[architecture.activation] * sum(architecture.units)
 

@@ -144,7 +144,17 @@ def search(
 
 
 def leaderboard_table(trials: Sequence[Trial]) -> str:
-    """Return a leaderboard as a Markdown table, best first."""
+    """Return a leaderboard as a Markdown table, best first.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        In the order to show, the best first.
+
+    Returns
+    -------
+    str
+    """
     head = (
         "",
         "score",

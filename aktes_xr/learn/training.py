@@ -77,7 +77,19 @@ def scaling_of(sample: Sample, rng: np.random.Generator, *, terrain: bool) -> Sc
 
 
 def cosine(schedule: Schedule, samples: int) -> Any:
-    """Return the learning rate's schedule over all steps."""
+    """Return the schedule of the learning rate over all steps: a falling cosine.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Epochs, batch size and the first learning rate.
+    samples : int
+        Pixels of one epoch.
+
+    Returns
+    -------
+    keras.optimizers.schedules.CosineDecay
+    """
     import keras
 
     steps = schedule.epochs * -(-samples // schedule.batch_size)
@@ -188,7 +200,20 @@ class _Checkpoint:
 
 
 def keras_bytes(model: Any, directory: Path) -> bytes:
-    """Export a model as a plain ``.keras`` file without optimiser, and return its bytes."""
+    """Export a model as a plain ``.keras`` file without optimiser, and return its bytes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The trained model.
+    directory : Path
+        A folder for a file in passing.
+
+    Returns
+    -------
+    bytes
+        The same weights give the same bytes.
+    """
     import keras
 
     path = directory / f"{model.name}.keras"

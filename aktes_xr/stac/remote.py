@@ -281,7 +281,17 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
         raise OSError("a remote raster is only read")
 
     def size(self, path: str) -> int:
-        """Return the file's length in bytes."""
+        """Return the file's length in bytes.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
         return self.bytes
 
 

@@ -50,7 +50,19 @@ class Air(NamedTuple):
 
 
 def saturation_pressure(temperature_k: FloatArray) -> FloatArray:
-    """Magnus' formula over water, and below freezing over ice, hPa."""
+    """Return the saturation pressure of water vapour by Magnus' formula.
+
+    It is that over water, and below freezing that over ice.
+
+    Parameters
+    ----------
+    temperature_k : float64, K
+        Air temperature, of any shape.
+
+    Returns
+    -------
+    float64, hPa
+    """
     celsius = temperature_k - 273.15
     over_water = 6.112 * np.exp(17.62 * celsius / (243.12 + celsius))
     over_ice = 6.112 * np.exp(22.46 * celsius / (272.62 + celsius))
@@ -58,7 +70,17 @@ def saturation_pressure(temperature_k: FloatArray) -> FloatArray:
 
 
 def water_column(profile: Profile) -> float:
-    """Water above the profile's ground, kg m-2."""
+    """Return the water above a profile's ground.
+
+    Parameters
+    ----------
+    profile : Profile
+        Pressure and water vapour by level.
+
+    Returns
+    -------
+    float, kg m-2
+    """
     ratio = _WATER_TO_AIR * profile.water_vmr
     specific = ratio / (1 + ratio)
     step = -np.diff(100.0 * profile.pressure_hpa)

@@ -45,7 +45,24 @@ class Sun(NamedTuple):
 def insolation(
     elevation: FloatArray, cell_size_m: float, sun: Sun, sky_view: NDArray[np.floating]
 ) -> FloatArray:
-    """Return the sun's power on the sloping surface, W m-2."""
+    """Return the sun's power on the sloping surface, W m-2.
+
+    Parameters
+    ----------
+    elevation : float64 (y, x), m
+        Height of the surface.
+    cell_size_m : float
+        Side of a pixel, m.
+    sun : Sun
+        Where it stands.
+    sky_view : floating (y, x), 1
+        Sky view factor.
+
+    Returns
+    -------
+    float64 (y, x), W m-2
+        Zero at night.
+    """
     if not sun.up:
         return np.zeros(elevation.shape)
     zenith, azimuth = np.deg2rad(sun.zenith), np.deg2rad(sun.azimuth)

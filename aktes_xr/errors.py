@@ -38,7 +38,7 @@ class AktesError(Exception):
 
     code: ClassVar[str] = "aktes"
     exit_code: ClassVar[int] = 2
-    """2: the caller's to mend; 4: a file, disk, network or cluster failed, which may pass."""
+    """2: the caller can mend it. 4: a file, disk, network or cluster failed, which may pass."""
 
     def __str__(self) -> str:
         # KeyError would show the repr of its argument: a message in quotes. Messages quote names

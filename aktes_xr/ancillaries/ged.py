@@ -41,13 +41,16 @@ PLANES: Final = 2 * len(BANDS) + 1
 _MEAN_SCALE: Final = 0.001
 _DEVIATION_SCALE: Final = 0.0001
 _PLAUSIBLE: Final = (0.4, 1.0)
-"""At the edges of holes the product has values that no surface has; above 1 by a thousandth is
-noise and becomes 1."""
+"""Emissivities that count. At the edges of holes the product has values that no surface has. A
+value above 1 by a thousandth is noise and becomes 1.
+"""
 _NOISE: Final = 0.0015
 _LEAST_SHARE: Final = 0.5
 _WATER: Final = 1
 _LEAST_WATER_EMISSIVITY: Final = 0.93
-"""Water is darker in none of the bands: what the map calls water and is, is land."""
+"""Water's emissivity is in no band below this. A pixel that the map calls water, but that is below
+it in a band, is land.
+"""
 _SAMPLE_STEP: Final = 8
 
 
@@ -206,7 +209,7 @@ def _fill(
         raise ReadError(f"{path.name} could not be read as a tile of ASTER GED: {error}") from None
     mean[(mean < _PLAUSIBLE[0]) | (mean > _PLAUSIBLE[1] + _NOISE)] = np.nan
     mean = np.minimum(mean, _PLAUSIBLE[1])
-    # A hole in one band is one in all: the networks take all five or none.
+    # A hole in one band becomes a hole in all, since the networks take all five bands or none.
     mean[:, np.isnan(mean).any(axis=0)] = np.nan
     deviation[np.isnan(mean)] = np.nan
     where = row - first[0], column - first[1]

@@ -36,7 +36,7 @@ _MARGIN: Final = 2
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """One variable of a source, as a task carries it: without its values, and named for good.
+    """One variable of a source, as a task carries it: without its values.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ def _shortest(places: Sequence[int]) -> slice | list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """What a block function is given of one quantity; all lazy.
+    """The arrays of one quantity that a block function is given; all lazy.
 
     Attributes
     ----------
@@ -342,7 +342,7 @@ def _evaluate(
         above: Any = 0.0
         if "orography" in fields and "elevation" in fields:
             height = fields["elevation"][strip].astype(np.float64)
-            # Where the ground's height is not known, the model's has to do.
+            # Where the height of the ground is not known, the height of the model's surface serves.
             above = np.where(np.isnan(height), 0.0, height - corners.mean(fields["orography"][0]))
         for date, away in enumerate(hours):
             linear = corners.mean(fields["values"][date])
@@ -419,5 +419,8 @@ class _Corners:
         return total
 
     def bridge(self, cell_km: tuple[float, float]) -> Float64Array:
-        """Distance in space that the error grows with, km: the Brownian bridge's, both ways."""
+        """Return the distance in space, km, that the error grows with.
+
+        It is that of a Brownian bridge between the cells, along both axes.
+        """
         return self.u * (1.0 - self.u) * cell_km[0] + self.v * (1.0 - self.v) * cell_km[1]

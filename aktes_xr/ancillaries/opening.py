@@ -221,7 +221,8 @@ def _open_icechunk(definition: Source) -> tuple[tuple[xr.Dataset, ...], str]:
         session = icechunk.Repository.open(storage).readonly_session("main")
         groups = definition.groups or (None,)
         with warnings.catch_warnings():
-            # Pcodec is what the store is written with; that others may not read it is no matter.
+            # The store is written with Pcodec. A warning that others cannot read it helps nobody
+            # here.
             warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3")
             found = tuple(
                 _decoded(session.store, group=group, consolidated=False) for group in groups
@@ -270,7 +271,7 @@ def _open_zarr(
             from_url(url, client_options={"allow_http": plain}, **options), read_only=True
         )
         with warnings.catch_warnings():
-            # That it opens more slowly without them is no matter for the user to mend.
+            # Zarr warns that the store opens slowly without them. The user can do nothing about it.
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
             return _decoded(store, group=group, consolidated=None)
     except (BaseError, *_FAILURES) as error:

@@ -27,9 +27,9 @@ NODE_PIXELS: Final = 32
 _CHUNK_PIXELS: Final = 1024
 KM_PER_DEGREE: Final = 111.195
 _WIDE: Final = 1.5
-"""A step of more than so many usual ones is a gap of the grid, over which nothing is known."""
+"""A step longer than so many usual steps is a gap in the grid. Nothing is known inside a gap."""
 _LONE_DEGREES: Final = 0.5
-"""How far from the cube the point may be where a source has a single one along an axis."""
+"""Where a source has a single point along an axis, the point may be this far from the cube."""
 
 
 @dataclass(frozen=True, slots=True)

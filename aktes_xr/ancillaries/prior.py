@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEVIATION_FLOOR: Final = 0.010
-"""Of a standard uncertainty: what the mean of few clear scenes is wrong by beside its scatter."""
+"""Standard error added to the scatter: a mean of few clear scenes errs by more than its scatter."""
 
 
 def holds_emissivity(source: Any) -> bool:
@@ -200,7 +200,7 @@ def _from_months(ds: xr.Dataset, months: dict[int, Path], grid: CubeGrid) -> xr.
 
 
 def _said(ds: xr.Dataset, name: str, what: str) -> dict[str, str]:
-    """Return provenance, after what the cube says of other sources already."""
+    """Return the provenance of a source, added to what the cube says of other sources already."""
     known: Iterable[tuple[str, str | None]] = (
         ("ancillary_source", f"emissivity_prior from {name}: {sources()[name].title}, {what}"),
         ("ancillary_licence", sources()[name].licence),

@@ -1,4 +1,4 @@
-"""One source's variables on their way to a cube: as they are, or interpolated."""
+"""The variables of one source on their way to a cube, as they are or interpolated."""
 
 from __future__ import annotations
 

@@ -104,13 +104,16 @@ class _Ending:
         raise typer.Exit(_exit_code(error)) from error
 
 
-# The last is the root of wrong usage (ClickException), for which Typer has no name of its own.
+# The last is the root of errors of usage (ClickException). Typer has no name for it.
 _TYPERS_OWN = typer.Exit | typer.Abort | typer.BadParameter.__mro__[2]
 
 
 @contextmanager
 def _termination_raises() -> Iterator[None]:
-    """Have SIGTERM raise where the main thread is, once: what cleans up is left in peace."""
+    """Have SIGTERM raise in the main thread.
+
+    It does so once, so that a second signal does not disturb the cleaning up.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

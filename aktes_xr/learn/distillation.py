@@ -1,9 +1,10 @@
 """What a student learns from: labels with their errors, and the teacher's answers beside them.
 
-A training row carries the teacher's answer to it (in the student's standardised units) behind the
-student's features, so that one `keras.distillation.Distiller` serves labelled and unlabelled pixels
-alike and the teacher, however large, runs once per row and epoch in compiled NumPy. Targets carry
-each label's own error: a label with an error, or none at all, pulls as much as it knows.
+Each training row holds the student's features, and behind them the teacher's answer in the
+student's standardised units. So one `keras.distillation.Distiller` serves labelled and unlabelled
+pixels alike. The teacher, however large, runs once per row and epoch in compiled NumPy. Targets
+carry each label's own error. The larger it is, the less the label counts; a missing label does not
+count at all.
 """
 
 from __future__ import annotations

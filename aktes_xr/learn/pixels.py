@@ -1,4 +1,4 @@
-"""Pixels as networks learn from them: quantities, truth or labels, and a teacher's answers."""
+"""Pixels to learn from: quantities, truth or labels, and a teacher's answers."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 STUDENT_SHARE: Final = 0.1
-"""Of the teacher's multiplications: a student's most."""
+"""Largest share of the teacher's multiplications that a student may have."""
 LOCAL_SHARE: Final = 0.2
-"""Of the training pixels: a user's own, repeated if need be."""
+"""Share of the training pixels that are a user's own, repeated if need be."""
 _WIDTH_STEP: Final = 4
 FUSION_SETS: Final = (
     ALL - {"skin_temperature"},

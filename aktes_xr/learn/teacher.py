@@ -194,7 +194,7 @@ def fit(
             progress=progress,
         )
     network = fold(model, architecture)
-    # What is stated is calibrated for ancillaries that err as they say they do.
+    # Uncertainties are calibrated on ancillaries whose errors are as large as they are stated.
     as_stated = replace(recipe, errors=recipe.errors.as_stated())
     count = settings.validation_samples
     told = _drawn(as_stated, count, split="validation", seed=recipe.seed + 1)

@@ -1,4 +1,4 @@
-"""Whatever holds STAC items, taken apart into single items, each with the place it came from.
+"""Take apart whatever holds STAC items into single items, each with the place it came from.
 
 Nothing here looks into an item: `aktes_xr.stac.item` does, and refuses one that is misshapen
 without taking others along. stackstac 0.5 knows ``proj:epsg`` only, while pystac from 1.12 on
@@ -107,7 +107,7 @@ def _plain(items: ItemsLike, skipped: Skipped, rules: Rules) -> Iterator[Found]:
 
 
 def _several(items: Iterable[Any], skipped: Skipped, rules: Rules) -> Iterator[Found]:
-    """Take several in turn; a place that cannot be read is left out beside others that can."""
+    """Take several in turn. A place that cannot be read is left out, unless none can be read."""
     failures: list[StacError] = []
     read = 0
     for item in items:

@@ -15,7 +15,7 @@ from typing import Final, Self
 from aktes_xr.errors import ConfigError, NetworkError
 
 ENOUGH_REFUSALS: Final = 5
-"""An archive that refuses so many items, and has served none since, refuses all."""
+"""After so many refused items with none served, an archive counts as refusing all."""
 
 _PREFIX: Final = "AKTES_NETWORK_"
 
@@ -99,7 +99,7 @@ def forget_hosts() -> None:
 
 
 def admitted(host: str) -> bool:
-    """Return whether to ask a host as usual (True), or by one short request only (False).
+    """Return True to ask a host as usual, and False to try it by one short request only.
 
     Parameters
     ----------
@@ -121,6 +121,7 @@ def admitted(host: str) -> bool:
             return True
         if time.monotonic() < memory.down_until or memory.probing:
             raise NetworkError(f"{memory.reason} (remembered, not asked again)")
+        # Only one thread at a time tries a host that was down. The others fail at once meanwhile.
         memory.probing = True
         return False
 
@@ -173,8 +174,9 @@ def has_failed(
     """
     with _LOCK:
         memory = _hosts.setdefault(host, _Memory())
+        # A host that does not answer at all is given up sooner than one that fails on some files.
         memory.strikes += 4 if dead else 1
-        # A host that has just served other files may hang on one of them.
+        # A host that has served other files is not dead: it may hang on this one file.
         dead = dead and memory.served is None
         if dead or wait_s or memory.probing or memory.strikes >= settings.strikes:
             memory.down_until = time.monotonic() + (wait_s or settings.remember_s)

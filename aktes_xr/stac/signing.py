@@ -102,7 +102,7 @@ def signed_href(href: str, modifier: Modifier | None) -> str:
 
 
 def _signer(modifier: Modifier | None) -> Modifier | None:
-    """Return what signs links: a login signs none by itself."""
+    """Return the function that signs links; a login by itself signs none."""
     return modifier.modifier if isinstance(modifier, Login) else modifier
 
 
@@ -137,7 +137,8 @@ class Login:
     fetch: Fetch
     modifier: Callable[[Any], Any] | None = None
     hosts: tuple[str, ...] | None = None
-    # A function that travels by value is another object in every task, and still the same login.
+    # A function that is pickled by value is another object in every task. Dask's token of it is the
+    # same in all, and so it identifies the login.
     _key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -266,7 +267,7 @@ def with_environment(modifier: Modifier | None) -> Modifier | None:
 
 @dataclass(frozen=True)
 class _Environment:
-    """Stands for an environment in a graph."""
+    """Stands in a graph for an environment, which stays in this process."""
 
     key: str
 

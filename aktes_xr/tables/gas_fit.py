@@ -35,7 +35,7 @@ from aktes_xr.sensor import BANDS, planck_table
 PRIOR_WIDTH: Final[NDArray[np.float64]] = np.array([0.3, 0.3, 0.3, 0.3, 0.3, 0.02, 0.02])
 """Prior standard deviations, in the order of ``CALIBRATED``: logarithms of factors, then depths."""
 TRANSMITTANCE_WIDTH: Final = 0.005
-"""Weight of the data: what the calibrated model is expected to leave."""
+"""Error that the calibrated model is expected to leave; its inverse weighs the data."""
 TOTAL_SHARE: Final = 0.5
 """Expected error at the top of the atmosphere over that of path radiance: they compensate."""
 REFERENCE_TEMPERATURE_K: Final = 285.0

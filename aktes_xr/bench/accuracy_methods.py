@@ -233,7 +233,7 @@ def physical_estimates(pixels: UnseenPixels) -> dict[tuple[str, str], Estimate]:
 
 
 WORSE_BY: Final = 1.10
-"""A wrong ancillary may cost so much, as a factor."""
+"""Largest factor by which a wrong ancillary may increase the error."""
 _COLUMNS: Final = (
     "protocol",
     "ancillary",

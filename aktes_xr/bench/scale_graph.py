@@ -43,7 +43,7 @@ _CHUNK: Final = 1024
 
 def graph_checks() -> BenchResult:
     """Build the graph of 400 dates x 5 bands x 4000 x 4000 from items whose files do not exist."""
-    # Imports and caches are not the graph's.
+    # Build one graph first, so that imports and caches are not counted.
     _build(2)
     start = time.perf_counter()
     ds, result = _build(_DATES)
@@ -262,7 +262,7 @@ async def _simulate(stubs: Stubs) -> float:
     ):
         start = time.process_time()
         futures: Any = client.get(*stubs, sync=False)
-        # As the writer does: what is done with is let go.
+        # Let go of finished tasks, as the writer does.
         async for future in as_completed(futures, loop=client.loop):
             future.release()
         return time.process_time() - start

@@ -209,7 +209,7 @@ def main(arguments: list[str]) -> None:
             output_dtypes=[np.float32],
             dask_gufunc_kwargs={"output_sizes": {"plane": 14}},
         )
-        # TensorFlow traces the model for each new shape of batch: that is not what is timed.
+        # TensorFlow traces the model for each new shape of batch. That must not be timed.
         retrieve_chunk(np.full((128, 128, 5), 1500, np.uint16), models, batch)
         start = time.perf_counter()
         out.compute(scheduler="threads", num_workers=2)

@@ -154,7 +154,7 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
         for turn in range(repeats + 1):
             ours = min(ours, _seconds(lambda: _compute(result, "threads")))
             for batch in _OBVIOUS:
-                # Keras' default batch takes minutes, and is far from its target: once will do.
+                # Keras's default batch takes minutes and is far from its target. Once is enough.
                 if turn == 0 or batch != "default":
                     theirs[batch] = min(theirs[batch], pipeline(batch))
     rows: list[tuple[Any, ...]] = [("whole retrieval", side, 2, ours, None)]
@@ -175,9 +175,9 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
 
 @contextlib.contextmanager
 def _pipeline(side: int, chunk: int) -> Iterator[Callable[[str], float]]:
-    """Start the obvious pipeline in its process; what is yielded runs it with a batch of predict.
+    """Start the obvious pipeline in its process.
 
-    It returns the seconds that took.
+    Yields a function that runs the pipeline with a batch of ``predict`` and returns its seconds.
     """
     command = [sys.executable, "-m", "aktes_xr.bench.scale_pipeline"]
     with subprocess.Popen(

@@ -107,7 +107,8 @@ def worker_checks(client: Any, bundle: str, dates: int, side: int) -> BenchResul
         }
         for turn in range(_TURNS):
             for name, call in calls.items():
-                # What is compared with a target has more turns than what only stands in the table.
+                # Figures that are compared with a target get more turns than those of the table
+                # alone.
                 if turn % 2 == 0 or name in ("independent", "together"):
                     best[name] = min(best[name], call())
     independent, half, alone, together = best.values()
@@ -186,7 +187,10 @@ def _planned_peak(bundle: Path, dates: int, side: int) -> int:
 
 @contextlib.contextmanager
 def _independent(bundle: str, dates: int, side: int) -> Iterator[Callable[[], float]]:
-    """Two processes; what is yielded lets both retrieve, and returns the slower one's seconds."""
+    """Start two processes.
+
+    Yields a function that lets both retrieve, and returns the seconds of the slower one.
+    """
     command = [sys.executable, "-m", _MODULE, bundle, str(dates), str(side)]
     processes = [
         subprocess.Popen(
@@ -322,7 +326,7 @@ def main(arguments: list[str]) -> None:
         Path of the networks, number of dates, side of a date in pixels.
     """
     bundle, dates, side = arguments[0], int(arguments[1]), int(arguments[2])
-    # Compiled and loaded before the clock runs.
+    # Compile and load everything before the clock runs.
     dask.compute(discard(lazy_result(bundle, 1, (64, 64), 64)), scheduler="synchronous")
     work = lazy_result(bundle, dates, (side, side), side)
     print("ready", flush=True)

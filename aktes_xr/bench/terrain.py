@@ -234,7 +234,7 @@ def _class_checks(name: str, teacher: Tally, student: Tally, fusion: Tally) -> I
 
 CHUNKS: Final = 10
 FLAT_CHUNKS: Final = 7
-"""Of `CHUNKS` chunks of the granule."""
+"""Flat chunks of the granule, of `CHUNKS`."""
 BOTH: Final = Fusion(1e5, 2e5, 0.0, 0.5)
 """Runs both networks everywhere."""
 
@@ -335,7 +335,7 @@ def work(bundle: Bundle, *, chunk: int) -> tuple[list[Check], Table]:
 
 
 def _skipped_share(bundle: Bundle, student: str, *, floor: float) -> float:
-    """Share of both networks' work that the one without weight on flat ground would have."""
+    """Share of the work of both networks that falls to the one without weight on flat ground."""
     costs = [bundle.models[name].network.multiplications for name in ("teacher", student)]
     return (costs[0] if floor == 1.0 else costs[1]) / sum(costs)
 

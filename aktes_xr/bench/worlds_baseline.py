@@ -1,4 +1,4 @@
-"""What version 0.1.0's teacher scored where most of the sky is hidden: the error to come below.
+"""Errors of version 0.1.0's teacher where most of the sky is hidden; later ones must be smaller.
 
 ``python -m aktes_xr.bench.worlds_baseline quick=Q.json full=F.json ...`` takes it from what
 ``aktes bench worlds [--quick] [--part ...] --json`` wrote with that version's bundle. The figures

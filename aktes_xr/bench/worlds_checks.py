@@ -141,7 +141,7 @@ def _sigma_checks(name: str, members: list[Cell]) -> Iterable[Check]:
 
 
 def _certain_miss(cell: Cell, column: int, normal: float) -> float:
-    """Miss of a cell's coverage beyond two standard errors; none is certain from one scene."""
+    """Return by how much a cell's coverage misses, beyond two standard errors; 0 for one scene."""
     share, error = cell.coverage(column)
     return 0.0 if np.isnan(error) else max(abs(share - normal) - _ERRORS * error, 0.0)
 

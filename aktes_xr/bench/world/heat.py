@@ -102,7 +102,7 @@ def draw_surface_temperature(
     loss = rng.uniform(50.0, 130.0) * sky_view * (air_k / 290.0) ** 4
     conductance = wind + radiative + ground.damping + ground.evaporation
     balance = ((1 - ground.albedo) * sun_power - loss) / conductance
-    # What the ground has kept from the other half of the day.
+    # The ground keeps heat, or cold, from the other half of the day.
     kept = rng.uniform(-0.12, 0.12) * ground.damping
     texture = log_uniform(rng, 0.05, 3.0) * spectral_field(
         shape, rng, exponent=rng.uniform(0.0, 3.0), longest=log_uniform(rng, 2.0, 30.0)

@@ -52,7 +52,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     "metal",
 )
 METAL: Final = KINDS.index("metal")
-"""Out of domain, and labelled as that: no other kind has a band below 0.5."""
+"""The kind that is out of domain, and labelled so. No other kind has a band below 0.5."""
 
 # Place (um), width (um) and greatest depth of each band.
 _MINERALS: Final[dict[str, tuple[tuple[float, float, float], ...]]] = {

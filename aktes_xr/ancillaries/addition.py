@@ -209,7 +209,7 @@ def _interpolated(
 
 
 def _stated(supply: Supply, laid: Laid, source: xr.Dataset) -> da.Array | None:
-    """Return the error that a source states (date, row, column); one cell where it has no place."""
+    """Return the error that a source states (date, row, column), or one cell for all places."""
     error = _error_of(supply, laid)
     if error is None or error.layout.kind == "cube":
         return None

@@ -1,9 +1,9 @@
 """A source's cells around a cube, and from them the cube's pixels, lazily.
 
-The cells are read by one task per chunk of the source along time, so that each is read once. They
-are few, and each block of the cube takes them whole; only of a source as fine as the cube does a
-block take its own part. Value and error of a block come from one task, strip by strip, so that no
-block needs more memory than its result and a few rows.
+One task reads the cells of each chunk of the source along time, so that each is read once. The
+cells are few, and so each block of the cube takes all of them. Only where a source is about as fine
+as the cube does a block take its own part. Value and error of a block come from one task. It works
+strip by strip, so that no block needs more memory than its result and a few rows.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _read(
 ) -> NDArray[np.float32]:
     group = samples[block_info[None]["chunk-location"][0]]
     wanted: dict[Any, Any] = {reader.variable.dims[0]: _shortest(group)}
-    # Descending axes are read as they lie and turned round afterwards.
+    # Descending axes are read in their stored order and turned round afterwards.
     turned: dict[Any, slice] = {}
     for dim, places in index.items():
         if len(places) > 1 and places[0] > places[-1] and places == sorted(places, reverse=True):

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REACH: Final = np.timedelta64(6, "h")
-"""Linear between samples at most twice this apart; else the nearest one within this."""
+"""Samples at most twice this apart are interpolated; otherwise the nearest one within this is
+taken.
+"""
 _HOUR: Final = np.timedelta64(1, "h")
 
 

@@ -1,4 +1,4 @@
-"""From what a user names, a shipped source, a file or an address, to an open dataset."""
+"""Open what a user names: a shipped source, a file or an address."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _say_licence(title: str, licence: str, citation: str | None) -> None:
 
 
 def _period(ds: xr.Dataset) -> tuple[np.datetime64, np.datetime64] | None:
-    """Read what is filled of a padded time axis off the attributes; days, the last one whole."""
+    """Read from the attributes which days of a padded time axis are filled, the last one whole."""
     first = ds.attrs.get("valid_time_start")
     last = ds.attrs.get("valid_time_stop_era5t") or ds.attrs.get("valid_time_stop")
     if first is None or last is None:

@@ -1,4 +1,4 @@
-"""`add_emissivity_prior`: what is known of the surface from years of scenes before."""
+"""`add_emissivity_prior`: the emissivity that years of earlier scenes show, brought to a cube."""
 
 from __future__ import annotations
 

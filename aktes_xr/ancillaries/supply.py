@@ -48,7 +48,7 @@ class Supply:
     ----------
     ds : Dataset, the cube
     opened : Opened
-    errors : what a date is for which there is nothing
+    errors : whether a date without a sample is an error or is left empty
     """
 
     ds: xr.Dataset

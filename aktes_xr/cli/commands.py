@@ -588,7 +588,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 
 def _say_licences(names: tuple[str, ...]) -> None:
-    """Say once what the shipped sources of ancillaries ask for."""
+    """Print once the licence and the citation of each shipped source of ancillaries."""
     from aktes_xr.stac import sources
 
     for name in dict.fromkeys(names):

@@ -67,7 +67,7 @@ def distiller(
     from keras import ops
 
     inputs = keras.Input((features + N_SOFT + hints,))
-    # The answers are already there: the teacher in Keras only hands them over.
+    # The answers are already in the input. The teacher in Keras only hands them over.
     teacher = keras.Model(inputs, keras.layers.Activation("linear")(inputs[:, features:]))
 
     def soft_difference(soft: Any, outputs: Any) -> Any:
@@ -83,7 +83,7 @@ def distiller(
         losses.append(keras.distillation.FeatureDistillation(loss=hint_difference))
 
     class LabelDistiller(keras.distillation.Distiller):  # type: ignore[misc]
-        """With the likelihood of labels that have errors, whatever loss the training brings."""
+        """Uses the likelihood of labels that have errors, whatever loss the training brings."""
 
         def compile(self, optimizer: Any, loss: Any = None, **options: Any) -> None:
             super().compile(optimizer=optimizer, loss=label_likelihood(labelled), **options)

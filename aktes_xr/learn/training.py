@@ -22,7 +22,8 @@ _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str], None]
 _DOMAIN_QUANTILES: Final = (0.001, 0.999)
 _DOMAIN_MARGIN: Final = 0.25
-"""The training domain: these quantiles of each feature, widened by so much of their distance."""
+"""The training domain lies between these quantiles of each feature, widened by this share of their
+distance."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def keras_bytes(model: Any, directory: Path) -> bytes:
     import keras
 
     path = directory / f"{model.name}.keras"
-    # A clone would carry the optimiser and the loss along, which a plain model does not need.
+    # A clone would keep the optimiser and the loss. A plain model needs neither.
     plain = keras.Model.from_config(model.get_config())
     plain.set_weights(model.get_weights())
     plain.save(path, include_optimizer=False)

@@ -36,7 +36,7 @@ ItemsLike: TypeAlias = (
 Skipped: TypeAlias = list[dict[str, str]]
 
 SKIPPED: Final = "aktes:skipped_items"
-"""Where a search leaves, in its collection, which items it could not use."""
+"""Key of an item collection under which a search notes the items that it could not use."""
 LIMIT_BYTES: Final = 2**26
 """No item, collection or catalogue file is larger."""
 LIMIT_DOCUMENTS: Final = 100_000
@@ -126,7 +126,7 @@ def _several(items: Iterable[Any], skipped: Skipped, rules: Rules) -> Iterator[F
 
 def _from_pystac(item: pystac.Item) -> Found:
     plain = item.to_dict(include_self_link=False, transform_hrefs=False)
-    # An item with a living root came from where that root is; otherwise it is the caller's own.
+    # An item whose root was read came from where that root is. Any other is the caller's own.
     root = item.get_root_link()
     source = root.target if root is not None else None
     origin = source.get_self_href() if isinstance(source, pystac.Catalog) else None

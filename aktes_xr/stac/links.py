@@ -24,7 +24,7 @@ _KEPT_FIELDS: Final = frozenset({"versionid", "generation"})
 _FIELD_VALUE: Final = re.compile(r"[\w.-]{1,64}")
 _SEGMENT: Final = re.compile(r"(?:[a-z_]{1,20}=[\w.-]{1,16}|[\w.+@ ,()!-]{0,160})")
 _LONG_RUN: Final = re.compile(r"[A-Za-z0-9]{41,}")
-"""A name of more letters and digits in a row looks like a token rather than like a file."""
+"""A name with more letters and digits in a row than this looks like a token, not like a file."""
 _WITHHELD: Final = "withheld-"
 _NAME_LENGTH: Final = 100
 
@@ -88,7 +88,7 @@ def followed(href: str, *, local: bool, allowed_hosts: Sequence[str] | None = No
 
 
 def _without_gdal_prefix(href: str) -> str:
-    """Turn what GDAL's prefixes say into plain links, so that one rule serves both."""
+    """Turn paths with GDAL's prefixes into plain links, so that one set of rules serves both."""
     if href.startswith("/vsicurl?"):
         found = parse_qs(href.partition("?")[2]).get("url")
         return found[0] if found else href

@@ -53,7 +53,7 @@ class File:
     ----------
     href : bare link or path
     item : id of its item
-    box : what it covers at most, in the target's CRS
+    box : bounds of the area that it can cover, in the target's CRS
     bands : how many bands it has to have
     """
 

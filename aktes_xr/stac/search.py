@@ -178,14 +178,14 @@ def _ask(
     rules: Rules,
 ) -> Iterator[pystac.Item]:
     """Search a STAC API, page by page, each feature for itself."""
-    # Here, because every worker that reads imports this package: it spares each 20 MB.
+    # Imported here, since every worker that reads imports this package. This saves each 20 MB.
     from pystac_client import Client
     from pystac_client.errors import ClientTypeError
     from pystac_client.exceptions import APIError, ParametersError
     from pystac_client.stac_api_io import StacApiIO
 
     class Io(StacApiIO):
-        """pystac-client's own, but it asks within our deadlines, and reads no local file."""
+        """pystac-client's own, but with our deadlines, and without reading local files."""
 
         def request(
             self,
@@ -306,7 +306,7 @@ def _modified(item: pystac.Item, modifier: Modifier | None) -> pystac.Item:
     if modifier is None:
         return item
     changed: Any = modifier(item)
-    # Modifiers may work in place and return nothing, as pystac-client allows.
+    # As in pystac-client, a modifier may change its argument in place and return nothing.
     return changed if isinstance(changed, pystac.Item) else item
 
 

@@ -33,7 +33,7 @@ Modifier = Callable[[Any], Any]
 Fetch = Callable[[], Mapping[str, Any]]
 
 RENEWED_AFTER_S: Final = 600.0
-"""Credentials are fetched anew after so long, and at once when an archive refuses them."""
+"""Credentials are fetched anew after this time, or at once when an archive refuses them."""
 
 _LOCK: Final = threading.Lock()
 _SALT: Final = secrets.token_bytes(16)
@@ -215,7 +215,7 @@ def request_headers(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def for_hosts(modifier: Modifier | None, hrefs: Iterable[str]) -> Modifier | None:
-    """Say for a login which hosts it is for, where the caller has not: the only one there is.
+    """Name the hosts that a login is for, where the caller has not: the cube's only host.
 
     Parameters
     ----------

@@ -28,19 +28,56 @@ class AktesAccessor:
     ----------
     ds : Dataset
         A cube: ``tir`` (time, band, y, x) with units and a projected CRS; see `aktes_xr.cube`.
+
+    Examples
+    --------
+    >>> import aktes_xr  # doctest: +SKIP
+    >>> result = ds.aktes.retrieve()  # doctest: +SKIP
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
 
     def radiance(self) -> xr.DataArray:
-        """At-sensor radiance, W m-2 sr-1 um-1: `aktes_xr.cube.calibration.radiance`."""
+        """Return the radiance at the sensor, lazily.
+
+        See `aktes_xr.cube.calibration.radiance`.
+
+        Returns
+        -------
+        DataArray (time, band, y, x) float32, W m-2 sr-1 um-1
+
+        Raises
+        ------
+        CubeError
+            The cube breaks its contract; see `aktes_xr.cube.check`.
+
+        Examples
+        --------
+        >>> ds.aktes.radiance().sel(band="B13")  # doctest: +SKIP
+        """
         from aktes_xr.cube.calibration import radiance
 
         return radiance(self._ds)
 
     def brightness_temperature(self) -> xr.DataArray:
-        """Brightness temperature, K: `aktes_xr.cube.calibration.brightness_temperature`."""
+        """Return the brightness temperature, lazily.
+
+        See `aktes_xr.cube.calibration.brightness_temperature`.
+
+        Returns
+        -------
+        DataArray (time, band, y, x) float32, K
+
+        Raises
+        ------
+        CubeError
+            The cube breaks its contract; see `aktes_xr.cube.check`.
+
+        Examples
+        --------
+        >>> ds.aktes.brightness_temperature().sel(band="B13")  # doctest: +SKIP
+        """
         from aktes_xr.cube.calibration import brightness_temperature
 
         return brightness_temperature(self._ds)
@@ -53,7 +90,39 @@ class AktesAccessor:
         window_m: float = 1_000.0,
         rechunk: Rechunk = None,
     ) -> xr.Dataset:
-        """Terrain indices of the cube's elevation: `aktes_xr.terrain.terrain_indices`."""
+        """Return the terrain indices of the cube's ``elevation``, lazily.
+
+        See `aktes_xr.terrain.terrain_indices`.
+
+        Parameters
+        ----------
+        azimuths : int
+            Number of directions of the sky view, evenly spaced. An even number, at least 8.
+        radius_m : float
+            How far a horizon is searched, m.
+        window_m : float
+            Side of the window of relief and surface incision, m. It is rounded to an odd number of
+            pixels.
+        rechunk : "auto", optional
+            Join chunks that are smaller than the halo. Without it such chunks raise `ChunkError`.
+
+        Returns
+        -------
+        Dataset (y, x) float32, lazy
+            Slope, aspect, roughness, relief, sky view factor and the other indices, with
+            ``terrain_flags`` (uint8, CF flag masks).
+
+        Raises
+        ------
+        KeyError
+            The cube has no ``elevation``.
+        CRSError, GridError, InputError, ChunkError
+            As `aktes_xr.terrain.terrain_indices` raises them.
+
+        Examples
+        --------
+        >>> terrain = ds.aktes.terrain(radius_m=5_000.0)  # doctest: +SKIP
+        """
         from aktes_xr.terrain import terrain_indices
 
         return terrain_indices(
@@ -71,7 +140,46 @@ class AktesAccessor:
         bundle: str | Bundle = "default",
         terrain: xr.Dataset | None = None,
     ) -> xr.Dataset:
-        """Surface temperature and emissivity, lazily: `aktes_xr.retrieve`."""
+        """Retrieve surface temperature and emissivity, lazily.
+
+        Nothing is read or computed before the result is. See `aktes_xr.retrieve`.
+
+        Parameters
+        ----------
+        method : str
+            ``"fusion"`` weighs teacher and student by the terrain. ``"teacher"`` and ``"student"``
+            are one network alone. ``"tes"`` and ``"split_window"`` are the physical methods: the
+            first needs water vapour and air temperature, the second water vapour.
+        bundle : str or Bundle
+            The networks: the name of a shipped bundle, a path or URL that every worker reaches, or
+            a loaded bundle.
+        terrain : Dataset (y, x), optional
+            Terrain indices and complexity of this grid. Without them they are computed from the
+            cube's ``elevation``. Where a cube has no elevation, ``"fusion"`` is the teacher alone.
+
+        Returns
+        -------
+        Dataset (time, band, y, x), lazy
+            ``surface_temperature`` (K), ``emissivity`` (1), their standard uncertainties,
+            ``student_weight`` (1), ``terrain_complexity`` (K), ``sky_view_factor`` (1) and
+            ``quality`` (uint16, CF flags).
+
+        Raises
+        ------
+        CubeError
+            The cube breaks its contract; see `aktes_xr.cube.check`.
+        MissingVariableError
+            The method needs a variable that the cube has not.
+        BundleError
+            The bundle cannot be used.
+        InputError
+            There is no such method, or the bundle has no student.
+
+        Examples
+        --------
+        >>> result = ds.aktes.retrieve(method="fusion")  # doctest: +SKIP
+        >>> result["surface_temperature"].isel(time=0).plot()  # doctest: +SKIP
+        """
         from aktes_xr.retrieval import retrieve
 
         return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)
@@ -85,7 +193,39 @@ class AktesAccessor:
         workers: int | None = None,
         memory: int | str | None = None,
     ) -> Plan:
-        """Project what a retrieval will take, before it runs: `aktes_xr.jobs.plan.plan`."""
+        """Project what a retrieval will take, before it runs.
+
+        Nothing of the retrieval is computed. See `aktes_xr.jobs.plan.plan`.
+
+        Parameters
+        ----------
+        method, bundle, terrain : str, str or Bundle, Dataset
+            As for `retrieve`. With a ``terrain`` in memory the pixels that the networks skip are
+            counted too.
+        workers : int, optional
+            Number of workers of one thread each. By default the threads of the current cluster, or
+            this machine's processors.
+        memory : int or str, optional
+            Memory of each worker, bytes or text such as ``"4 GB"``. By default the cluster's or
+            this machine's memory, shared by the workers.
+
+        Returns
+        -------
+        Plan
+            Tasks, bytes, memory and time.
+
+        Raises
+        ------
+        ResourceError
+            A chunk does not fit a worker's memory. The message says which chunks or how much memory
+            would do.
+        InputError
+            The number of workers or the memory is not positive, or as `retrieve` raises.
+
+        Examples
+        --------
+        >>> print(ds.aktes.plan(workers=8, memory="4 GB"))  # doctest: +SKIP
+        """
         from aktes_xr.jobs.plan import plan
 
         return plan(

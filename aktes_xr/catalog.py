@@ -66,6 +66,15 @@ def sources() -> dict[str, Source]:
 def source(name: str) -> Source:
     """Return one shipped definition.
 
+    Parameters
+    ----------
+    name : str
+        Its name in the shipped catalogue, such as one of `sources`.
+
+    Returns
+    -------
+    Source
+
     Raises
     ------
     CatalogError
@@ -82,6 +91,16 @@ def source(name: str) -> Source:
 
 def read_sources(path: Path) -> dict[str, Source]:
     """Read one definition file.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file after ``catalogs/schema.json``.
+
+    Returns
+    -------
+    dict of str to Source
+        The definitions by name.
 
     Raises
     ------

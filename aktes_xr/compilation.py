@@ -158,7 +158,7 @@ class _KernelCache(_Cache):
                 partial.write_bytes(code)
                 partial.replace(path)
         except OSError as error:
-            # A full or read-only disk costs the next process time, and this one nothing.
+            # On a full or read-only disk the next process compiles again. This one goes on.
             logger.info("could not keep a compiled kernel (%s); it works all the same", error)
             with contextlib.suppress(OSError):
                 partial.unlink()

@@ -14,6 +14,16 @@ def printable(text: str) -> str:
 
     Control characters, half surrogates and marks that reverse the direction of writing cannot reach
     a terminal, a log or an attribute this way.
+
+    Parameters
+    ----------
+    text : str
+        Any text, also of a stranger: a file's name, an answer of a server.
+
+    Returns
+    -------
+    str
+        The text, safe to show on one or more lines.
     """
     return "".join(
         one
@@ -28,7 +38,7 @@ class AktesError(Exception):
 
     code: ClassVar[str] = "aktes"
     exit_code: ClassVar[int] = 2
-    """2: the caller's to mend; 4: a file, disk, network or cluster failed, which may pass."""
+    """2: the caller can mend it. 4: a file, disk, network or cluster failed, which may pass."""
 
     def __str__(self) -> str:
         # KeyError would show the repr of its argument: a message in quotes. Messages quote names

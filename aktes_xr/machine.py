@@ -25,9 +25,9 @@ def current_client() -> Any:
 def workers_and_memory() -> tuple[int, int]:
     """Return how many threads compute, and the memory of each, bytes.
 
-    On a cluster they are its workers', and the memory is that of the least; a cluster without
-    workers yet, or whose workers know no limit, counts as this machine does, within the limits of
-    its container.
+    On a cluster these are the threads of its workers, and the memory of the smallest worker. A
+    cluster that has no workers yet, or whose workers have no limit, counts as this machine does.
+    This machine counts within the limits of its container.
     """
     # It knows a container's limit; this imports psutil, and no cluster starts.
     from distributed.system import MEMORY_LIMIT

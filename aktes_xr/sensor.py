@@ -36,7 +36,7 @@ FILL_DN: Final = 0
 ZERO_RADIANCE_DN: Final = 1
 SATURATION_DN: Final = 4095
 UNREADABLE_DN: Final = 65535
-"""What a loader that goes on without a file writes where it would have been read."""
+"""Digital number that a loader writes in place of the pixels of a file that it could not read."""
 NEDT_SPECIFICATION_K: Final = 0.3
 """Noise-equivalent temperature difference at 300 K that the instrument was built to."""
 TEMPERATURE_RANGE_K: Final = (120.0, 400.0)
@@ -53,7 +53,7 @@ WAVELENGTH_UM.flags.writeable = False
 
 RADIANCE_UNITS: Final = "W m-2 sr-1 um-1"
 _MISPRINTED_B10: Final = 6.822e-3
-# What describes the stored numbers and no longer holds for what is computed from them.
+# These attributes describe the stored numbers. They do not hold for what is computed from them.
 _STORAGE_ATTRIBUTES: Final = frozenset(
     {"_FillValue", "missing_value", "scale_factor", "add_offset", "valid_range", "valid_min"}
     | {"valid_max", "standard_name", "nodata"}

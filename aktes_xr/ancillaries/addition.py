@@ -26,7 +26,7 @@ _ON_ERROR: Final = ("nodata", "raise")
 _PRIOR: Final = ("emissivity_prior", "emissivity_prior_uncertainty")
 _MASKS: Final = ("cloud", "water")
 _LAYERED: Final = "surface_pressure"
-"""What is carried by the temperature of the layer between."""
+"""Quantities that follow the temperature of the layer between the two heights."""
 
 
 def add_ancillaries(
@@ -164,7 +164,7 @@ def _as_they_are(supply: Supply, laid: Laid) -> dict[str, xr.Variable]:
 
 
 def _own_height(supply: Supply, name: str, refused: dict[str, str]) -> dict[str, xr.Variable]:
-    """Take what a file in the cube's own terms says of the height that it holds for."""
+    """Take from a file on the cube's own grid the height that its values hold for."""
     try:
         height = supply.lay_out(ORIGIN, name)
     except (UnitsError, AncillaryError) as error:
@@ -209,7 +209,7 @@ def _interpolated(
 
 
 def _stated(supply: Supply, laid: Laid, source: xr.Dataset) -> da.Array | None:
-    """Return the error that a source states (date, row, column); one cell where it has no place."""
+    """Return the error that a source states (date, row, column), or one cell for all places."""
     error = _error_of(supply, laid)
     if error is None or error.layout.kind == "cube":
         return None
@@ -245,7 +245,7 @@ def _nothing(supply: Supply, refused: Mapping[str, str]) -> MissingVariableError
 
 
 def _provenance(supply: Supply, added: Mapping[str, Any]) -> dict[str, str]:
-    """Say what came from where; after what the cube says of other sources already."""
+    """Add to the cube's attributes what came from which source, after what they say already."""
     opened = supply.opened
     names = ", ".join(sorted(name for name in added if not name.endswith(("_error", "_elevation"))))
     said = {

@@ -38,7 +38,20 @@ _PLAUSIBLE: Final = (0.5, 1.0)
 
 
 def find_months(paths: Iterable[Path]) -> dict[int, Path]:
-    """Return the files among ``paths`` by their month; of several years the first."""
+    """Return the files among ``paths`` by their month.
+
+    Where several years have one, the first is taken.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of any name.
+
+    Returns
+    -------
+    dict of int to Path
+        By month, 1 to 12.
+    """
     found: dict[int, Path] = {}
     for path in sorted(paths):
         match = MONTH.search(path.name)

@@ -1,4 +1,4 @@
-"""Emissivity files from NASA's archive, through earthaccess, as far as they are not there yet."""
+"""Fetch emissivity files from NASA's archive through earthaccess, unless they are there already."""
 
 from __future__ import annotations
 

@@ -41,18 +41,32 @@ PLANES: Final = 2 * len(BANDS) + 1
 _MEAN_SCALE: Final = 0.001
 _DEVIATION_SCALE: Final = 0.0001
 _PLAUSIBLE: Final = (0.4, 1.0)
-"""At the edges of holes the product has values that no surface has; above 1 by a thousandth is
-noise and becomes 1."""
+"""Emissivities that count. At the edges of holes the product has values that no surface has. A
+value above 1 by a thousandth is noise and becomes 1.
+"""
 _NOISE: Final = 0.0015
 _LEAST_SHARE: Final = 0.5
 _WATER: Final = 1
 _LEAST_WATER_EMISSIVITY: Final = 0.93
-"""Water is darker in none of the bands: what the map calls water and is, is land."""
+"""Water's emissivity is in no band below this. A pixel that the map calls water, but that is below
+it in a band, is land.
+"""
 _SAMPLE_STEP: Final = 8
 
 
 def find_tiles(paths: Iterable[Path]) -> dict[Corner, Path]:
-    """Return the tiles among files, by their upper left corners."""
+    """Return the tiles among files, by their upper left corners.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of any name.
+
+    Returns
+    -------
+    dict of (int, int) to Path
+        By latitude and longitude of the corner, degree.
+    """
     found = {}
     for path in paths:
         match = TILE.search(path.name)
@@ -62,7 +76,18 @@ def find_tiles(paths: Iterable[Path]) -> dict[Corner, Path]:
 
 
 def needed_tiles(cube: CubeGrid) -> list[Corner]:
-    """Return the upper left corners of the tiles that a cube touches."""
+    """Return the upper left corners of the tiles that a cube touches.
+
+    Parameters
+    ----------
+    cube : CubeGrid
+        The cube's pixels.
+
+    Returns
+    -------
+    list of (int, int)
+        Latitude and longitude, degree.
+    """
     nodes = node_coordinates(cube, "EPSG:4326", np.nan)
     rows, columns = (
         np.unique(np.append(np.arange(0, count, _SAMPLE_STEP), count - 1))
@@ -76,7 +101,17 @@ def needed_tiles(cube: CubeGrid) -> list[Corner]:
 
 
 def tile_name(corner: Corner) -> str:
-    """Return what a tile is called in messages and attributes: its corner."""
+    """Return what a tile is called in messages and attributes: its corner.
+
+    Parameters
+    ----------
+    corner : (int, int), degree
+        Latitude and longitude of the upper left corner.
+
+    Returns
+    -------
+    str
+    """
     latitude, longitude = corner
     return f"{latitude:02d}.{longitude:04d}" if longitude < 0 else f"{latitude:02d}.{longitude:03d}"
 
@@ -174,7 +209,7 @@ def _fill(
         raise ReadError(f"{path.name} could not be read as a tile of ASTER GED: {error}") from None
     mean[(mean < _PLAUSIBLE[0]) | (mean > _PLAUSIBLE[1] + _NOISE)] = np.nan
     mean = np.minimum(mean, _PLAUSIBLE[1])
-    # A hole in one band is one in all: the networks take all five or none.
+    # A hole in one band becomes a hole in all, since the networks take all five bands or none.
     mean[:, np.isnan(mean).any(axis=0)] = np.nan
     deviation[np.isnan(mean)] = np.nan
     where = row - first[0], column - first[1]

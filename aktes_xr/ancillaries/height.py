@@ -1,4 +1,4 @@
-"""From a model's surface to the real one, and what an ancillary may be wrong by.
+"""Carry ancillaries from a model's surface to the real one, and estimate their errors.
 
 A reanalysis holds for the model's own, smooth orography. At a height ``d`` above it (m):
 
@@ -47,7 +47,7 @@ GAS_CONSTANT: Final = 287.05
 WATER_SCALE_HEIGHT_M: Final = 2300.0
 _SEA_LEVEL_K: Final = 288.15
 _LEAST_WATER: Final = 1e-3
-"""kg m-2: no column is below, so that its logarithm is finite."""
+"""kg m-2. Smaller columns are raised to it, so that their logarithm is finite."""
 _LAYER_ERROR_K: Final = 3.0
 _SCALE_ERROR: Final = 0.25
 
@@ -138,7 +138,7 @@ def standard_error(
     km: NDArray[np.float64] | float,
     above_m: NDArray[np.float64] | float,
 ) -> NDArray[np.float64]:
-    """Return what a carried value may be wrong by, one standard deviation.
+    """Return the standard error of a value that was carried to another height.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """A source's cells around a cube, and from them the cube's pixels, lazily.
 
-The cells are read by one task per chunk of the source along time, so that each is read once. They
-are few, and each block of the cube takes them whole; only of a source as fine as the cube does a
-block take its own part. Value and error of a block come from one task, strip by strip, so that no
-block needs more memory than its result and a few rows.
+One task reads the cells of each chunk of the source along time, so that each is read once. The
+cells are few, and so each block of the cube takes all of them. Only where a source is about as fine
+as the cube does a block take its own part. Value and error of a block come from one task. It works
+strip by strip, so that no block needs more memory than its result and a few rows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MARGIN: Final = 2
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """One variable of a source, as a task carries it: without its values, and named for good.
+    """One variable of a source, as a task carries it: without its values.
 
     Attributes
     ----------
@@ -58,7 +58,18 @@ class Reader:
         return (self.token, self.label, self.quantity, self.factor, self.offset)
 
     def converted(self, values: Any) -> NDArray[np.float32]:
-        """Convert units, and take the logarithm where that is what is interpolated."""
+        """Convert units, and take the logarithm where that is what is interpolated.
+
+        Parameters
+        ----------
+        values : array_like
+            As the source holds them, in its units.
+
+        Returns
+        -------
+        float32 ndarray
+            In the units of the cube, on the scale that is interpolated.
+        """
         found = np.asarray(values, np.float64) * self.factor + self.offset
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(to_linear(self.quantity, found), np.float32)
@@ -109,7 +120,7 @@ def _read(
 ) -> NDArray[np.float32]:
     group = samples[block_info[None]["chunk-location"][0]]
     wanted: dict[Any, Any] = {reader.variable.dims[0]: _shortest(group)}
-    # Descending axes are read as they lie and turned round afterwards.
+    # Descending axes are read in their stored order and turned round afterwards.
     turned: dict[Any, slice] = {}
     for dim, places in index.items():
         if len(places) > 1 and places[0] > places[-1] and places == sorted(places, reverse=True):
@@ -131,7 +142,7 @@ def _shortest(places: Sequence[int]) -> slice | list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """What a block function is given of one quantity; all lazy.
+    """The arrays of one quantity that a block function is given; all lazy.
 
     Attributes
     ----------
@@ -148,7 +159,21 @@ class Fields:
 
 
 def at_dates(found: da.Array, before: Any, after: Any, weight: Float64Array) -> da.Array:
-    """Interpolate cells to dates, linearly; (date, row, column)."""
+    """Interpolate cells to dates, linearly; (date, row, column).
+
+    Parameters
+    ----------
+    found : dask Array (sample, row, column) float32
+        Cells at the source's own times.
+    before, after : intp (date,)
+        Numbers of the samples on either side of each date.
+    weight : float64 (date,), 1
+        Weight of the sample after.
+
+    Returns
+    -------
+    dask Array (date, row, column) float32, lazy
+    """
     first = found[before.tolist()]
     if not weight.any():
         return first
@@ -317,7 +342,7 @@ def _evaluate(
         above: Any = 0.0
         if "orography" in fields and "elevation" in fields:
             height = fields["elevation"][strip].astype(np.float64)
-            # Where the ground's height is not known, the model's has to do.
+            # Where the height of the ground is not known, the height of the model's surface serves.
             above = np.where(np.isnan(height), 0.0, height - corners.mean(fields["orography"][0]))
         for date, away in enumerate(hours):
             linear = corners.mean(fields["values"][date])
@@ -394,5 +419,8 @@ class _Corners:
         return total
 
     def bridge(self, cell_km: tuple[float, float]) -> Float64Array:
-        """Distance in space that the error grows with, km: the Brownian bridge's, both ways."""
+        """Return the distance in space, km, that the error grows with.
+
+        It is that of a Brownian bridge between the cells, along both axes.
+        """
         return self.u * (1.0 - self.u) * cell_km[0] + self.v * (1.0 - self.v) * cell_km[1]

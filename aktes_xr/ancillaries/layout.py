@@ -63,7 +63,7 @@ def lay_out(
         shared = [name for name in known["time"] if name in variable.coords]
         scalars = [name for name in shared if variable[name].ndim == 0 and _is_time(variable[name])]
         if scalars:
-            # Of a forecast's two times the one that it holds for.
+            # A forecast has two times. This is the one that its values hold for.
             time = "valid_time" if "valid_time" in scalars else scalars[0]
             variable = variable.expand_dims(time)
     rows, columns = _in_space(dims, known)
@@ -120,7 +120,10 @@ def _on_cube(variable: xr.DataArray, cube: xr.Dataset) -> bool:
 def _crs(
     variable: xr.DataArray, cube: xr.Dataset, rows: str, known: dict[str, tuple[str, ...]]
 ) -> str:
-    """Return what the variable says; else degrees for a latitude, and the cube's own for metres."""
+    """Return the CRS that the variable states.
+
+    Without one, a latitude stands for degrees, and metres for the cube's own CRS.
+    """
     own = variable.rio.crs
     if own is not None:
         return str(own.to_wkt())

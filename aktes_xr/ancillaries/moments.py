@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REACH: Final = np.timedelta64(6, "h")
-"""Linear between samples at most twice this apart; else the nearest one within this."""
+"""Samples at most twice this apart are interpolated; otherwise the nearest one within this is
+taken.
+"""
 _HOUR: Final = np.timedelta64(1, "h")
 
 
@@ -69,7 +71,7 @@ def bracket(
     after = np.clip(np.searchsorted(times, dates, side="left"), first, last)
     before = np.clip(after - 1, first, last)
     before = np.where(times[after] <= dates, after, before)
-    # Beyond either end both are the end, and it is the nearest.
+    # A date beyond either end has the end itself on both sides.
     before = np.where(dates < times[first], first, before)
     step = (times[after] - times[before]) / _HOUR
     part = (dates - times[before]) / _HOUR
@@ -79,12 +81,12 @@ def bracket(
     away = np.abs((dates - times[nearest]) / _HOUR)
     before, after = np.where(linear, before, nearest), np.where(linear, after, nearest)
     weight = np.where(linear, weight, 0.0)
-    # A sample of weight nothing need not be read.
+    # A sample of weight zero need not be read.
     after = np.where(weight == 0.0, before, after)
     hours = np.where(linear, weight * (1.0 - weight) * step, away)
     outside = ~linear & (away > REACH / _HOUR)
     if outside.any() and not outside.all():
-        # Nothing is read for them alone.
+        # Dates without a sample must not cause anything to be read.
         before[outside] = after[outside] = before[~outside][0]
         weight[outside] = 0.0
     samples, places = np.unique(np.concatenate([before, after]), return_inverse=True)

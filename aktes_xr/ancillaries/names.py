@@ -15,9 +15,9 @@ from aktes_xr.cube.contract import SPELLINGS
 from aktes_xr.errors import UnitsError
 
 WATER_DENSITY: Final = 1000.0
-"""kg m-3: a depth of liquid water times this is a column."""
+"""kg m-3. A depth of liquid water times this is a water column."""
 STANDARD_GRAVITY: Final = 9.80665
-"""m s-2: a geopotential over this is a height."""
+"""m s-2. A geopotential divided by this is a height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def _registry() -> tuple[Any, type[Exception]]:
     """Return the registry of units with CF's spellings, which takes two seconds to make."""
     pint_log = logging.getLogger("pint.util")
     level = pint_log.level
-    # Its making redefines some of pint's own units, and pint would warn of each.
+    # Building it redefines some of pint's own units. Pint would warn of each.
     pint_log.setLevel(logging.ERROR)
     try:
         import pint
@@ -171,6 +171,16 @@ def axes(ds: xr.Dataset) -> dict[str, tuple[str, ...]]:
     """Return the names of a dataset's coordinates: latitude, longitude, time, Y and X.
 
     By CF attributes where there are any, else by usual names and types, as cf-xarray knows them.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A source's dataset.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Empty tuples where there is no such coordinate.
     """
     import cf_xarray  # noqa: F401  registers `.cf`
 

@@ -1,4 +1,4 @@
-"""From what a user names, a shipped source, a file or an address, to an open dataset."""
+"""Open what a user names: a shipped source, a file or an address."""
 
 from __future__ import annotations
 
@@ -57,6 +57,15 @@ class Opened:
 
 def find_definition(source: SourceLike) -> Source | None:
     """Return the definition that a name, a definition or a YAML file stands for, or None.
+
+    Parameters
+    ----------
+    source : str, Path, Source or Dataset
+        What a user gave as a source.
+
+    Returns
+    -------
+    Source or None
 
     Raises
     ------
@@ -176,7 +185,7 @@ def _say_licence(title: str, licence: str, citation: str | None) -> None:
 
 
 def _period(ds: xr.Dataset) -> tuple[np.datetime64, np.datetime64] | None:
-    """Read what is filled of a padded time axis off the attributes; days, the last one whole."""
+    """Read from the attributes which days of a padded time axis are filled, the last one whole."""
     first = ds.attrs.get("valid_time_start")
     last = ds.attrs.get("valid_time_stop_era5t") or ds.attrs.get("valid_time_stop")
     if first is None or last is None:
@@ -212,7 +221,8 @@ def _open_icechunk(definition: Source) -> tuple[tuple[xr.Dataset, ...], str]:
         session = icechunk.Repository.open(storage).readonly_session("main")
         groups = definition.groups or (None,)
         with warnings.catch_warnings():
-            # Pcodec is what the store is written with; that others may not read it is no matter.
+            # The store is written with Pcodec. A warning that others cannot read it helps nobody
+            # here.
             warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3")
             found = tuple(
                 _decoded(session.store, group=group, consolidated=False) for group in groups
@@ -261,7 +271,7 @@ def _open_zarr(
             from_url(url, client_options={"allow_http": plain}, **options), read_only=True
         )
         with warnings.catch_warnings():
-            # That it opens more slowly without them is no matter for the user to mend.
+            # Zarr warns that the store opens slowly without them. The user can do nothing about it.
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
             return _decoded(store, group=group, consolidated=None)
     except (BaseError, *_FAILURES) as error:

@@ -27,9 +27,9 @@ NODE_PIXELS: Final = 32
 _CHUNK_PIXELS: Final = 1024
 KM_PER_DEGREE: Final = 111.195
 _WIDE: Final = 1.5
-"""A step of more than so many usual ones is a gap of the grid, over which nothing is known."""
+"""A step longer than so many usual steps is a gap in the grid. Nothing is known inside a gap."""
 _LONE_DEGREES: Final = 0.5
-"""How far from the cube the point may be where a source has a single one along an axis."""
+"""Where a source has a single point along an axis, the point may be this far from the cube."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,17 @@ class CubeGrid:
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> CubeGrid:
-        """Read the grid off a cube that was checked."""
+        """Read the grid off a cube that was checked.
+
+        Parameters
+        ----------
+        ds : Dataset
+            A cube that was checked.
+
+        Returns
+        -------
+        CubeGrid
+        """
         return cls(ds.rio.crs.to_wkt(), _line(ds, "y"), _line(ds, "x"))
 
 
@@ -59,7 +69,19 @@ def _line(ds: xr.Dataset, axis: str) -> tuple[float, float, int]:
 
 
 def cube_chunks(ds: xr.Dataset) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Return a cube's chunks along time, y, x; those that a retrieval gives it if it has none."""
+    """Return a cube's chunks along time, y, x.
+
+    A cube without chunks gets those that a retrieval gives it.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube with ``tir`` (time, band, y, x).
+
+    Returns
+    -------
+    (tuple of int, tuple of int, tuple of int), pixel
+    """
     sizes = ds["tir"].chunksizes
     if sizes:
         return sizes["time"], sizes["y"], sizes["x"]
@@ -168,13 +190,32 @@ def _middle_longitude(cube: CubeGrid) -> float:
 
 
 def node_shape(cube: CubeGrid) -> tuple[int, int, int]:
-    """Return the shape of `node_coordinates`."""
+    """Return the shape of `node_coordinates`.
+
+    Parameters
+    ----------
+    cube : CubeGrid
+        The cube's pixels.
+
+    Returns
+    -------
+    (int, int, int)
+    """
     rows, columns = ((count - 1) // NODE_PIXELS + 2 for _, _, count in (cube.y, cube.x))
     return 2, rows, columns
 
 
 def node_coordinates(cube: CubeGrid, crs: str, middle: float) -> Float64Array:
     """Project every 32nd pixel to the source's coordinates.
+
+    Parameters
+    ----------
+    cube : CubeGrid
+        The cube's pixels.
+    crs : str
+        The source's CRS, as pyproj takes it.
+    middle : float, degree
+        Longitude of the cube's middle; NaN where the source is not in degrees.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""`add_emissivity_prior`: what is known of the surface from years of scenes before."""
+"""`add_emissivity_prior`: the emissivity that years of earlier scenes show, brought to a cube."""
 
 from __future__ import annotations
 
@@ -34,11 +34,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEVIATION_FLOOR: Final = 0.010
-"""Of a standard uncertainty: what the mean of few clear scenes is wrong by beside its scatter."""
+"""Standard error added to the scatter: a mean of few clear scenes errs by more than its scatter."""
 
 
 def holds_emissivity(source: Any) -> bool:
-    """Return whether a source is one of emissivity: by its definition, or by its files' names."""
+    """Return whether a source holds emissivity.
+
+    Its definition says so, or the names of its files do.
+
+    Parameters
+    ----------
+    source : Any
+        What a user gave as a source.
+
+    Returns
+    -------
+    bool
+    """
     if isinstance(source, xr.Dataset):
         return False
     definition = find_definition(source) if isinstance(source, str | Path | Source) else None
@@ -188,7 +200,7 @@ def _from_months(ds: xr.Dataset, months: dict[int, Path], grid: CubeGrid) -> xr.
 
 
 def _said(ds: xr.Dataset, name: str, what: str) -> dict[str, str]:
-    """Return provenance, after what the cube says of other sources already."""
+    """Return the provenance of a source, added to what the cube says of other sources already."""
     known: Iterable[tuple[str, str | None]] = (
         ("ancillary_source", f"emissivity_prior from {name}: {sources()[name].title}, {what}"),
         ("ancillary_licence", sources()[name].licence),

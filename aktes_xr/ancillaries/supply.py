@@ -1,4 +1,4 @@
-"""One source's variables on their way to a cube: as they are, or interpolated."""
+"""The variables of one source on their way to a cube, as they are or interpolated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Supply:
     ----------
     ds : Dataset, the cube
     opened : Opened
-    errors : what a date is for which there is nothing
+    errors : whether a date without a sample is an error or is left empty
     """
 
     ds: xr.Dataset
@@ -63,7 +63,20 @@ class Supply:
         self.known = axes(self.opened.datasets[0])
 
     def lay_out(self, quantity: str, name: str, *, spread: bool = False) -> Laid:
-        """Prepare a variable; ``spread``: it is a difference, so that no offset applies.
+        """Prepare a variable for its way to the cube.
+
+        Parameters
+        ----------
+        quantity : str
+            What it is for the cube, such as ``"air_temperature"``.
+        name : str
+            Its name in the source.
+        spread : bool
+            It is a difference, such as an error: its unit's offset does not apply.
+
+        Returns
+        -------
+        Laid
 
         Raises
         ------
@@ -83,6 +96,15 @@ class Supply:
 
     def moments(self, laid: Laid) -> Moments:
         """Return the samples of a variable that the cube's dates need.
+
+        Parameters
+        ----------
+        laid : Laid
+            A variable that was prepared.
+
+        Returns
+        -------
+        Moments
 
         Raises
         ------
@@ -125,7 +147,17 @@ class Supply:
     # As they are.
 
     def as_it_is(self, laid: Laid) -> xr.Variable:
-        """Bring a variable that lies on the cube's pixels, or nowhere, to the cube's dates."""
+        """Bring a variable that lies on the cube's pixels, or nowhere, to the cube's dates.
+
+        Parameters
+        ----------
+        laid : Laid
+            A variable on the cube's pixels, or without a place.
+
+        Returns
+        -------
+        Variable float32, lazy
+        """
         plain = laid.array.drop_vars(list(laid.array.coords))
         own = dict(zip(("time", "y", "x"), cube_chunks(self.ds), strict=True))
         if laid.layout.kind == "cube" and plain.chunks is None:
@@ -148,6 +180,15 @@ class Supply:
     def place(self, laid: Laid) -> Place:
         """Return where the cube lies on the variable's grid.
 
+        Parameters
+        ----------
+        laid : Laid
+            A variable on a grid of its own.
+
+        Returns
+        -------
+        Place
+
         Raises
         ------
         GridError
@@ -163,7 +204,18 @@ class Supply:
         return self._places[key]
 
     def choose(self, gridded: list[Laid]) -> xr.Dataset:
-        """Return the one of the source's chunkings that needs the fewest bytes."""
+        """Choose among the source's chunkings the one that needs the fewest bytes.
+
+        Parameters
+        ----------
+        gridded : list of Laid
+            The variables to read.
+
+        Returns
+        -------
+        Dataset
+            The source in that chunking.
+        """
         several = self.opened.datasets
         if len(several) == 1:
             return several[0]
@@ -184,13 +236,41 @@ class Supply:
         return several[best]
 
     def cells_at_dates(self, laid: Laid, source: xr.Dataset) -> da.Array:
-        """Return the cells around the cube at its dates (date, row, column), lazily."""
+        """Return the cells around the cube at its dates (date, row, column), lazily.
+
+        Parameters
+        ----------
+        laid : Laid
+            A variable on a grid of its own.
+        source : Dataset
+            The source in the chunking to read.
+
+        Returns
+        -------
+        dask Array (date, row, column) float32, lazy
+        """
         moments = self.moments(laid)
         found = cells(self._reader(laid, source), moments.samples, self.place(laid))
         return at_dates(found, moments.before, moments.after, moments.weight)
 
     def orography(self, laid: Laid, source: xr.Dataset, name: str | None) -> da.Array | None:
-        """Return the height that a variable holds for (1, row, column), m, where it is known."""
+        """Return the height of the ground that a variable is given for, m.
+
+        None where the source does not tell it on the variable's own grid.
+
+        Parameters
+        ----------
+        laid : Laid
+            A variable on a grid of its own.
+        source : Dataset
+            The source in the chunking to read.
+        name : str, optional
+            Name of the height in the source.
+
+        Returns
+        -------
+        dask Array (1, row, column) float32, m, or None
+        """
         if name is None or name not in source:
             return None
         ground = self.lay_out(ORIGIN, name)
@@ -210,7 +290,22 @@ class Supply:
     def pixels(
         self, laid: Laid, fields: Fields, elevation: da.Array | None
     ) -> tuple[xr.Variable, xr.Variable]:
-        """Bring cells to the cube's pixels and height: value and error, lazily."""
+        """Bring cells to the cube's pixels and height: value and error, lazily.
+
+        Parameters
+        ----------
+        laid : Laid
+            The variable.
+        fields : Fields
+            Its cells at the cube's dates.
+        elevation : dask Array (y, x), m, optional
+            The cube's elevation.
+
+        Returns
+        -------
+        value, error : Variable (time, y, x), lazy
+            In the cube's units of the quantity.
+        """
         moments = self.moments(laid)
         hours = np.where(moments.outside, np.nan, moments.hours)
         found = to_pixels(
@@ -226,6 +321,15 @@ class Supply:
 
     def prior(self, name: str) -> xr.Variable:
         """Bring an emissivity (band, row, column) to the cube's pixels.
+
+        Parameters
+        ----------
+        name : str
+            Its name in the source; dims band, row and column.
+
+        Returns
+        -------
+        Variable (band, y, x) float32, 1
 
         Raises
         ------
@@ -262,6 +366,15 @@ class Supply:
     def mask(self, name: str) -> xr.Variable:
         """Take a mask at the nearest time; it must lie on the cube's own pixels.
 
+        Parameters
+        ----------
+        name : str
+            Its name in the source; bool.
+
+        Returns
+        -------
+        Variable (time, y, x) bool
+
         Raises
         ------
         AncillaryError
@@ -281,7 +394,19 @@ class Supply:
         return _named_time(dated, layout.time).variable
 
     def heights(self, laid: Laid, orography: da.Array) -> xr.Variable:
-        """Bring the orography to the cube's pixels (y, x), m."""
+        """Bring the orography to the cube's pixels (y, x), m.
+
+        Parameters
+        ----------
+        laid : Laid
+            A variable on the grid of the orography.
+        orography : dask Array (1, row, column), m
+            As `orography` gives it.
+
+        Returns
+        -------
+        Variable (y, x) float32, m, lazy
+        """
         _, *chunks = cube_chunks(self.ds)
         height, _ = to_pixels(
             Fields(orography),

@@ -43,7 +43,7 @@ _LOGGER = logging.getLogger(__name__)
 Way = Literal["none", "response", "feature", "residual"]
 
 LABEL_ERRORS: Final = (1.0, 0.01)
-"""K and 1: of the standard product."""
+"""Errors of the standard product, K and 1."""
 PAPER: Final = (
     ("Dai et al. 2025: before", 1.065, 0.978, 0.0076, 0.827),
     ("Dai et al. 2025: after", 0.724, 0.979, 0.0054, 0.898),
@@ -289,7 +289,8 @@ def _fit(
     inputs, targets = sample.inputs(scaling), sample.targets(scaling)
     batch = min(batch_size, len(inputs))
     rng = np.random.default_rng(seed)
-    # One long epoch: a few hundred labels would make more epochs than steps of work.
+    # Repeat the labels into one long epoch. Hundreds of short epochs would cost more than the
+    # steps.
     times = -(-steps * batch // len(inputs))
     rows = np.concatenate([rng.permutation(len(inputs)) for _ in range(times)])[: steps * batch]
     optimizer = keras.optimizers.Adam(

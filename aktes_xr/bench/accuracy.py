@@ -132,7 +132,17 @@ def run(*, quick: bool, bundle: str = "default", reference: str | None = None) -
 
 
 def accuracy_table(comparisons: dict[str, Comparison]) -> Table:
-    """Put every score into one table."""
+    """Put every score into one table.
+
+    Parameters
+    ----------
+    comparisons : dict of str to Comparison
+        By protocol.
+
+    Returns
+    -------
+    Table
+    """
     rows = [
         (protocol, *key, stratum, *_cells(*pair))
         for protocol, comparison in comparisons.items()
@@ -176,7 +186,18 @@ def _settings(bundle: Bundle, size: int) -> Table:
 
 
 def stored_reference(bundle: Bundle) -> list[Table]:
-    """Show what was kept of the larger network, and beside which teacher; no table if nothing."""
+    """Show the stored figures of the larger network, and beside which teacher it stood.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle at hand.
+
+    Returns
+    -------
+    list of Table
+        Empty where nothing is stored.
+    """
     resource = importlib.resources.files("aktes_xr") / "data" / REFERENCE_FIGURES
     if not resource.is_file():
         return []
@@ -217,7 +238,17 @@ _QUANTITIES: Final = ("temperature", "emissivity")
 
 
 def paper_checks(comparison: Comparison) -> list[Check]:
-    """Protocol P with all ancillaries, against the published figures."""
+    """Check protocol P with all ancillaries against the published figures.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of protocol P.
+
+    Returns
+    -------
+    list of Check
+    """
     temperature, emissivity = comparison.scores[TEACHER, ALL][OVERALL]
     return [
         Check.at_most("P, all ancillaries: temperature MAE", temperature.mae, 0.30, "K"),
@@ -227,7 +258,20 @@ def paper_checks(comparison: Comparison) -> list[Check]:
 
 
 def physics_checks(comparison: Comparison) -> list[Check]:
-    """Teacher over TES: told exactly the same, and with the prior that TES has no use for."""
+    """Compare the teacher with TES.
+
+    Once both are told exactly the same. Once the teacher is also told the emissivity prior, for
+    which TES has no use.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Every method's answers.
+
+    Returns
+    -------
+    list of Check
+    """
     checks = []
     for label, given in (("same ancillaries", NO_PRIOR), ("and emissivity prior", ALL)):
         for stratum, target in _TES_TARGETS.items():
@@ -241,7 +285,19 @@ def physics_checks(comparison: Comparison) -> list[Check]:
 
 
 def physics_table(comparisons: dict[str, Comparison]) -> Table:
-    """Teacher over TES in every stratum: what the overall ratio makes of another mixture."""
+    """Compare the teacher with TES in every stratum.
+
+    The table shows how the overall ratio depends on the mixture of strata.
+
+    Parameters
+    ----------
+    comparisons : dict of str to Comparison
+        By protocol.
+
+    Returns
+    -------
+    Table
+    """
     rows = []
     for protocol, comparison in comparisons.items():
         for stratum in comparison.scores[TEACHER, ALL]:
@@ -259,7 +315,19 @@ def physics_table(comparisons: dict[str, Comparison]) -> Table:
 
 
 def alone_checks(comparison: Comparison) -> list[Check]:
-    """Protocol G without ancillaries, and with the pressure that any elevation model gives."""
+    """Check protocol G without ancillaries, and with pressure alone.
+
+    Any elevation model gives the pressure.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of protocol G.
+
+    Returns
+    -------
+    list of Check
+    """
     labels = {NOTHING: "brightness temperatures alone", PRESSURE: "with pressure"}
     return [
         Check.at_most(
@@ -274,7 +342,18 @@ def alone_checks(comparison: Comparison) -> list[Check]:
 
 
 def reference_checks(comparison: Comparison) -> list[Check]:
-    """Teacher over the larger network, where that has been given."""
+    """Compare the teacher with the larger network.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Every method's answers.
+
+    Returns
+    -------
+    list of Check
+        Empty where no larger network was given.
+    """
     if (REFERENCE, ALL) not in comparison.estimates:
         return []
     checks = []
@@ -287,11 +366,18 @@ def reference_checks(comparison: Comparison) -> list[Check]:
 
 
 def coverage_checks(protocol: str, comparison: Comparison) -> tuple[list[Check], list[Row]]:
-    """Shares of errors within the stated uncertainty: overall, and in the worst stratum.
+    """Check the shares of errors within the stated uncertainty, overall and in the worst stratum.
 
     Strata are those of the truth. An estimator that is told no emissivity cannot know a rock from a
-    soil and errs by class in one direction: hence the worst stratum with all ancillaries by itself,
-    and that of any.
+    soil, and so it errs by class in one direction. Hence the worst stratum with all ancillaries is
+    checked by itself, and then that of any ancillaries.
+
+    Parameters
+    ----------
+    protocol : str
+        Name of the protocol.
+    comparison : Comparison
+        Every method's answers.
 
     Returns
     -------

@@ -93,7 +93,19 @@ class Comparison:
         }
 
     def error(self, key: tuple[str, str], *, emissivity: bool = False) -> Float32Array:
-        """Return absolute errors: of temperature (sample, 1) or of emissivity (sample, 5)."""
+        """Return absolute errors of temperature or of emissivity.
+
+        Parameters
+        ----------
+        key : (str, str)
+            Method and ancillaries.
+        emissivity : bool
+            Those of emissivity.
+
+        Returns
+        -------
+        float32 (sample, 1), K, or (sample, 5), 1
+        """
         columns = slice(1, 6) if emissivity else slice(0, 1)
         found = self.estimates[key][0][:, columns]
         return np.asarray(np.abs(found - self.pixels.truth[:, columns]), np.float32)
@@ -106,7 +118,23 @@ class Comparison:
         stratum: str = OVERALL,
         emissivity: bool = False,
     ) -> Ratio:
-        """Divide one method's mean absolute error by another's over the pixels both retrieve."""
+        """Divide one method's mean absolute error by another's.
+
+        Only pixels that both retrieve count.
+
+        Parameters
+        ----------
+        first, second : (str, str)
+            Method and ancillaries.
+        stratum : str
+            The pixels that count.
+        emissivity : bool
+            Errors of emissivity; otherwise of temperature.
+
+        Returns
+        -------
+        Ratio
+        """
         chosen = self.masks[stratum]
         above, below = (self.error(key, emissivity=emissivity)[chosen] for key in (first, second))
         return ratio_of_means(above, below, groups=self.pixels.groups[chosen])
@@ -115,7 +143,21 @@ class Comparison:
 def compare(
     pixels: UnseenPixels, teacher: PixelModel, reference: PixelModel | None = None
 ) -> Comparison:
-    """Run every method with every set of ancillaries it can use."""
+    """Run every method with every set of ancillaries it can use.
+
+    Parameters
+    ----------
+    pixels : UnseenPixels
+        The pixels.
+    teacher : PixelModel
+        The bundle's teacher.
+    reference : PixelModel, optional
+        The larger network.
+
+    Returns
+    -------
+    Comparison
+    """
     estimates = network_estimates(TEACHER, teacher, pixels, SETS)
     if reference is not None:
         estimates |= network_estimates(REFERENCE, reference, pixels, _REFERENCE_SETS)
@@ -127,14 +169,42 @@ def compare(
 def network_estimates(
     name: str, model: PixelModel, pixels: UnseenPixels, sets: Iterable[str]
 ) -> dict[tuple[str, str], Estimate]:
-    """Run a network with each of the named sets of ancillaries."""
+    """Run a network with each of the named sets of ancillaries.
+
+    Parameters
+    ----------
+    name : str
+        What the network is called in the tables.
+    model : PixelModel
+        The network.
+    pixels : UnseenPixels
+        The pixels.
+    sets : iterable of str
+        Names of sets of ancillaries.
+
+    Returns
+    -------
+    dict of (str, str) to Estimate
+        By name and ancillaries.
+    """
     return {
         (name, given): model.predict(keep_only(pixels.quantities, SETS[given])) for given in sets
     }
 
 
 def physical_estimates(pixels: UnseenPixels) -> dict[tuple[str, str], Estimate]:
-    """Run TES and split window with what they can use of the ancillaries."""
+    """Run TES and split window with what they can use of the ancillaries.
+
+    Parameters
+    ----------
+    pixels : UnseenPixels
+        The pixels.
+
+    Returns
+    -------
+    dict of (str, str) to Estimate
+        By method and ancillaries.
+    """
     simulated = pixels.simulated
     water, air, view = (
         simulated[name].to_numpy() for name in ("water_vapor", "air_temperature", "view_zenith")
@@ -163,7 +233,7 @@ def physical_estimates(pixels: UnseenPixels) -> dict[tuple[str, str], Estimate]:
 
 
 WORSE_BY: Final = 1.10
-"""A wrong ancillary may cost so much, as a factor."""
+"""Largest factor by which a wrong ancillary may increase the error."""
 _COLUMNS: Final = (
     "protocol",
     "ancillary",

@@ -105,7 +105,7 @@ def _fill_years(root: Path, dates: NDArray[np.datetime64]) -> None:
 
 
 def _link_hours(store: Path, dates: NDArray[np.datetime64]) -> None:
-    """Let the first date's hours stand for all others: only their bytes are counted."""
+    """Let the first date's hours stand for all others, since only their bytes are counted."""
     start = np.datetime64("1900-01-01T00")
     hours = [int((date - start) // np.timedelta64(1, "h")) for date in dates]
     for name in ARCO:

@@ -79,12 +79,44 @@ class Check:
 
     @classmethod
     def at_most(cls, name: str, value: float, target: float, unit: str) -> Check:
-        """Claim that `value` is no larger than `target`."""
+        """Claim that `value` is no larger than `target`.
+
+        Parameters
+        ----------
+        name : str
+            What was measured.
+        value : float
+            The figure.
+        target : float
+            The largest that will do.
+        unit : str
+            Of both.
+
+        Returns
+        -------
+        Check
+        """
         return cls(name, float(value), float(target), unit, bool(value <= target))
 
     @classmethod
     def at_least(cls, name: str, value: float, target: float, unit: str) -> Check:
-        """Claim that `value` is no smaller than `target`."""
+        """Claim that `value` is no smaller than `target`.
+
+        Parameters
+        ----------
+        name : str
+            What was measured.
+        value : float
+            The figure.
+        target : float
+            The smallest that will do.
+        unit : str
+            Of both.
+
+        Returns
+        -------
+        Check
+        """
         return cls(name, float(value), float(target), unit, bool(value >= target))
 
 
@@ -181,10 +213,20 @@ def machine() -> dict[str, Any]:
 
 
 def to_json(result: BenchResult) -> dict[str, Any]:
-    """Return ``{"machine", "checks", "tables"}`` in plain, strictly valid JSON types.
+    """Return a result in plain, strictly valid JSON types.
 
-    NumPy scalars become Python numbers; values that are not finite, which JSON cannot hold,
-    become None.
+    NumPy scalars become Python numbers. Values that are not finite become None, since JSON cannot
+    hold them.
+
+    Parameters
+    ----------
+    result : BenchResult
+        What was measured.
+
+    Returns
+    -------
+    dict
+        ``{"machine", "checks", "tables"}``.
     """
     return {
         "machine": machine(),
@@ -203,7 +245,15 @@ def to_json(result: BenchResult) -> dict[str, Any]:
 
 
 def print_result(result: BenchResult, console: Console) -> None:
-    """Print the tables, then one line per check."""
+    """Print the tables, then one line per check.
+
+    Parameters
+    ----------
+    result : BenchResult
+        What was measured.
+    console : Console
+        Where to print.
+    """
     from rich import box
     from rich.markup import escape
     from rich.table import Table as RichTable
@@ -323,7 +373,17 @@ class Study:
 
     @classmethod
     def read(cls, path: Path) -> Study:
-        """Read what `write` wrote."""
+        """Read what `write` wrote.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+
+        Returns
+        -------
+        Study
+        """
         found = json.loads(path.read_text(encoding="utf-8"))
         return cls(found["title"], found["columns"], found["rows"], path)
 

@@ -77,7 +77,25 @@ class Stage:
         code: str | None = None,
         **popen: Any,
     ) -> subprocess.Popen[str]:
-        """Start ``aktes retrieve`` as a process; ``code`` is run in it first."""
+        """Start ``aktes retrieve`` as a process of its own.
+
+        Parameters
+        ----------
+        *options : str
+            Further options of the command.
+        items : sequence of str, optional
+            Files of STAC items; by default the stage's.
+        out : str or Path, optional
+            Where to write; by default the stage's place.
+        code : str, optional
+            Python code that the process runs before the command.
+        **popen : Any
+            Further arguments of `subprocess.Popen`.
+
+        Returns
+        -------
+        subprocess.Popen
+        """
         command = list(COMMAND) if code is None else [*COMMAND[:2], f"{code}\n{COMMAND[2]}"]
         arguments = [*(self.items if items is None else items), "--out", str(out or self.out)]
         environment = {**os.environ, **popen.pop("env", {})}
@@ -95,7 +113,19 @@ class Stage:
         return self.end(self.start(*options, **how))
 
     def end(self, process: subprocess.Popen[str]) -> Ended:
-        """Wait for a process's end; one that does not come to it in minutes is killed."""
+        """Wait for a process's end.
+
+        One that has not ended after some minutes is killed.
+
+        Parameters
+        ----------
+        process : subprocess.Popen
+            What `start` returned.
+
+        Returns
+        -------
+        Ended
+        """
         try:
             _, said = process.communicate(timeout=_DEADLINE_S)
             return Ended(process.returncode, said)
@@ -104,17 +134,55 @@ class Stage:
             return Ended(None, process.communicate()[1])
 
     def kill(self, process: subprocess.Popen[str], number: int = signal.SIGKILL) -> Ended:
-        """Send a process a signal and wait for its end."""
+        """Send a process a signal and wait for its end.
+
+        Parameters
+        ----------
+        process : subprocess.Popen
+            What `start` returned.
+        number : int
+            Number of the signal.
+
+        Returns
+        -------
+        Ended
+        """
         process.send_signal(number)
         return self.end(process)
 
     def writing(self, process: subprocess.Popen[str], *, blocks: bool = True) -> bool:
-        """Wait until a process writes blocks beside the place; False where it ended before."""
+        """Wait until a process writes beside the place of its result.
+
+        Parameters
+        ----------
+        process : subprocess.Popen
+            What `start` returned.
+        blocks : bool
+            Wait for the first block; otherwise for the folder alone.
+
+        Returns
+        -------
+        bool
+            False where the process ended before.
+        """
         pattern = f".{self.out.name}.*.partial" + ("/quality/c/*" if blocks else "")
         return self.until(lambda: any(self.folder.glob(pattern)), process)
 
     def until(self, happened: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
-        """Wait until something has happened; False where the process ended before."""
+        """Wait until something has happened.
+
+        Parameters
+        ----------
+        happened : callable
+            Returns whether it has.
+        process : subprocess.Popen
+            What `start` returned.
+
+        Returns
+        -------
+        bool
+            False where the process ended before, or after some minutes.
+        """
         deadline = time.monotonic() + _DEADLINE_S
         while process.poll() is None and time.monotonic() < deadline:
             if happened():
@@ -158,7 +226,22 @@ Play = Callable[[Stage], Outcome]
 
 
 def fault(area: str, *, expected: str) -> Callable[[Play], Play]:
-    """Register a function that plays a fault; its docstring says which."""
+    """Register a function that plays a fault.
+
+    The table shows the whole docstring of that function. So it must stay one short line.
+
+    Parameters
+    ----------
+    area : str
+        The part of the table that the fault belongs to.
+    expected : str
+        What should come of it.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
 
     def register(play: Play) -> Play:
         what = (play.__doc__ or "").strip().removesuffix(".").replace("``", "")
@@ -169,7 +252,19 @@ def fault(area: str, *, expected: str) -> Callable[[Play], Play]:
 
 
 def same_result(one: xr.Dataset, other: xr.Dataset) -> bool:
-    """Return whether two results are the same, but for when they were written."""
+    """Return whether two results are the same.
+
+    When they were written does not count.
+
+    Parameters
+    ----------
+    one, other : Dataset
+        Results of a retrieval.
+
+    Returns
+    -------
+    bool
+    """
     attributes = [{**ds.attrs, "history": ""} for ds in (one, other)]
     names = [set(ds.variables) for ds in (one, other)]
     return (
@@ -189,7 +284,17 @@ def same_result(one: xr.Dataset, other: xr.Dataset) -> bool:
 
 
 def undisturbed(stage: Stage) -> xr.Dataset:
-    """Return what a run gives that nobody disturbs."""
+    """Return the result of a run that nobody disturbs.
+
+    Parameters
+    ----------
+    stage : Stage
+        Items and folder.
+
+    Returns
+    -------
+    Dataset
+    """
     calm = replace(stage, folder=stage.folder / "calm")
     calm.folder.mkdir(exist_ok=True)
     if not calm.out.exists():
@@ -201,7 +306,17 @@ def undisturbed(stage: Stage) -> xr.Dataset:
 
 @contextlib.contextmanager
 def ended_after(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """Have a process end with the block."""
+    """Make sure that a process has ended when the block ends.
+
+    Parameters
+    ----------
+    process : subprocess.Popen
+        What `Stage.start` returned.
+
+    Yields
+    ------
+    subprocess.Popen
+    """
     try:
         yield process
     finally:

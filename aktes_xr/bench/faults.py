@@ -61,7 +61,7 @@ def run(*, quick: bool, part: str | None = None) -> BenchResult:
         small_bundle(folder / "bundle")
         warm = folder / "warm"
         warm.mkdir()
-        # Kernels are compiled here, once: no fault shall wait for that.
+        # Compile the kernels here once, so that no fault has to wait for it.
         Stage(warm, items[:1], (), bundle, quick).run()
         chosen = [fault for fault in FAULTS if part in (None, fault.area)]
         if quick and part is None:

@@ -137,11 +137,11 @@ def killed_at_random(stage: Stage) -> Outcome:
     stage.run("--overwrite")
     usual = time.monotonic() - begin
     for number in range(times):
-        # Every other time there is an old store that is being replaced.
+        # Every other run replaces an old store.
         if number % 2:
             _remove(stage)
         process = stage.start("--overwrite")
-        # The later half of a run is the one that writes.
+        # A run writes in its later half, so that is where it is killed.
         time.sleep(usual * moments.uniform(0.4, 1.0))
         stage.kill(process)
         partials += bool(stage.left("r.zarr", "calm"))

@@ -35,7 +35,17 @@ class Traffic:
     sent: list[tuple[str, int]] = field(default_factory=list)
 
     def bytes_of(self, part: str = "") -> int:
-        """Bytes of the answers whose path contains ``part``."""
+        """Return the bytes of the answers whose path contains ``part``.
+
+        Parameters
+        ----------
+        part : str
+            Empty for all answers.
+
+        Returns
+        -------
+        int
+        """
         return sum(size for path, size in self.sent if part in path)
 
     def clear(self) -> None:

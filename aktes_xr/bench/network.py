@@ -52,9 +52,9 @@ _SMALL_UNITS: Final = (32, 32)
 _MATRIX: Final = 2048
 _TURNS: Final = 6
 _PIXELS: Final = 2**15
-"""A pass of so many is short, so that the best of many turns was hardly ever interrupted."""
+"""Pixels of a pass. It is so short that the best of many turns was hardly ever interrupted."""
 _KERAS_PIXELS: Final = 512 * 512
-"""More, so that what ``predict`` does once a call counts little."""
+"""Pixels that ``predict`` gets. They are more, so that its work once a call counts little."""
 
 
 @dataclass
@@ -224,7 +224,7 @@ def serve_keras() -> None:
         name, batch = line.split()
         width = networks[name].input_shape[-1]
         features = rng.normal(size=(_KERAS_PIXELS, width)).astype(np.float32)
-        # TensorFlow traces the model for each new shape of batch: that is not what is timed.
+        # TensorFlow traces the model for each new shape of batch. That must not be timed.
         networks[name].predict(features[: 2 * int(batch)], batch_size=int(batch), verbose=0)
         wall, own = time.perf_counter(), time.process_time()
         networks[name].predict(features, batch_size=int(batch), verbose=0)

@@ -31,7 +31,7 @@ _WIDTHS: Final = (*range(1, 101), 127, 128, 129, 255, 256, 257, 511, 513, 1023, 
 _THREADS: Final = 4
 _EMULATOR: Final = "qemu-x86_64"
 _PROCESSOR: Final = "Haswell"
-"""The last of Intel's kinds before AVX-512."""
+"""The last kind of Intel's processors before AVX-512."""
 _COLUMNS: Final = ("network", "pixels passed", "pixels", "differ in a bit")
 
 

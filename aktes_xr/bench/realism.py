@@ -105,7 +105,20 @@ def measured_images(folder: str | Path) -> dict[str, NDArray[np.float32]]:
 
 
 def simulated_images(per_structure: int, *, seed: int = 3) -> list[tuple[str, NDArray[Any]]]:
-    """Draw fields, flat and over relief; return their structure and temperature (y, x), K."""
+    """Draw fields, flat and over relief.
+
+    Parameters
+    ----------
+    per_structure : int
+        Number of fields of each structure.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    list of (str, ndarray (y, x), K)
+        Structure and surface temperature of each.
+    """
     images: list[tuple[str, NDArray[Any]]] = []
     for terrain in (False, True):
         recipe = FieldRecipe(seed=seed, split="test", terrain=terrain, gap_share=0.0)

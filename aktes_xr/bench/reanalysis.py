@@ -61,7 +61,19 @@ class Weather:
     origin: np.datetime64 = _ORIGIN
 
     def orography(self, latitude: Float64Array, longitude: Float64Array) -> Float64Array:
-        """Height of the model's surface, m; linear, so that bilinear interpolation is exact."""
+        """Return the height of the model's surface, m.
+
+        It is linear in both coordinates, so that bilinear interpolation is exact.
+
+        Parameters
+        ----------
+        latitude, longitude : float64, degree
+            Of any shape.
+
+        Returns
+        -------
+        float64, m
+        """
         return np.asarray(800.0 + 60.0 * (latitude - 45.0) + 40.0 * (longitude - 7.0))
 
     def at(
@@ -72,7 +84,23 @@ class Weather:
         longitude: Float64Array,
         height: Float64Array,
     ) -> Float64Array:
-        """Return a quantity (K, kg m-2 or hPa) so many hours after the origin."""
+        """Return a quantity at some times and places.
+
+        Parameters
+        ----------
+        quantity : str
+            Such as ``"air_temperature"``.
+        hours : float or float64, h
+            After the origin.
+        latitude, longitude : float64, degree
+            Of any shape.
+        height : float64, m
+            Height of the ground.
+
+        Returns
+        -------
+        float64, K, kg m-2 or hPa
+        """
         warm = 296.0 - 0.6 * (latitude - 45.0) + 0.3 * (longitude - 7.0) + 0.002 * hours
         if quantity == "air_temperature":
             return np.asarray(warm - LAPSE_RATE * height)
@@ -85,7 +113,17 @@ class Weather:
         return np.asarray(1013.25 * (1.0 - LAPSE_RATE * height / warm) ** power)
 
     def hours(self, time: Any) -> Any:
-        """Hours since the origin."""
+        """Return the hours after the origin.
+
+        Parameters
+        ----------
+        time : datetime64
+            One time or many.
+
+        Returns
+        -------
+        float64, h
+        """
         return (np.asarray(time, "M8[ns]") - self.origin) / np.timedelta64(1, "h")
 
 

@@ -125,7 +125,20 @@ def _claim_architecture(file: Path, architecture: Architecture) -> None:
 
 
 def architecture_of(bundle: Bundle) -> Architecture:
-    """Return the teacher's architecture as it was trained: normalisation is folded in a bundle."""
+    """Return the teacher's architecture as it was trained.
+
+    A bundle has normalisation folded into its weights. So whether there was any is taken from the
+    leaderboard.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A bundle with a teacher.
+
+    Returns
+    -------
+    Architecture
+    """
     layers = bundle.teacher.network.layers[:-1]
     found = Architecture(
         units=tuple(int(layer.bias.shape[0]) for layer in layers),
@@ -141,6 +154,17 @@ def architecture_of(bundle: Bundle) -> Architecture:
 
 def wider(architecture: Architecture, times: float) -> Architecture:
     """Scale all widths alike until the network multiplies at least ``times`` as much.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The network to widen.
+    times : float
+        How many times as many multiplications are wanted.
+
+    Returns
+    -------
+    Architecture
 
     Raises
     ------
@@ -164,7 +188,24 @@ def wider(architecture: Architecture, times: float) -> Architecture:
 def provenance(
     recipe: Recipe, source: Bundle, model: PixelModel, architecture: Architecture
 ) -> dict[str, Any]:
-    """Describe what was trained on what, and beside which teacher."""
+    """Describe what was trained on what, and beside which teacher.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What the larger network was trained on.
+    source : Bundle
+        The bundle whose teacher stands beside it.
+    model : PixelModel
+        The larger network.
+    architecture : Architecture
+        The larger network's hidden layers.
+
+    Returns
+    -------
+    dict
+        Values of JSON's types.
+    """
     return {
         "teacher_sha256": source.teacher.network.sha256,
         "teacher_multiplications": source.teacher.network.multiplications,
@@ -183,7 +224,20 @@ def provenance(
 
 
 def reference_rows(model: PixelModel, protocol: Protocol) -> list[dict[str, Any]]:
-    """Score a network by protocol, ancillaries and stratum; plain values."""
+    """Score a network by protocol, ancillaries and stratum.
+
+    Parameters
+    ----------
+    model : PixelModel
+        The network.
+    protocol : str
+        How the unseen pixels are drawn.
+
+    Returns
+    -------
+    list of dict
+        Values of JSON's types.
+    """
     pixels = unseen_pixels(TEST_SAMPLES, protocol)
     masks = strata(pixels.simulated)
     rows = []

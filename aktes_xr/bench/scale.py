@@ -139,10 +139,17 @@ def run(*, quick: bool, figure: str | Path | None = None, part: str | None = Non
 
 
 def draw(result: BenchResult, path: str | Path) -> None:
-    """Draw each check as a share of its target (logarithmic), and the scaling over workers.
+    """Draw each check as a share of its target, and the scaling over workers.
 
-    A check's bar is red where it does not hold; whether to be above or below the line is the
-    check's business.
+    The axis is logarithmic. A check's bar is red where it does not hold. Some checks must lie above
+    the line, others below it.
+
+    Parameters
+    ----------
+    result : BenchResult
+        What was measured.
+    path : str or Path
+        Where to write the picture.
     """
     from matplotlib.figure import Figure
 

@@ -27,7 +27,21 @@ _ORIGIN: Final = (300_000.0, 4_400_000.0)
 
 
 def digital_numbers(seed: int, shape: tuple[int, int]) -> NDArray[np.uint16]:
-    """One date's digital numbers (5, y, x): a surface from 300 K up with texture."""
+    """Draw the digital numbers of one date.
+
+    The surface has at least 300 K, and texture.
+
+    Parameters
+    ----------
+    seed : int
+        Of the random numbers.
+    shape : (int, int), pixel
+        Rows and columns.
+
+    Returns
+    -------
+    uint16 (5, y, x)
+    """
     rng = np.random.default_rng(seed)
     texture = rng.integers(0, 300, (1, *shape), dtype=np.uint16)
     noise = rng.integers(0, 8, (5, *shape), dtype=np.uint16)
@@ -43,7 +57,24 @@ def _block(block_info: Any = None, shape: tuple[int, int] = (0, 0)) -> NDArray[n
 
 
 def cube(dates: int, shape: tuple[int, int], chunk: int, *, memory: bool = False) -> xr.Dataset:
-    """Make a cube whose tasks draw their digital numbers, or with ``memory`` holds them."""
+    """Make a cube of drawn digital numbers.
+
+    Parameters
+    ----------
+    dates : int
+        Number of dates.
+    shape : (int, int), pixel
+        Rows and columns.
+    chunk : int, pixel
+        Side of a chunk.
+    memory : bool
+        Hold the numbers in memory. Otherwise each task draws its own.
+
+    Returns
+    -------
+    Dataset
+        ``tir`` (time, band, y, x) and ancillaries.
+    """
     sizes = [
         tuple(min(chunk, length - start) for start in range(0, length, chunk)) for length in shape
     ]
@@ -76,7 +107,21 @@ def cube(dates: int, shape: tuple[int, int], chunk: int, *, memory: bool = False
 
 
 def item(number: int, href: str, shape: tuple[int, int]) -> dict[str, Any]:
-    """Make the STAC item of a five-band granule; its file need not exist."""
+    """Make the STAC item of a granule of five bands.
+
+    Parameters
+    ----------
+    number : int
+        Of the granule; it sets the date.
+    href : str
+        Link to its file, which need not exist.
+    shape : (int, int), pixel
+        Rows and columns.
+
+    Returns
+    -------
+    dict
+    """
     time = np.datetime64("2003-01-01T10:00:00") + np.timedelta64(number, "D")
     affine = Affine(_PIXEL_M, 0.0, _ORIGIN[0], 0.0, -_PIXEL_M, _ORIGIN[1])
     return {
@@ -105,7 +150,22 @@ def item(number: int, href: str, shape: tuple[int, int]) -> dict[str, Any]:
 
 
 def write_granules(folder: Path, count: int, shape: tuple[int, int]) -> list[dict[str, Any]]:
-    """Write five-band COGs, tiled and deflated as in the archive, and return their items."""
+    """Write COGs of five bands, tiled and deflated as in the archive.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+    count : int
+        Number of granules.
+    shape : (int, int), pixel
+        Rows and columns.
+
+    Returns
+    -------
+    list of dict
+        Their STAC items.
+    """
     import rasterio
 
     items = []
@@ -131,7 +191,19 @@ def write_granules(folder: Path, count: int, shape: tuple[int, int]) -> list[dic
 
 
 def small_bundle(folder: Path) -> Bundle:
-    """Write a bundle of small random networks: for what does not depend on the networks."""
+    """Write a bundle of small random networks.
+
+    It serves for what does not depend on the networks.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+
+    Returns
+    -------
+    Bundle
+    """
     models = (_model("teacher", "teacher", 16), _model("student", "student", 8))
     fusion = Fusion(start_k=0.1, full_k=0.5, sharpness=0.5)
     return write_bundle(folder, BundleContents("small", models, "# Random\n", fusion))

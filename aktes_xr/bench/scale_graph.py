@@ -43,7 +43,7 @@ _CHUNK: Final = 1024
 
 def graph_checks() -> BenchResult:
     """Build the graph of 400 dates x 5 bands x 4000 x 4000 from items whose files do not exist."""
-    # Imports and caches are not the graph's.
+    # Build one graph first, so that imports and caches are not counted.
     _build(2)
     start = time.perf_counter()
     ds, result = _build(_DATES)
@@ -110,7 +110,23 @@ Stubs = tuple[dict[Any, Any], list[Any]]
 
 
 def scheduler_checks(bundle: Bundle, client: Any, simulated: int, live: int) -> BenchResult:
-    """Schedule retrievals of ``simulated`` and of ``live`` chunks whose tasks do nothing."""
+    """Schedule retrievals of ``simulated`` and of ``live`` chunks whose tasks do nothing.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The networks.
+    client : distributed.Client
+        Of a running cluster.
+    simulated : int
+        Chunks of the retrieval whose scheduler is simulated.
+    live : int
+        Chunks of the retrieval that the cluster schedules.
+
+    Returns
+    -------
+    BenchResult
+    """
     rows: list[tuple[Any, ...]] = []
     stubs = _stubs(bundle, simulated)
     milliseconds = 1e3 * asyncio.run(_simulate(stubs)) / len(stubs[0])
@@ -246,7 +262,7 @@ async def _simulate(stubs: Stubs) -> float:
     ):
         start = time.process_time()
         futures: Any = client.get(*stubs, sync=False)
-        # As the writer does: what is done with is let go.
+        # Let go of finished tasks, as the writer does.
         async for future in as_completed(futures, loop=client.loop):
             future.release()
         return time.process_time() - start
@@ -257,7 +273,23 @@ _SHAPES: Final = ((1, 512), (1, 1024), (1, 2048), (4, 512), (4, 1024))
 
 
 def choice_tables(bundle: Bundle, folder: Path, dates: int, granules: int) -> BenchResult:
-    """Weigh chunk shapes and engines on ``dates`` dates of a region, readers on some granules."""
+    """Weigh shapes of chunks, engines and readers.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The networks.
+    folder : Path
+        A folder for the files.
+    dates : int
+        Dates of the region on which chunks and engines are weighed.
+    granules : int
+        Granules on which readers are weighed.
+
+    Returns
+    -------
+    BenchResult
+    """
     return BenchResult(
         [], [_chunk_shapes(bundle, dates), _engines(bundle, dates), _readers(folder, granules)]
     )

@@ -42,7 +42,17 @@ PREDICT = threading.Lock()
 
 
 def keras_model(network: Network) -> Any:
-    """Rebuild a network in Keras."""
+    """Rebuild a network in Keras.
+
+    Parameters
+    ----------
+    network : Network
+        A bundle's network.
+
+    Returns
+    -------
+    keras.Model
+    """
     import keras
 
     inputs = hidden = keras.Input((network.n_features,))
@@ -55,7 +65,21 @@ def keras_model(network: Network) -> Any:
 
 
 def features(quantities: dict[str, Any], model: PixelModel, shape: tuple[int, int]) -> Float32Array:
-    """Assemble standardised features (pixel, feature) in NumPy, image by image."""
+    """Assemble standardised features in NumPy, image by image.
+
+    Parameters
+    ----------
+    quantities : dict of str to ndarray (y, x) or float
+        Quantities by name.
+    model : PixelModel
+        The network they are for.
+    shape : (int, int), pixel
+        Rows and columns.
+
+    Returns
+    -------
+    float32 (pixel, feature), 1
+    """
     reference = quantities["brightness_temperature_B13"]
     values = {name: quantities.get(name, np.nan) for name in STUDENT_FEATURES}
     values |= {
@@ -77,7 +101,18 @@ def features(quantities: dict[str, Any], model: PixelModel, shape: tuple[int, in
 
 
 def context(kelvin: Float32Array) -> dict[str, Float32Array]:
-    """Describe what lies around each pixel (y, x, band) by SciPy's filters, image by image."""
+    """Describe the surroundings of each pixel by SciPy's filters, image by image.
+
+    Parameters
+    ----------
+    kelvin : float32 (y, x, band), K
+        Brightness temperatures.
+
+    Returns
+    -------
+    dict of str to float32 (y, x)
+        Means and spreads by name.
+    """
     from scipy.ndimage import uniform_filter
 
     reference = kelvin[..., 3].astype(np.float64)
@@ -94,7 +129,22 @@ def context(kelvin: Float32Array) -> dict[str, Float32Array]:
 
 
 def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) -> Float32Array:
-    """Retrieve (y, x, band) digital numbers: temperature, emissivities, uncertainties, weight."""
+    """Retrieve a chunk of digital numbers by the obvious pipeline.
+
+    Parameters
+    ----------
+    dn : uint16 (y, x, band)
+        Digital numbers.
+    models : dict of str to (PixelModel, keras.Model)
+        Teacher and student by name.
+    batch : int, optional
+        Pixels that Keras predicts at once; by default Keras's own.
+
+    Returns
+    -------
+    float32
+        Temperature, emissivities, their uncertainties and the weight.
+    """
     shape = dn.shape[:2]
     radiance = sensor.dn_to_radiance(dn)
     kelvin = sensor.radiance_to_brightness_temperature(radiance)
@@ -129,7 +179,13 @@ def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) ->
 
 
 def main(arguments: list[str]) -> None:
-    """Time the pipeline on two threads, once for each line of the standard input."""
+    """Time the pipeline on two threads, once for each line of the standard input.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Path of the networks, side of a date and side of a chunk in pixels.
+    """
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(2)
@@ -153,7 +209,7 @@ def main(arguments: list[str]) -> None:
             output_dtypes=[np.float32],
             dask_gufunc_kwargs={"output_sizes": {"plane": 14}},
         )
-        # TensorFlow traces the model for each new shape of batch: that is not what is timed.
+        # TensorFlow traces the model for each new shape of batch. That must not be timed.
         retrieve_chunk(np.full((128, 128, 5), 1500, np.uint16), models, batch)
         start = time.perf_counter()
         out.compute(scheduler="threads", num_workers=2)

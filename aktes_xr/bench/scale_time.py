@@ -44,7 +44,21 @@ both pipelines are bound by the rate of matrix products, which no engine exceeds
 
 
 def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
-    """Compare a retrieval in memory with its networks alone and with the obvious pipeline."""
+    """Compare a retrieval in memory with its networks alone and with the obvious pipeline.
+
+    Parameters
+    ----------
+    side : int, pixel
+        Side of the granule.
+    obvious_side : int, pixel
+        Side of the granule that the obvious pipeline retrieves.
+    repeats : int
+        Number of repetitions.
+
+    Returns
+    -------
+    BenchResult
+    """
     bundle = _both(load_bundle())
     result = _result(bundle, side, min(side, 1024))
     # A bundle's other regions' students do not run here.
@@ -81,7 +95,23 @@ def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
 
 
 def granule_checks(folder: Path, count: int, shape: tuple[int, int], repeats: int) -> BenchResult:
-    """Time the way from COG to Zarr on two threads, and each of its parts alone."""
+    """Time the way from COG to Zarr on two threads, and each part of it alone.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder for the files.
+    count : int
+        Number of granules.
+    shape : (int, int), pixel
+        Rows and columns.
+    repeats : int
+        Number of repetitions.
+
+    Returns
+    -------
+    BenchResult
+    """
     items = write_granules(folder, count, shape)
 
     def opened() -> xr.Dataset:
@@ -124,7 +154,7 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
         for turn in range(repeats + 1):
             ours = min(ours, _seconds(lambda: _compute(result, "threads")))
             for batch in _OBVIOUS:
-                # Keras' default batch takes minutes, and is far from its target: once will do.
+                # Keras's default batch takes minutes and is far from its target. Once is enough.
                 if turn == 0 or batch != "default":
                     theirs[batch] = min(theirs[batch], pipeline(batch))
     rows: list[tuple[Any, ...]] = [("whole retrieval", side, 2, ours, None)]
@@ -145,9 +175,9 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
 
 @contextlib.contextmanager
 def _pipeline(side: int, chunk: int) -> Iterator[Callable[[str], float]]:
-    """Start the obvious pipeline in its process; what is yielded runs it with a batch of predict.
+    """Start the obvious pipeline in its process.
 
-    It returns the seconds that took.
+    Yields a function that runs the pipeline with a batch of ``predict`` and returns its seconds.
     """
     command = [sys.executable, "-m", "aktes_xr.bench.scale_pipeline"]
     with subprocess.Popen(

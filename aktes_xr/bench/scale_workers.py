@@ -39,10 +39,23 @@ _ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL
 
 
 def memory_checks(bundle: Path, many: int, sides: tuple[int, int]) -> BenchResult:
-    """Peak memory of a worker with one thread, for 20 and for ``many`` dates of two chunks.
+    """Measure the peak memory of a worker with one thread.
 
-    Over time one worker's peak must not grow. Another worker's, for a few dates of two chunks of
-    the second of ``sides``, shows what a pixel takes.
+    It retrieves few dates of two chunks and then ``many``. Its peak must not grow with the number
+    of dates. Another worker retrieves a few dates of larger chunks, which shows what a pixel takes.
+
+    Parameters
+    ----------
+    bundle : Path
+        The networks.
+    many : int
+        Number of dates.
+    sides : (int, int), pixel
+        Sides of the smaller and of the larger chunks.
+
+    Returns
+    -------
+    BenchResult
     """
     runs = ((_FEW, sides[0]), (many, sides[0]), (_LARGE_DATES, sides[1]))
     peaks: dict[tuple[int, int], int] = {}
@@ -65,7 +78,23 @@ def memory_checks(bundle: Path, many: int, sides: tuple[int, int]) -> BenchResul
 
 
 def worker_checks(client: Any, bundle: str, dates: int, side: int) -> BenchResult:
-    """Compare two distributed workers with two processes that know nothing of each other."""
+    """Compare two distributed workers with two processes that do not know of each other.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of a cluster of two workers.
+    bundle : str
+        Path of the networks.
+    dates : int
+        Number of dates.
+    side : int, pixel
+        Side of a date.
+
+    Returns
+    -------
+    BenchResult
+    """
     best = dict.fromkeys(("independent", "half", "alone", "together"), math.inf)
     with _independent(bundle, dates // 2, side) as go:
         client.run(_warm, bundle)
@@ -78,7 +107,8 @@ def worker_checks(client: Any, bundle: str, dates: int, side: int) -> BenchResul
         }
         for turn in range(_TURNS):
             for name, call in calls.items():
-                # What is compared with a target has more turns than what only stands in the table.
+                # Figures that are compared with a target get more turns than those of the table
+                # alone.
                 if turn % 2 == 0 or name in ("independent", "together"):
                     best[name] = min(best[name], call())
     independent, half, alone, together = best.values()
@@ -104,7 +134,17 @@ def worker_checks(client: Any, bundle: str, dates: int, side: int) -> BenchResul
 
 
 def identity_checks(client: Any) -> BenchResult:
-    """Compare every bit between schedulers and between chunkings."""
+    """Compare every bit between schedulers and between chunkings.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of a running cluster.
+
+    Returns
+    -------
+    BenchResult
+    """
     shape = (260, 300)
     ds = cube(2, shape, 100, memory=True)
     # Fusion ramps from the teacher alone to the student alone over the scene.
@@ -147,7 +187,10 @@ def _planned_peak(bundle: Path, dates: int, side: int) -> int:
 
 @contextlib.contextmanager
 def _independent(bundle: str, dates: int, side: int) -> Iterator[Callable[[], float]]:
-    """Two processes; what is yielded lets both retrieve, and returns the slower one's seconds."""
+    """Start two processes.
+
+    Yields a function that lets both retrieve, and returns the seconds of the slower one.
+    """
     command = [sys.executable, "-m", _MODULE, bundle, str(dates), str(side)]
     processes = [
         subprocess.Popen(
@@ -199,7 +242,25 @@ class Nowhere:
 
 
 def lazy_result(bundle: str, dates: int, shape: tuple[int, int], chunk: int) -> xr.Dataset:
-    """Fusion of both networks at every pixel of a cube that tasks draw."""
+    """Retrieve a cube that tasks draw, lazily.
+
+    Both networks run at every pixel.
+
+    Parameters
+    ----------
+    bundle : str
+        Path of the networks.
+    dates : int
+        Number of dates.
+    shape : (int, int), pixel
+        Rows and columns.
+    chunk : int, pixel
+        Side of a chunk.
+
+    Returns
+    -------
+    Dataset, lazy
+    """
     loaded = load_bundle(bundle)
     ds = cube(dates, shape, chunk)
     ground = even_terrain(ds, both_networks(loaded), lazy=True)
@@ -207,13 +268,38 @@ def lazy_result(bundle: str, dates: int, shape: tuple[int, int], chunk: int) -> 
 
 
 def discard(result: xr.Dataset) -> list[da.Array]:
-    """Write a result nowhere, lazily: what remains is reading, computing and the scheduler."""
+    """Write a result nowhere, lazily.
+
+    The time that remains is that of reading, computing and the scheduler.
+
+    Parameters
+    ----------
+    result : Dataset
+        A lazy result.
+
+    Returns
+    -------
+    list of dask Array
+        To be computed.
+    """
     return write_lazily(result.unify_chunks(), Nowhere())
 
 
 @contextlib.contextmanager
 def workers(count: int) -> Iterator[Any]:
-    """Client of a cluster of processes with one thread each, which logs warnings only."""
+    """Start a cluster of processes with one thread each.
+
+    It logs warnings only.
+
+    Parameters
+    ----------
+    count : int
+        Number of processes.
+
+    Yields
+    ------
+    distributed.Client
+    """
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
@@ -232,9 +318,15 @@ def peak_bytes() -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Retrieve once for each line of the standard input."""
+    """Retrieve once for each line of the standard input.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Path of the networks, number of dates, side of a date in pixels.
+    """
     bundle, dates, side = arguments[0], int(arguments[1]), int(arguments[2])
-    # Compiled and loaded before the clock runs.
+    # Compile and load everything before the clock runs.
     dask.compute(discard(lazy_result(bundle, 1, (64, 64), 64)), scheduler="synchronous")
     work = lazy_result(bundle, dates, (side, side), side)
     print("ready", flush=True)

@@ -68,7 +68,17 @@ class Tally:
     emissivity_n: int = 0
 
     def add(self, granule: Granule, estimate: Estimate, members: NDArray[np.bool_]) -> None:
-        """Add one granule's pixels."""
+        """Add one granule's pixels.
+
+        Parameters
+        ----------
+        granule : Granule
+            Its truth.
+        estimate : Estimate
+            One method's answer.
+        members : bool (y, x)
+            The pixels that count.
+        """
         truth = granule.truth[members].astype(np.float64)
         found = estimate.temperature[members].astype(np.float64)
         known = np.isfinite(truth) & np.isfinite(found)
@@ -162,7 +172,15 @@ def _conditions(granule: Granule) -> tuple[str, ...]:
 
 
 def score(granule: Granule, tallies: Tallies) -> None:
-    """Add a granule to the tallies by class and method."""
+    """Add a granule to the tallies by class and method.
+
+    Parameters
+    ----------
+    granule : Granule
+        Its truth, and every method's answer.
+    tallies : dict of (str, str) to Tally
+        By class and method; changed in place.
+    """
     for name, (low, high) in CLASSES.items():
         members = (granule.sky_view_factor >= low) & (granule.sky_view_factor < high)
         for method, estimate in granule.estimates.items():
@@ -177,7 +195,17 @@ def _rows(tallies: Tallies) -> list[tuple[Any, ...]]:
 
 
 def checks(tallies: Tallies) -> list[Check]:
-    """Compare the fusion with both networks in every class."""
+    """Compare the fusion with both networks in every class.
+
+    Parameters
+    ----------
+    tallies : dict of (str, str) to Tally
+        By class and method.
+
+    Returns
+    -------
+    list of Check
+    """
     found: list[Check] = []
     for name in CLASSES:
         three = [tallies.get((name, method)) for method in ("teacher", "student", "fusion")]
@@ -206,7 +234,7 @@ def _class_checks(name: str, teacher: Tally, student: Tally, fusion: Tally) -> I
 
 CHUNKS: Final = 10
 FLAT_CHUNKS: Final = 7
-"""Of `CHUNKS` chunks of the granule."""
+"""Flat chunks of the granule, of `CHUNKS`."""
 BOTH: Final = Fusion(1e5, 2e5, 0.0, 0.5)
 """Runs both networks everywhere."""
 
@@ -228,12 +256,36 @@ class Counting(Network):
     counted: list[int] = field(default_factory=list)
 
     def new_pass(self, pixels: int) -> Pass:
-        """Allocate the arrays of a pass that counts."""
+        """Allocate the arrays of a pass that counts.
+
+        Parameters
+        ----------
+        pixels : int
+            Number of pixels.
+
+        Returns
+        -------
+        Pass
+        """
         return _CountingPass(super().new_pass(pixels), self.engine, self.counted)
 
 
 def counting(bundle: Bundle, fusion: Fusion, counts: dict[str, list[int]]) -> Bundle:
-    """Give a bundle another fusion, and networks that count their pixels."""
+    """Give a bundle another fusion, and networks that count their pixels.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle to start from.
+    fusion : Fusion
+        What takes its fusion's place.
+    counts : dict of str to list of int
+        By model; each pass adds its number of pixels.
+
+    Returns
+    -------
+    Bundle
+    """
     models = {
         name: replace(model, network=Counting(model.network.layers, counts.setdefault(name, [])))
         for name, model in bundle.models.items()
@@ -283,7 +335,7 @@ def work(bundle: Bundle, *, chunk: int) -> tuple[list[Check], Table]:
 
 
 def _skipped_share(bundle: Bundle, student: str, *, floor: float) -> float:
-    """Share of both networks' work that the one without weight on flat ground would have."""
+    """Share of the work of both networks that falls to the one without weight on flat ground."""
     costs = [bundle.models[name].network.multiplications for name in ("teacher", student)]
     return (costs[0] if floor == 1.0 else costs[1]) / sum(costs)
 
@@ -303,7 +355,20 @@ def _plain_and_mountain(chunk: int) -> tuple[xr.Dataset, xr.Dataset]:
 
 
 def jumps(weight: NDArray[np.float32], chunk: int) -> tuple[float, float]:
-    """Largest step of a field (y, x) between neighbours across chunk borders, and inside chunks."""
+    """Return the largest steps of a field between neighbours.
+
+    Parameters
+    ----------
+    weight : float32 (y, x)
+        The field.
+    chunk : int, pixel
+        Side of a chunk.
+
+    Returns
+    -------
+    across, inside : float
+        Across the borders of chunks, and inside chunks.
+    """
     across, inside = 0.0, 0.0
     for axis in (0, 1):
         step = np.abs(np.diff(weight, axis=axis))
@@ -314,7 +379,23 @@ def jumps(weight: NDArray[np.float32], chunk: int) -> tuple[float, float]:
 
 
 def seam(bundle: Bundle, *, size: int = 96, chunk: int = 24) -> list[Check]:
-    """Retrieve a granule in chunks and in one piece: the weight must not know of chunks."""
+    """Compare a retrieval in chunks with one in a single piece.
+
+    The weight must not depend on the chunks.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The networks.
+    size : int, pixel
+        Side of the granule.
+    chunk : int, pixel
+        Side of a chunk.
+
+    Returns
+    -------
+    list of Check
+    """
     elevation = landform("ridge_valley", (size, size), seed=912, relief_m=2500.0)
     scene = simulate_scene(elevation, SceneSettings(seed=912, swath=False))
     names = ["tir", "elevation", "water_vapor", "air_temperature", "ancillary_elevation"]

@@ -143,7 +143,24 @@ def granules(
 def estimates(
     scene: xr.Dataset, terrain: xr.Dataset, bundle: Bundle, *, prior: bool
 ) -> dict[str, Estimate]:
-    """Retrieve one date by every method."""
+    """Retrieve one date by every method.
+
+    Parameters
+    ----------
+    scene : Dataset
+        A simulated cube of one date.
+    terrain : Dataset (y, x)
+        Its terrain indices and complexity.
+    bundle : Bundle
+        The networks.
+    prior : bool
+        Tell the emissivity prior.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By method.
+    """
     cube = scene[list(_INPUTS)]
     if not prior:
         cube = cube.drop_vars(["emissivity_prior", "emissivity_prior_uncertainty"])

@@ -42,7 +42,7 @@ _QUICK_AZIMUTHS = 8
 _RADIUS_M = 10_000.0
 _RADII_M = (2_000.0, 5_000.0, 10_000.0, 20_000.0)
 _GDALDEM = ("slope", "TRI", "TPI", "roughness")
-# At twenty kilometres a hull holds more points than at two: what may be left of that.
+# At twenty kilometres a hull holds more points than at two. The cost may grow by this much.
 _FLATNESS = 1.5
 
 
@@ -211,7 +211,8 @@ def _against_sky_view(dem: NDArray[np.float32], rows: list[list[Any]], azimuths:
 
 
 def _flatness(dem: NDArray[np.float32]) -> tuple[list[list[Any]], Check]:
-    # The radius must fit into the DEM, or a large one costs nothing.
+    # The radius must fit into the DEM. Otherwise rays end at its edge, and a large one costs
+    # nothing.
     azimuths = 8
     cell = (_CELL_M / 2.0, _CELL_M / 2.0) if dem.shape[0] < _SIZE else (_CELL_M, _CELL_M)
     works: dict[str, Callable[[], object]] = {
@@ -234,5 +235,5 @@ def _memory(dem: NDArray[np.float32]) -> Check:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     arrays = peak / block.nbytes - len(INDICES)
-    # To a tenth: row buffers are no arrays of the block's size.
+    # Round to a tenth, since row buffers are no arrays of the block's size.
     return Check.at_most("peak memory beyond input and outputs", round(arrays, 1), 3.0, "arrays")

@@ -83,7 +83,19 @@ def tes_numpy(
 
 
 def sample_radiances(pixels: int, *, seed: int = 0) -> NDArray[np.float64]:
-    """Draw surface-leaving radiances of plausible surfaces, (pixels, 5)."""
+    """Draw surface-leaving radiances of plausible surfaces.
+
+    Parameters
+    ----------
+    pixels : int
+        Number of pixels.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    float64 (pixel, 5), W m-2 sr-1 um-1
+    """
     rng = np.random.default_rng(seed)
     temperature = rng.uniform(265.0, 325.0, size=pixels)
     emissivity = 0.985 - rng.beta(1.2, 4.0, size=(pixels, 1)) * rng.uniform(0, 0.4, (pixels, 5))
@@ -101,7 +113,21 @@ def _best_seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def tes_throughput(*, pixels: int = 200_000, repeats: int = 5) -> TesThroughput:
-    """Time both on the same pixels, one thread each, best of ``repeats`` in processor time."""
+    """Time both on the same pixels, with one thread each.
+
+    The best of several repetitions counts, in processor time.
+
+    Parameters
+    ----------
+    pixels : int
+        Number of pixels.
+    repeats : int
+        Number of repetitions.
+
+    Returns
+    -------
+    TesThroughput
+    """
     leaving = sample_radiances(pixels)
     parameters = tes_parameters()
     compiled = tes_block(leaving, _SKY_RADIANCE, parameters)

@@ -1,4 +1,4 @@
-"""What version 0.1.0's teacher scored where most of the sky is hidden: the error to come below.
+"""Errors of version 0.1.0's teacher where most of the sky is hidden; later ones must be smaller.
 
 ``python -m aktes_xr.bench.worlds_baseline quick=Q.json full=F.json ...`` takes it from what
 ``aktes bench worlds [--quick] [--part ...] --json`` wrote with that version's bundle. The figures
@@ -22,7 +22,20 @@ _FILE: Final = "worlds_0.1.0.json"
 
 
 def steep_errors(world: str, *, quick: bool) -> dict[str, float]:
-    """Return the errors (K) by what is told; empty where none are known of this world."""
+    """Return the stored errors of a world, by what is told.
+
+    Parameters
+    ----------
+    world : str
+        Name of the world.
+    quick : bool
+        Those of the benchmark's quick form.
+
+    Returns
+    -------
+    dict of str to float, K
+        Empty where none are known of this world.
+    """
     resource = importlib.resources.files("aktes_xr") / "data" / "studies" / _FILE
     stored = json.loads(resource.read_text(encoding="utf-8"))
     found: dict[str, float] = stored["quick" if quick else "full"].get(world, {})
@@ -31,6 +44,16 @@ def steep_errors(world: str, *, quick: bool) -> dict[str, float]:
 
 def steep_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Take the errors out of a benchmark's JSON, by world and by what is told.
+
+    Parameters
+    ----------
+    report : dict
+        The benchmark's JSON.
+
+    Returns
+    -------
+    dict of str to dict of str to float, K
+        By world, then by what is told.
 
     Raises
     ------
@@ -53,7 +76,15 @@ def steep_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def write(reports: Iterable[tuple[str, Path]], path: Path) -> None:
-    """Write the baseline from reports, each of the benchmark's form ``quick`` or ``full``."""
+    """Write the baseline from reports.
+
+    Parameters
+    ----------
+    reports : iterable of (str, Path)
+        The benchmark's form, ``quick`` or ``full``, and the report's file.
+    path : Path
+        Where to write.
+    """
     made: dict[str, dict[str, dict[str, float]]] = {"quick": {}, "full": {}}
     for form, report in reports:
         made[form] |= steep_rows(json.loads(report.read_text(encoding="utf-8")))

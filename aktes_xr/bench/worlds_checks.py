@@ -57,7 +57,15 @@ class Domain:
     raw: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def add(self, scene: xr.Dataset, found: dict[str, dict[str, Estimate]]) -> None:
-        """Count a scene."""
+        """Count a scene.
+
+        Parameters
+        ----------
+        scene : Dataset
+            A simulated scene.
+        found : dict of str to dict of str to Estimate
+            By what is told, then by method.
+        """
         outside = ~in_domain(scene)
         for given, by in found.items():
             flagged = by[FUSION].flagged
@@ -133,7 +141,7 @@ def _sigma_checks(name: str, members: list[Cell]) -> Iterable[Check]:
 
 
 def _certain_miss(cell: Cell, column: int, normal: float) -> float:
-    """Miss of a cell's coverage beyond two standard errors; none is certain from one scene."""
+    """Return by how much a cell's coverage misses, beyond two standard errors; 0 for one scene."""
     share, error = cell.coverage(column)
     return 0.0 if np.isnan(error) else max(abs(share - normal) - _ERRORS * error, 0.0)
 

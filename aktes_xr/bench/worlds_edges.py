@@ -33,7 +33,20 @@ Profile = dict[tuple[str, str, str, str], "NDArray[np.float64]"]
 
 
 def distances(body: NDArray[np.bool_], *, inside: bool) -> NDArray[np.intp]:
-    """Return the class of distance of pixels on one side of the border, -1 elsewhere."""
+    """Return the class of distance to the border, for the pixels on one side of it.
+
+    Parameters
+    ----------
+    body : bool (y, x)
+        True inside the body.
+    inside : bool
+        The side that counts.
+
+    Returns
+    -------
+    intp (y, x)
+        -1 on the other side.
+    """
     side = body if inside else ~body
     number = np.digitize(distance_transform_edt(side), _LIMITS)
     return np.where(side, number, -1)
@@ -43,6 +56,15 @@ def profile(scene: xr.Dataset, found: dict[str, dict[str, Estimate]], profiles: 
     """Add a scene that has bodies to the profiles.
 
     The sums are (3, 4): pixels, their errors, and the inside's mean error as often.
+
+    Parameters
+    ----------
+    scene : Dataset
+        A simulated scene with ``body`` (y, x), if it has bodies.
+    found : dict of str to dict of str to Estimate
+        By what is told, then by method.
+    profiles : dict
+        The sums to add to; changed in place.
     """
     if "body" not in scene or not scene["body"].any():
         return
@@ -65,12 +87,38 @@ def profile(scene: xr.Dataset, found: dict[str, dict[str, Estimate]], profiles: 
 
 
 def ratios(profiles: Profile) -> dict[tuple[str, str, str, str], NDArray[np.float64]]:
-    """Error at each distance over the inside's of the same scenes, (4,)."""
+    """Divide the error at each distance by that of the inside of the same scenes.
+
+    Parameters
+    ----------
+    profiles : dict
+        Sums as `profile` makes them.
+
+    Returns
+    -------
+    dict of tuple to float64 (4,), 1
+        By what is told, structure, side and method.
+    """
     return {key: sums[1] / np.maximum(sums[2], 1e-12) for key, sums in profiles.items()}
 
 
 def nearest(profiles: Profile, *, given: str, method: str) -> dict[tuple[str, str], float]:
-    """Ratio of the first two pixels together, by structure and side."""
+    """Return the ratio of the first two classes of distance together.
+
+    Parameters
+    ----------
+    profiles : dict
+        Sums as `profile` makes them.
+    given : str
+        What is told.
+    method : str
+        Name of the method.
+
+    Returns
+    -------
+    dict of (str, str) to float, 1
+        By structure and side.
+    """
     found: dict[tuple[str, str], float] = defaultdict(float)
     for (told, structure, side, by), sums in profiles.items():
         if told == given and by == method and sums[0, :2].sum() > 0:

@@ -44,7 +44,7 @@ def first_world(count: int, *, size: int = 128) -> Iterator[xr.Dataset]:
     """
     kinds = list(product(_RELIEF, (False, True), _COVERS))
     for number in range(count):
-        # 25 and the 36 kinds have no common divisor: any run of scenes has many of them.
+        # 25 and the 36 kinds have no common divisor. So any run of scenes has many of the kinds.
         (relief, height), night, cover = kinds[25 * number % len(kinds)]
         seed = _SEED + number
         settings = SceneSettings(

@@ -95,7 +95,17 @@ def estimates(scene: xr.Dataset, bundle: Bundle) -> dict[str, dict[str, Estimate
 
 
 def by_inverse_variance(first: Estimate, second: Estimate) -> Estimate:
-    """Average two estimates, each quantity by its own stated variances."""
+    """Average two estimates, each quantity weighed by its own stated variances.
+
+    Parameters
+    ----------
+    first, second : Estimate
+        Two methods' answers for the same pixels.
+
+    Returns
+    -------
+    Estimate
+    """
 
     def fused(x: Any, y: Any, sx: Any, sy: Any) -> tuple[Any, Any]:
         share = sx**2 / (sx**2 + sy**2)

@@ -52,23 +52,66 @@ class Cell:
         return int(self.sums[FUSION][N])
 
     def mean(self, method: str, quantity: int) -> float:
-        """Mean over the pixels; NaN where the method did not run."""
+        """Return the mean of a quantity over the pixels.
+
+        Parameters
+        ----------
+        method : str
+            Name of the method.
+        quantity : int
+            Number of the sum.
+
+        Returns
+        -------
+        float
+            NaN where the method did not run.
+        """
         found = self.sums.get(method)
         return float("nan") if found is None else float(found[quantity] / found[N])
 
     def mae(self, method: str) -> float:
-        """Mean absolute error of temperature, K."""
+        """Return the mean absolute error of temperature.
+
+        Parameters
+        ----------
+        method : str
+            Name of the method.
+
+        Returns
+        -------
+        float, K
+        """
         return self.mean(method, ABSOLUTE)
 
     def emissivity_mae(self, method: str) -> float:
-        """Mean absolute error of emissivity over the bands."""
+        """Return the mean absolute error of emissivity over the bands.
+
+        Parameters
+        ----------
+        method : str
+            Name of the method.
+
+        Returns
+        -------
+        float, 1
+        """
         return self.mean(method, EMISSIVITY)
 
     def coverage(self, column: int) -> tuple[float, float]:
-        """Share of errors within the fusion's stated sigma, and its standard error.
+        """Return the share of errors within the fusion's stated sigma, and its standard error.
 
-        A scene has one air mass and one error of it, so scenes are what is independent: the error
-        is that of a ratio of sums over scenes, NaN for a single one.
+        A scene has one air mass and one error of it. So scenes are what is independent, not pixels.
+        The standard error is that of a ratio of sums over scenes.
+
+        Parameters
+        ----------
+        column : int
+            Number of the sum.
+
+        Returns
+        -------
+        share, error : float, 1
+            The error is NaN for a single scene.
         """
         share = self.mean(FUSION, column)
         if self.scenes < 2:
@@ -94,7 +137,13 @@ class Cell:
         return float(WEIGHTS[best]), float(self.mixture[best] / self.n)
 
     def add(self, other: Cell) -> None:
-        """Add another cell's sums."""
+        """Add another cell's sums.
+
+        Parameters
+        ----------
+        other : Cell
+            Sums of other pixels.
+        """
         for method, sums in other.sums.items():
             self.sums[method] = self.sums.get(method, np.zeros(N_SUMS)) + sums
         self.mixture += other.mixture
@@ -106,14 +155,34 @@ Cells = dict[Key, Cell]
 
 
 def sky_class(sky_view: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the number of the class of sky view, see `SKY_CLASSES`."""
+    """Return the number of the class of sky view, see `SKY_CLASSES`.
+
+    Parameters
+    ----------
+    sky_view : floating ndarray, 1
+        Sky view factors.
+
+    Returns
+    -------
+    intp ndarray
+    """
     return np.asarray(np.digitize(sky_view, SKY_LIMITS), np.intp)
 
 
 def tally(scene: xr.Dataset, found: dict[str, dict[str, Estimate]], cells: Cells) -> None:
     """Add a scene's errors to the cells.
 
-    Pixels out of domain, or that a method does not retrieve, count in none.
+    Two kinds of pixels count in no cell: those out of domain, and those that a method does not
+    retrieve.
+
+    Parameters
+    ----------
+    scene : Dataset
+        A simulated scene.
+    found : dict of str to dict of str to Estimate
+        By what is told, then by method.
+    cells : dict of tuple to Cell
+        Changed in place.
     """
     truth = scene["surface_temperature"].to_numpy().ravel()
     emissivity = scene["emissivity"].to_numpy().reshape(5, -1)
@@ -136,7 +205,17 @@ def tally(scene: xr.Dataset, found: dict[str, dict[str, Estimate]], cells: Cells
 
 
 def in_domain(scene: xr.Dataset) -> NDArray[np.bool_]:
-    """Pixels that the networks are meant for."""
+    """Return the pixels that the networks are meant for.
+
+    Parameters
+    ----------
+    scene : Dataset
+        A simulated scene.
+
+    Returns
+    -------
+    bool (pixel,)
+    """
     if "in_domain" not in scene:
         return np.ones(scene.sizes["y"] * scene.sizes["x"], bool)
     return np.asarray(scene["in_domain"].to_numpy().ravel(), bool)
@@ -187,7 +266,19 @@ def _by_class(
 
 
 def pooled(cells: Cells, key: Callable[[Key], Key | None]) -> Cells:
-    """Add cells together that ``key`` gives the same name; None leaves one out."""
+    """Add together the cells that ``key`` gives the same name.
+
+    Parameters
+    ----------
+    cells : dict of tuple to Cell
+        The cells.
+    key : callable
+        Returns a cell's new name, or None to leave it out.
+
+    Returns
+    -------
+    dict of tuple to Cell
+    """
     whole: Cells = {}
     for name, cell in cells.items():
         target = key(name)
@@ -198,6 +289,11 @@ def pooled(cells: Cells, key: Callable[[Key], Key | None]) -> Cells:
 
 def gains(cells: Iterable[Cell]) -> tuple[float, float, float]:
     """Errors that pixels would have, on average over cells (K).
+
+    Parameters
+    ----------
+    cells : iterable of Cell
+        The cells.
 
     Returns
     -------

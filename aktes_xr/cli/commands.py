@@ -568,7 +568,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
     from distributed import Client
 
     if not logging.getLogger("aktes_xr").isEnabledFor(logging.DEBUG):
-        # What befalls the cluster is said in one line by the error that it leads to.
+        # Failures of the cluster end in one error of one line. Its own log would only repeat it.
         for name in logging.root.manager.loggerDict:
             if name.partition(".")[0] == "distributed":
                 logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -582,13 +582,13 @@ def _cluster(address: str | None) -> Iterator[Any]:
     try:
         yield client
     finally:
-        # A scheduler that has gone away does not answer a farewell.
+        # A scheduler that has gone away does not answer when the client closes.
         with contextlib.suppress(OSError, TimeoutError):
             client.close(timeout=_SECONDS_TO_CLOSE)
 
 
 def _say_licences(names: tuple[str, ...]) -> None:
-    """Say once what the shipped sources of ancillaries ask for."""
+    """Print once the licence and the citation of each shipped source of ancillaries."""
     from aktes_xr.stac import sources
 
     for name in dict.fromkeys(names):

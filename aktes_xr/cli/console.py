@@ -56,7 +56,18 @@ class CommandGroup(TyperGroup):
     """Turns an error into one red line and its exit code; an unexpected one shows its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command and turn what it raises into its exit code."""
+        """Run the command and turn what it raises into its exit code.
+
+        Parameters
+        ----------
+        ctx : Context
+            Typer's context of the command.
+
+        Returns
+        -------
+        Any
+            What the command returned.
+        """
         with _termination_raises(), _Ending(debug=bool(ctx.params.get("debug"))):
             return super().invoke(ctx)
 
@@ -93,13 +104,16 @@ class _Ending:
         raise typer.Exit(_exit_code(error)) from error
 
 
-# The last is the root of wrong usage (ClickException), for which Typer has no name of its own.
+# The last is the root of errors of usage (ClickException). Typer has no name for it.
 _TYPERS_OWN = typer.Exit | typer.Abort | typer.BadParameter.__mro__[2]
 
 
 @contextmanager
 def _termination_raises() -> Iterator[None]:
-    """Have SIGTERM raise where the main thread is, once: what cleans up is left in peace."""
+    """Have SIGTERM raise in the main thread.
+
+    It does so once, so that a second signal does not disturb the cleaning up.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -116,7 +130,22 @@ def _termination_raises() -> Iterator[None]:
 
 
 def parse_shape(text: str) -> tuple[int, int]:
-    """(rows, columns) from "700x830"."""
+    """Return (rows, columns) from text such as "700x830".
+
+    Parameters
+    ----------
+    text : str
+        What the user gave as ``--shape``.
+
+    Returns
+    -------
+    (int, int), pixel
+
+    Raises
+    ------
+    InputError
+        It is no such text.
+    """
     rows, _, columns = text.lower().partition("x")
     if not (rows.isdigit() and columns.isdigit()):
         raise InputError(f"--shape is {text!r}: expected rows x columns, such as 700x830.")
@@ -124,7 +153,22 @@ def parse_shape(text: str) -> tuple[int, int]:
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
-    """(west, south, east, north) from "7.0,45.5,8.5,46.5"."""
+    """Return (west, south, east, north) from text such as "7.0,45.5,8.5,46.5".
+
+    Parameters
+    ----------
+    text : str, optional
+        What the user gave as ``--bbox``.
+
+    Returns
+    -------
+    (float, float, float, float), degree, or None
+
+    Raises
+    ------
+    InputError
+        It is not four numbers.
+    """
     if text is None:
         return None
     try:
@@ -153,12 +197,26 @@ def stderr() -> Console:
 
 
 def print_json(found: Any) -> None:
-    """Print a value as JSON on stdout."""
+    """Print a value as JSON on stdout.
+
+    Parameters
+    ----------
+    found : Any
+        A value of JSON's types; no number that is not finite.
+    """
     typer.echo(json.dumps(found, indent=2, allow_nan=False))
 
 
 def answer(found: dict[str, Any], as_json: bool) -> None:
-    """Say what was written, for a person or for a script."""
+    """Say what was written, for a person or for a script.
+
+    Parameters
+    ----------
+    found : dict
+        What was written, by what it is.
+    as_json : bool
+        Print it as JSON, for a script.
+    """
     if as_json:
         print_json(found)
         return
@@ -167,7 +225,17 @@ def answer(found: dict[str, Any], as_json: bool) -> None:
 
 
 def describe(value: Any) -> list[str]:
-    """Return a value of a JSON object as lines to read: one for each member of a list."""
+    """Return a value of a JSON object as lines to read: one for each member of a list.
+
+    Parameters
+    ----------
+    value : Any
+        A value of JSON's types.
+
+    Returns
+    -------
+    list of str
+    """
     if isinstance(value, list):
         return [line for member in value for line in describe(member)] or ["none"]
     if isinstance(value, dict):
@@ -177,7 +245,13 @@ def describe(value: Any) -> list[str]:
 
 
 def complain(error: BaseException) -> None:
-    """Print an error as one red line with its code."""
+    """Print an error as one red line with its code.
+
+    Parameters
+    ----------
+    error : BaseException
+        What a command raised.
+    """
     from rich.text import Text
 
     known = isinstance(error, AktesError | OSError)

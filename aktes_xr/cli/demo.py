@@ -87,7 +87,15 @@ def run_demo(output: Path, settings: DemoSettings, *, console: Console) -> tuple
 
 
 def print_demo(outcomes: Sequence[SceneOutcome], console: Console) -> None:
-    """Print a table of errors for each scene, and where its files are."""
+    """Print a table of errors for each scene, and where its files are.
+
+    Parameters
+    ----------
+    outcomes : sequence of SceneOutcome
+        What the demonstration found, scene by scene.
+    console : Console
+        Where to print.
+    """
     from rich import box
     from rich.table import Table
 

@@ -103,7 +103,7 @@ class _Meter:
 
 
 class _Compiling(event.Listener):
-    """Says once that kernels are compiled, which nothing that was kept makes unnecessary."""
+    """Says once that kernels are compiled, where none are kept from an earlier process."""
 
     def __init__(self, meter: _Meter) -> None:
         self._meter = meter
@@ -138,7 +138,10 @@ class _LocalTasks(Callback):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def _cluster_tasks(meter: _Meter, client: Any) -> Iterator[None]:
-    """Ask the scheduler for its pending tasks; finished ones it forgets, so the peak is the sum."""
+    """Ask the scheduler how many tasks are pending.
+
+    It forgets finished tasks. So the largest number that was seen stands for the total.
+    """
     stop = threading.Event()
     thread = threading.Thread(
         target=_poll, args=(meter, client, stop), name="aktes-progress", daemon=True
@@ -148,7 +151,7 @@ def _cluster_tasks(meter: _Meter, client: Any) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        # A scheduler that has gone away keeps its last caller waiting; the process need not.
+        # A scheduler that has gone away never answers. The process must not wait for it to end.
         thread.join(_SECONDS_TO_LEAVE)
 
 
@@ -159,7 +162,7 @@ def _poll(meter: _Meter, client: Any, stop: threading.Event) -> None:
         try:
             pending, states = client.run_on_scheduler(_work)
         except (OSError, TimeoutError, CancelledError):
-            # What is lost is said by who waits for the results.
+            # A lost cluster is reported by the code that waits for the results.
             return
         peak = max(peak, pending)
         reason = idle_reason(states)

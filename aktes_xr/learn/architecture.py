@@ -39,13 +39,37 @@ class Architecture:
 
 
 def multiplications(architecture: Architecture, features: int) -> int:
-    """Count a network's multiplications for one pixel."""
+    """Count a network's multiplications for one pixel.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The hidden layers.
+    features : int
+        Number of inputs.
+
+    Returns
+    -------
+    int
+    """
     sizes = (features, *architecture.units, 2 * N_OUTPUTS)
     return sum(before * after for before, after in pairwise(sizes))
 
 
 def hidden_layers(node: Any, architecture: Architecture) -> Any:
-    """Apply the hidden layers to a Keras tensor."""
+    """Apply the hidden layers to a Keras tensor.
+
+    Parameters
+    ----------
+    node : Keras tensor (pixel, feature)
+        What the first layer takes.
+    architecture : Architecture
+        The hidden layers.
+
+    Returns
+    -------
+    Keras tensor (pixel, unit)
+    """
     import keras
 
     for index, units in enumerate(architecture.units):
@@ -62,7 +86,23 @@ def hidden_layers(node: Any, architecture: Architecture) -> Any:
 
 
 def keras_model(architecture: Architecture, features: int, name: str) -> Any:
-    """Build a plain Keras model with twelve outputs: six means, six logarithms of variances."""
+    """Build a plain Keras model of twelve outputs.
+
+    They are six means and six logarithms of variances.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The hidden layers.
+    features : int
+        Number of inputs.
+    name : str
+        The model's name.
+
+    Returns
+    -------
+    keras.Model
+    """
     import keras
 
     inputs = keras.Input((features,), name="features")

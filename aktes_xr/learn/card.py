@@ -66,7 +66,17 @@ class Evidence:
 
     @classmethod
     def of_teacher(cls, teacher: PixelModel) -> Evidence:
-        """Score a teacher on flat ground, by ancillaries, water vapour and surface."""
+        """Score a teacher on flat ground, by ancillaries, water vapour and surface.
+
+        Parameters
+        ----------
+        teacher : PixelModel
+            The trained teacher.
+
+        Returns
+        -------
+        Evidence
+        """
         return cls(tuple(_flat_rows(teacher)))
 
     @classmethod
@@ -81,7 +91,22 @@ class Evidence:
     ) -> Evidence:
         """Score a teacher on flat ground, and all three methods in terrain by sky view.
 
-        With a region, score the methods in its terrain alone.
+        With a region, the methods are scored in its terrain alone.
+
+        Parameters
+        ----------
+        teacher, student : PixelModel
+            The two networks.
+        fusion : Fusion
+            How they are weighed by terrain.
+        recipe : Recipe
+            What was trained, and on what.
+        region : Region, optional
+            The region that the student is for.
+
+        Returns
+        -------
+        Evidence
         """
         world = World(
             "test",
@@ -177,7 +202,24 @@ def score_row(
     truth: Float32Array,
     members: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Score an estimate over some pixels, under the labels of sample, method, and so on."""
+    """Score an estimate over some pixels, under the labels of sample, method, and so on.
+
+    Parameters
+    ----------
+    labels : (str, str, str, str)
+        Sample, method, ancillaries and stratum.
+    estimate : (float32 (pixel, 6), float32 (pixel, 6))
+        Means and standard uncertainties: temperature (K), then five emissivities (1).
+    truth : float32 (pixel, 6)
+        In the same order.
+    members : bool (pixel,)
+        The pixels that count.
+
+    Returns
+    -------
+    dict
+        One row of the card's table.
+    """
     mean, sigma = (part[members] for part in estimate)
     expected = truth[members]
     return {

@@ -1,9 +1,10 @@
 """What a student learns from: labels with their errors, and the teacher's answers beside them.
 
-A training row carries the teacher's answer to it (in the student's standardised units) behind the
-student's features, so that one `keras.distillation.Distiller` serves labelled and unlabelled pixels
-alike and the teacher, however large, runs once per row and epoch in compiled NumPy. Targets carry
-each label's own error: a label with an error, or none at all, pulls as much as it knows.
+Each training row holds the student's features, and behind them the teacher's answer in the
+student's standardised units. So one `keras.distillation.Distiller` serves labelled and unlabelled
+pixels alike. The teacher, however large, runs once per row and epoch in compiled NumPy. Targets
+carry each label's own error. The larger it is, the less the label counts; a missing label does not
+count at all.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def distiller(
     from keras import ops
 
     inputs = keras.Input((features + N_SOFT + hints,))
-    # The answers are already there: the teacher in Keras only hands them over.
+    # The answers are already in the input. The teacher in Keras only hands them over.
     teacher = keras.Model(inputs, keras.layers.Activation("linear")(inputs[:, features:]))
 
     def soft_difference(soft: Any, outputs: Any) -> Any:
@@ -82,7 +83,7 @@ def distiller(
         losses.append(keras.distillation.FeatureDistillation(loss=hint_difference))
 
     class LabelDistiller(keras.distillation.Distiller):  # type: ignore[misc]
-        """With the likelihood of labels that have errors, whatever loss the training brings."""
+        """Uses the likelihood of labels that have errors, whatever loss the training brings."""
 
         def compile(self, optimizer: Any, loss: Any = None, **options: Any) -> None:
             super().compile(optimizer=optimizer, loss=label_likelihood(labelled), **options)

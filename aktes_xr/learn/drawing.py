@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.domains import Locality
 
 PIXELS_PER_FIELD: Final = 400
-"""Of some four thousand: more of one field, which has one air, tell little that is new."""
+"""Pixels taken of a field, of some four thousand. A field has one air, so more tell little new."""
 STEEP_PIXELS_PER_FIELD: Final = 2000
 """Over relief every pixel has its own view of the sky, and a field takes ten times as long."""
 FIELD_SHAPE: Final = (64, 64)
@@ -91,9 +91,19 @@ class World:
         return usual if self.per_field is None else self.per_field
 
     def fields(self, size: int) -> Iterator[Field]:
-        """Draw as many fields as so many pixels need."""
+        """Draw as many fields as are needed for a number of pixels.
+
+        Parameters
+        ----------
+        size : int
+            Number of pixels wanted.
+
+        Yields
+        ------
+        Field
+        """
         recipe = FieldRecipe(
-            # Some have a cloud over nearly all of them.
+            # Draw some more: clouds cover some fields nearly whole.
             count=math.ceil(1.1 * size / self.taken) + 12,
             shape=FIELD_SHAPE,
             seed=self.seed,

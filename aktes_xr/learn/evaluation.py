@@ -51,7 +51,7 @@ WRONG_BY: Final = 3.0
 """How many stated standard deviations a wrong ancillary is off, in `wrong_ancillary`."""
 WATER_EDGES: Final = (0.0, 10.0, 25.0, 40.0, float("inf"))
 DRY: Final = "water 0-25 mm"
-"""A kilogram per square metre of water stands a millimetre high."""
+"""Water of 1 kg m-2 is 1 mm deep."""
 OVERALL: Final = "all"
 SMALLEST_STRATUM: Final = 200
 

@@ -1,8 +1,9 @@
 """The last round of a search: its best candidates, trained longer, on pixels never seen twice.
 
-A short trial favours what learns fast, which is seldom what ends best: small networks lead the
-leaderboard of a search and lose by the end of the training. So the first few that are small enough
-train some epochs as the winner will, and of those about equally good the cheapest is taken.
+A short trial favours networks that learn fast. They are seldom the best in the end: small networks
+lead the leaderboard of a search and fall behind in a long training. So the first few that are not
+too large are trained for some epochs as the winner will be. Of those that are about equally good,
+the cheapest is taken.
 """
 
 from __future__ import annotations
@@ -29,11 +30,22 @@ if TYPE_CHECKING:
 
 FILE: Final = "finals.json"
 _ACTIVATION_COST: Final = {"relu": 1, "silu": 60, "tanh": 60}
-"""Of one unit, in multiplications: an exponential takes about as long as that many."""
+"""Cost of one unit, in multiplications that take as long; an exponential takes many."""
 
 
 def cost(architecture: Architecture) -> int:
-    """Estimate the work of one pixel at retrieval, in multiplications."""
+    """Estimate the work of one pixel at retrieval, in multiplications.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The hidden layers.
+
+    Returns
+    -------
+    float
+        Activations count as the multiplications that take as long.
+    """
     products = multiplications(architecture, len(TEACHER_FEATURES))
     return products + _ACTIVATION_COST[architecture.activation] * sum(architecture.units)
 

@@ -32,9 +32,10 @@ FLOOR: Final = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)
 FEWEST: Final = 300
 TOLERANCE: Final = 0.01
-"""A fusion this near to the best candidate's worst class is good enough: then the mean counts."""
+"""Candidates with a worst class this near to the best one's count as equal. Their mean decides.
+"""
 EQUAL: Final = 0.005
-"""Mean ratios this near to the best are equal: then less work counts."""
+"""Candidates with a mean ratio this near to the best count as equal. Their work decides."""
 
 
 @dataclass(frozen=True)

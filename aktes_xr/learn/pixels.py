@@ -1,4 +1,4 @@
-"""Pixels as networks learn from them: quantities, truth or labels, and a teacher's answers."""
+"""Pixels to learn from: quantities, truth or labels, and a teacher's answers."""
 
 from __future__ import annotations
 
@@ -42,24 +42,64 @@ class Sample:
     truth: Float32Array
 
     def targets(self, scaling: Scaling) -> Float32Array:
-        """Return standardised outputs: temperature excess and emissivities."""
+        """Return standardised outputs: temperature excess and emissivities.
+
+        Parameters
+        ----------
+        scaling : Scaling
+            Centre and scale of every output.
+
+        Returns
+        -------
+        float32 (pixel, 6), 1
+        """
         raw = self.truth.copy()
         raw[:, 0] -= self.quantities[:, REFERENCE]
         return np.asarray((raw - scaling.output_center) / scaling.output_scale, np.float32)
 
     def inputs(self, scaling: Scaling) -> Float32Array:
-        """Return standardised features (sample, feature)."""
+        """Return the standardised features.
+
+        Parameters
+        ----------
+        scaling : Scaling
+            Centre and scale of every feature.
+
+        Returns
+        -------
+        float32 (pixel, feature), 1
+        """
         return standardised_features(self.quantities, scaling.center, scaling.scale)
 
     def joined(self, other: Sample) -> Sample:
-        """Return the pixels of both."""
+        """Return the pixels of both.
+
+        Parameters
+        ----------
+        other : Sample
+            More pixels.
+
+        Returns
+        -------
+        Sample
+        """
         return Sample(
             np.concatenate([self.quantities, other.quantities]),
             np.concatenate([self.truth, other.truth]),
         )
 
     def dropped(self, rng: np.random.Generator) -> Sample:
-        """Return the sample with ancillaries removed at random."""
+        """Return the sample with ancillaries removed at random.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Chooses the pixels and the ancillaries.
+
+        Returns
+        -------
+        Sample
+        """
         return Sample(drop_ancillaries(self.quantities, rng), self.truth)
 
 
@@ -102,21 +142,54 @@ class SoftSample(Sample):
         return np.where(known, self.truth, estimate).astype(np.float32)
 
     def dropped(self, rng: np.random.Generator) -> SoftSample:
-        """Return the sample with ancillaries removed at random, unless they are to be kept."""
+        """Return the sample with ancillaries removed at random.
+
+        Where ``keep`` is set, nothing is removed.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Chooses the pixels and the ancillaries.
+
+        Returns
+        -------
+        SoftSample
+        """
         if self.keep:
             return self
         reduced = drop_ancillaries(self.quantities, rng)
         return SoftSample(reduced, self.truth, self.teacher, self.label_error, self.hints)
 
     def inputs(self, scaling: Scaling) -> Float32Array:
-        """Return the student's features, then the teacher's answers, standardised for it."""
+        """Return the student's features, then the teacher's answers, standardised for it.
+
+        Parameters
+        ----------
+        scaling : Scaling
+            The student's centres and scales.
+
+        Returns
+        -------
+        float32 (pixel, feature), 1
+        """
         parts = [super().inputs(scaling), self.soft(scaling)]
         if self.hints is not None:
             parts.append(self.hints.of(self.quantities))
         return np.ascontiguousarray(np.hstack(parts))
 
     def soft(self, scaling: Scaling) -> Float32Array:
-        """Return the teacher's means and logarithms of variances (sample, 12) for the student."""
+        """Return the teacher's answers as the student hears them.
+
+        Parameters
+        ----------
+        scaling : Scaling
+            The student's centres and scales.
+
+        Returns
+        -------
+        float32 (pixel, 12), 1
+            Means, then logarithms of variances; zeros where there is no teacher.
+        """
         if self.teacher is None:
             return np.zeros((len(self.truth), N_SOFT), np.float32)
         estimate, sigma = self.teacher.predict(self.quantities)
@@ -127,7 +200,18 @@ class SoftSample(Sample):
         return np.hstack([mean, log_variance]).astype(np.float32)
 
     def targets(self, scaling: Scaling) -> Float32Array:
-        """Return standardised labels and their errors, (sample, 12)."""
+        """Return the standardised labels and their errors.
+
+        Parameters
+        ----------
+        scaling : Scaling
+            The student's centres and scales.
+
+        Returns
+        -------
+        float32 (pixel, 12), 1
+            Six labels, then their six errors. An error of -1 stands for a label that is not known.
+        """
         labels = super().targets(scaling)
         if self.label_error is None:
             return np.hstack([labels, np.zeros_like(labels)])
@@ -144,7 +228,18 @@ class Answers:
     sigma: Float32Array
 
     def predict(self, quantities: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Return them, whatever is asked."""
+        """Return the answers that are held, whatever is asked.
+
+        Parameters
+        ----------
+        quantities : float32 (pixel, quantity)
+            Ignored.
+
+        Returns
+        -------
+        estimate, sigma : float32 (pixel, 6)
+            Temperature (K), then five emissivities (1).
+        """
         return self.estimate, self.sigma
 
 
@@ -165,7 +260,23 @@ class Hints:
 
     @classmethod
     def fitted(cls, teacher: PixelModel, quantities: Float32Array, count: int) -> Hints:
-        """Take the first ``count`` principal axes over a sample, each scaled to unit variance."""
+        """Take the first principal axes of a teacher's last hidden layer.
+
+        Each is scaled to unit variance over the sample.
+
+        Parameters
+        ----------
+        teacher : PixelModel
+            The network to take hints from.
+        quantities : float32 (pixel, quantity)
+            The sample.
+        count : int
+            Number of axes.
+
+        Returns
+        -------
+        Hints
+        """
         hidden = _last_hidden(teacher, quantities)
         center = hidden.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov((hidden - center).T.astype(np.float64)))
@@ -174,7 +285,17 @@ class Hints:
         return cls(teacher, axes.astype(np.float32), center.astype(np.float32))
 
     def of(self, quantities: Float32Array) -> Float32Array:
-        """Return the hints of pixels, (sample, k)."""
+        """Return the hints of pixels.
+
+        Parameters
+        ----------
+        quantities : float32 (pixel, quantity)
+            The pixels.
+
+        Returns
+        -------
+        float32 (pixel, axis), 1
+        """
         hidden = _last_hidden(self.teacher, quantities)
         return np.asarray((hidden - self.center) @ self.axes, np.float32)
 

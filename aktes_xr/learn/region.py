@@ -1,4 +1,4 @@
-"""A region as a value: where it is, what grows there, what air stands over it, its relief.
+"""A region as a value: its place, its land covers, its air and its relief.
 
 A TOML file describes it::
 

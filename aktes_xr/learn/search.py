@@ -108,7 +108,7 @@ def search(
     node = autokeras.Input(name="features")
     hidden = _block(recipe.space)(node)
     head = autokeras.RegressionHead(output_dim=N_OUTPUTS, dropout=0.0)(hidden)
-    # Hyperband's brackets depend on the most epochs a trial may have, by default a thousand.
+    # Hyperband's brackets depend on the largest number of epochs of a trial, by default a thousand.
     options = {"max_epochs": recipe.search_epochs} if recipe.tuner == "hyperband" else {}
     model = autokeras.AutoModel(
         node,
@@ -129,7 +129,7 @@ def search(
             validation_data=validation,
             epochs=recipe.search_epochs,
             batch_size=recipe.batch_size,
-            # Where it is given, AutoKeras does not train the best trial once more for us.
+            # Where this is given, AutoKeras does not train the best trial a second time.
             callbacks=[keras.callbacks.EarlyStopping(patience=10, min_delta=1e-4)],
             verbose=0,
         )
@@ -144,7 +144,17 @@ def search(
 
 
 def leaderboard_table(trials: Sequence[Trial]) -> str:
-    """Return a leaderboard as a Markdown table, best first."""
+    """Return a leaderboard as a Markdown table, best first.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        In the order to show, the best first.
+
+    Returns
+    -------
+    str
+    """
     head = (
         "",
         "score",
@@ -296,7 +306,8 @@ def remembering_tuner(tuner: str, directory: Path, seed: int) -> Any:
         def _build_hypermodel(self, hp: Any) -> Any:
             # Hyperband's own reads a file that AutoKeras does not write.
             model = keras_tuner.Tuner._build_hypermodel(self, hp)
-            # So that weights are read with the optimiser's state, and trained on from there.
+            # This makes weights be read with the optimiser's state, so that training can go on from
+            # there.
             model.optimizer.build(model.trainable_variables)
             if "tuner/trial_id" in hp.values:
                 model.load_weights(self._get_checkpoint_fname(hp.values["tuner/trial_id"]))

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 STUDENT_SHARE: Final = 0.1
-"""Of the teacher's multiplications: a student's most."""
+"""Largest share of the teacher's multiplications that a student may have."""
 LOCAL_SHARE: Final = 0.2
-"""Of the training pixels: a user's own, repeated if need be."""
+"""Share of the training pixels that are a user's own, repeated if need be."""
 _WIDTH_STEP: Final = 4
 FUSION_SETS: Final = (
     ALL - {"skin_temperature"},
@@ -121,15 +121,44 @@ def distil(
 
 
 def draw_pixels(recipe: Recipe, epoch: int, *, region: Region | None = None) -> Sample:
-    """Draw a student's training pixels of one epoch: over relief, and a share on flat ground."""
+    """Draw a student's training pixels of one epoch.
+
+    Most lie over relief, and a share lies on flat ground.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained, and on what.
+    epoch : int
+        Number of the epoch; each has a seed of its own.
+    region : Region, optional
+        Terrain to draw from; without it, that of the recipe.
+
+    Returns
+    -------
+    Sample
+    """
     parts = _drawn(recipe, "train", recipe.student.samples, epoch=epoch, region=region)
     return functools.reduce(Sample.joined, (part for part, _ in parts))
 
 
 def draw_held(recipe: Recipe, region: Region | None = None) -> list[Held]:
-    """Draw validation pixels over relief and on flat ground, each with its structure.
+    """Draw validation pixels over relief and on flat ground.
 
-    Uncertainties and the fusion are calibrated on them, so ancillaries err as they say.
+    Uncertainties and the fusion are calibrated on them. So the errors of their ancillaries are as
+    large as they are stated to be.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained, and on what.
+    region : Region, optional
+        Terrain to draw from; without it, that of the recipe.
+
+    Returns
+    -------
+    list of (Sample, int8 (pixel,))
+        The pixels, and the structure that each of them lies in.
     """
     as_stated = replace(recipe, errors=recipe.errors.as_stated())
     return _drawn(as_stated, "validation", recipe.student.validation_samples, region=region)
@@ -160,7 +189,23 @@ def _drawn(
 
 
 def with_local(sample: SoftSample, labels: LocalPixels, teacher: PixelModel) -> SoftSample:
-    """Add a user's pixels, repeated so that they make up `LOCAL_SHARE` of the sample."""
+    """Add a user's own pixels to a sample.
+
+    They are repeated until they make up about `LOCAL_SHARE` of it.
+
+    Parameters
+    ----------
+    sample : SoftSample
+        Simulated pixels.
+    labels : LocalPixels
+        The user's pixels with their temperatures and emissivities.
+    teacher : PixelModel
+        Whose answers the student hears.
+
+    Returns
+    -------
+    SoftSample
+    """
     count = len(labels.quantities)
     wanted = LOCAL_SHARE / (1.0 - LOCAL_SHARE) * len(sample.truth)
     times = max(1, round(wanted / count))
@@ -174,7 +219,21 @@ def with_local(sample: SoftSample, labels: LocalPixels, teacher: PixelModel) -> 
 
 
 def student_units(settings: StudentRecipe, teacher: PixelModel) -> tuple[int, ...]:
-    """Return the hidden layers, where 0 stands for as many units as the teacher's size allows."""
+    """Return the widths of a student's hidden layers.
+
+    A width of 0 in the settings stands for as many units as the teacher's size allows.
+
+    Parameters
+    ----------
+    settings : StudentRecipe
+        The widths that were asked for.
+    teacher : PixelModel
+        The network that bounds the student's size.
+
+    Returns
+    -------
+    tuple of int
+    """
     allowed = STUDENT_SHARE * teacher.network.multiplications
     width = _WIDTH_STEP
     while _multiplied(settings, width + _WIDTH_STEP) <= allowed:

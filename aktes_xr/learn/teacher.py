@@ -98,12 +98,34 @@ def train_teacher(
 
 
 def draw_epoch(recipe: Recipe, epoch: int) -> Sample:
-    """Draw the training sample of an epoch on flat ground, by both protocols."""
+    """Draw the training sample of an epoch on flat ground, by both protocols.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained, and on what.
+    epoch : int
+        Number of the epoch; each has a seed of its own.
+
+    Returns
+    -------
+    Sample
+    """
     return _drawn(recipe, recipe.teacher.samples, split="train", seed=recipe.seed + 100 * epoch)
 
 
 def draw_samples(recipe: Recipe) -> tuple[Sample, Sample]:
-    """Draw a recipe's first training sample and its validation sample on flat ground."""
+    """Draw a recipe's first training sample and its validation sample on flat ground.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained, and on what.
+
+    Returns
+    -------
+    training, validation : Sample
+    """
     count = recipe.teacher.validation_samples
     return draw_epoch(recipe, 0), _drawn(recipe, count, split="validation", seed=recipe.seed)
 
@@ -172,7 +194,7 @@ def fit(
             progress=progress,
         )
     network = fold(model, architecture)
-    # What is stated is calibrated for ancillaries that err as they say they do.
+    # Uncertainties are calibrated on ancillaries whose errors are as large as they are stated.
     as_stated = replace(recipe, errors=recipe.errors.as_stated())
     count = settings.validation_samples
     told = _drawn(as_stated, count, split="validation", seed=recipe.seed + 1)
@@ -182,7 +204,16 @@ def fit(
 
 
 def claim(work: Path, recipe: Recipe) -> None:
-    """Make a working directory this recipe's, or refuse that of another.
+    """Make a working directory this recipe's own.
+
+    A directory that holds another recipe's training is refused.
+
+    Parameters
+    ----------
+    work : Path
+        The directory; it is made where there is none.
+    recipe : Recipe
+        What is trained, and on what.
 
     Raises
     ------

@@ -22,7 +22,8 @@ _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str], None]
 _DOMAIN_QUANTILES: Final = (0.001, 0.999)
 _DOMAIN_MARGIN: Final = 0.25
-"""The training domain: these quantiles of each feature, widened by so much of their distance."""
+"""The training domain lies between these quantiles of each feature, widened by this share of their
+distance."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,19 @@ def scaling_of(sample: Sample, rng: np.random.Generator, *, terrain: bool) -> Sc
 
 
 def cosine(schedule: Schedule, samples: int) -> Any:
-    """Return the learning rate's schedule over all steps."""
+    """Return the schedule of the learning rate over all steps: a falling cosine.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Epochs, batch size and the first learning rate.
+    samples : int
+        Pixels of one epoch.
+
+    Returns
+    -------
+    keras.optimizers.schedules.CosineDecay
+    """
     import keras
 
     steps = schedule.epochs * -(-samples // schedule.batch_size)
@@ -188,11 +201,24 @@ class _Checkpoint:
 
 
 def keras_bytes(model: Any, directory: Path) -> bytes:
-    """Export a model as a plain ``.keras`` file without optimiser, and return its bytes."""
+    """Export a model as a plain ``.keras`` file without optimiser, and return its bytes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The trained model.
+    directory : Path
+        A folder for a file in passing.
+
+    Returns
+    -------
+    bytes
+        The same weights give the same bytes.
+    """
     import keras
 
     path = directory / f"{model.name}.keras"
-    # A clone would carry the optimiser and the loss along, which a plain model does not need.
+    # A clone would keep the optimiser and the loss. A plain model needs neither.
     plain = keras.Model.from_config(model.get_config())
     plain.set_weights(model.get_weights())
     plain.save(path, include_optimizer=False)

@@ -112,7 +112,18 @@ def granule_of(item: Mapping[str, Any] | Found, *, access: Access | None = None)
 
 
 def links_of(found: Found) -> list[str]:
-    """Return the links of an item's thermal files; none where it cannot be used."""
+    """Return the links of an item's thermal files; none where it cannot be used.
+
+    Parameters
+    ----------
+    found : Found
+        An item as it was found.
+
+    Returns
+    -------
+    list of str
+        The links; empty where the item cannot be used.
+    """
     try:
         return [asset.link for asset, _ in _locate(item_of(found))[1]]
     except AssetError:

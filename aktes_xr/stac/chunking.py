@@ -17,9 +17,11 @@ from aktes_xr.sensor import BANDS
 Chunks = Literal["auto"] | int | tuple[int, int] | Mapping[str, int]
 
 _COPIES = 6
-"""A retrieval holds about this many float32 copies of a chunk's five bands ..."""
+"""A retrieval holds about this many float32 copies of a chunk's five bands."""
 _SHARE = 2
-"""... in half of what a thread's process leaves: neighbours' edges and terrain need the rest."""
+"""They may fill half of the memory that a thread's process leaves. Neighbours' edges and terrain
+need the other half.
+"""
 
 
 def chunk_lengths(chunks: Chunks, shape: tuple[int, int, int]) -> tuple[int, int, int, int]:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 ElevationSource: TypeAlias = str | Path | xr.DataArray | xr.Dataset | ItemsLike
 
-# Where the height is in the items of the DEM collections that `catalogs/dem.yaml` lists.
+# Names of the asset with the height, in the DEM collections that `catalogs/dem.yaml` lists.
 _ASSET_NAMES = ("data", "elevation", "dem", "DEM")
 _DRIVERS = {
     ".asc": "AAIGrid",
@@ -183,7 +183,7 @@ def _bounds_of(href: str, epsg: int, access: Access) -> Bounds:
 
 
 def _has_heights(href: str, grid: Grid, access: Access) -> bool:
-    """Look for a valid height on the grid: in a coarse sample, and only if that fails in all."""
+    """Look for a valid height on the grid: in a coarse sample, then in all pixels."""
 
     def work(source: Any) -> bool:
         left, bottom, right, top = transform_bounds(

@@ -1,4 +1,8 @@
-"""Where a cube lies: its grid from what the caller says and the items have, and who is on it."""
+"""Where a cube lies.
+
+Its grid follows from what the caller says and from the items' own grids. Items that do not lie on
+it are left out.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +81,9 @@ def choose_grid(
 
 
 def leave_out_far(granules: Sequence[Granule], skipped: Skipped) -> list[Granule]:
-    """Return the granules that lie where most do; one wrong place must not stretch the grid.
+    """Return the granules that lie where most do.
+
+    One item with a wrong place must not stretch the grid over half the world.
 
     Parameters
     ----------
@@ -137,7 +143,22 @@ def inside(granules: Sequence[Granule], grid: Grid, skipped: Skipped) -> list[Gr
 
 
 def bounds_in(grid: Grid, epsg: int) -> Bounds:
-    """Return a grid's bounds in a CRS; NaN, which overlaps nothing, where it has no place there."""
+    """Return a grid's bounds in another CRS.
+
+    They are NaN where the grid has no place in that CRS. NaN overlaps nothing.
+
+    Parameters
+    ----------
+    grid : Grid
+        A grid in a CRS of its own.
+    epsg : int
+        Code of the other CRS.
+
+    Returns
+    -------
+    (float, float, float, float)
+        Left, bottom, right, top.
+    """
     try:
         found = reproject_bounds(grid.bounds, grid.epsg, epsg)
     except RasterioError:
@@ -146,7 +167,17 @@ def bounds_in(grid: Grid, epsg: int) -> Bounds:
 
 
 def union(boxes: Sequence[Bounds]) -> Bounds:
-    """Return the bounds around several boxes."""
+    """Return the bounds around several boxes.
+
+    Parameters
+    ----------
+    boxes : sequence of (float, float, float, float)
+        Left, bottom, right, top of each, all in one CRS; at least one.
+
+    Returns
+    -------
+    (float, float, float, float)
+    """
     edges = np.array(boxes)
     west, south = edges[:, :2].min(axis=0)
     east, north = edges[:, 2:].max(axis=0)
@@ -177,7 +208,7 @@ def _already_on(grids: Sequence[Grid], epsg: int, resolution: float) -> bool:
 
 
 def _direction(grid: Grid) -> tuple[float, float, float]:
-    """Return the unit vector from the Earth's centre to a grid's; it has no date line."""
+    """Return the unit vector from the Earth's centre to a grid's: vectors know no date line."""
     west, south, east, north = grid.bounds
     middle = ((west + east) / 2, (south + north) / 2)
     pixel = Grid(grid.epsg, (middle[0] - 0.5, middle[1] + 0.5), (1.0, 1.0), (1, 1))

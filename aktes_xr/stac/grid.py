@@ -22,6 +22,15 @@ LIMIT_PIXELS = 2**32
 def epsg_of(crs: object) -> int:
     """Return the EPSG code of a projected CRS in metres.
 
+    Parameters
+    ----------
+    crs : object
+        Anything that rasterio takes for a CRS: a code, WKT, PROJ text.
+
+    Returns
+    -------
+    int
+
     Raises
     ------
     CRSError
@@ -50,6 +59,19 @@ def epsg_of(crs: object) -> int:
 def covering_grid(bounds: Bounds, *, epsg: int, resolution: float) -> Grid:
     """Return the smallest grid over ``bounds`` whose edges are multiples of ``resolution``.
 
+    Parameters
+    ----------
+    bounds : (float, float, float, float), m
+        Left, bottom, right, top in the CRS ``epsg``.
+    epsg : int
+        Code of a projected CRS in metres.
+    resolution : float, m
+        Side of a pixel.
+
+    Returns
+    -------
+    Grid
+
     Raises
     ------
     InputError
@@ -74,7 +96,17 @@ def covering_grid(bounds: Bounds, *, epsg: int, resolution: float) -> Grid:
 
 
 def checked_resolution(resolution: object) -> float:
-    """Return a size of pixels, m.
+    """Return a pixel size, m, once it was checked.
+
+    Parameters
+    ----------
+    resolution : object
+        What a user gave.
+
+    Returns
+    -------
+    float
+        In metres.
 
     Raises
     ------
@@ -93,6 +125,16 @@ def checked_resolution(resolution: object) -> float:
 def limited(grid: Grid) -> Grid:
     """Return the grid, unless it has more pixels than `LIMIT_PIXELS`.
 
+    Parameters
+    ----------
+    grid : Grid
+        A grid about to be used.
+
+    Returns
+    -------
+    Grid
+        The same.
+
     Raises
     ------
     GridError
@@ -108,6 +150,17 @@ def limited(grid: Grid) -> Grid:
 
 def native_grid(native: Sequence[Grid], *, bounds: Bounds | None = None) -> Grid:
     """Return the items' own pixel grid, over their union or the pixels that touch ``bounds``.
+
+    Parameters
+    ----------
+    native : sequence of Grid
+        The grid of each item; at least one.
+    bounds : (float, float, float, float), optional, m
+        Left, bottom, right, top in the grids' CRS. Without them the grid covers all items.
+
+    Returns
+    -------
+    Grid
 
     Raises
     ------
@@ -151,6 +204,15 @@ def native_grid(native: Sequence[Grid], *, bounds: Bounds | None = None) -> Grid
 def grid_like(like: xr.Dataset | xr.DataArray) -> Grid:
     """Return the grid of an array with regular, north-up x and y and a CRS.
 
+    Parameters
+    ----------
+    like : Dataset or DataArray (..., y, x)
+        Coordinates at the pixels' centres, m.
+
+    Returns
+    -------
+    Grid
+
     Raises
     ------
     GridError
@@ -186,6 +248,15 @@ def grid_like(like: xr.Dataset | xr.DataArray) -> Grid:
 def checked_bbox(bbox: Sequence[float]) -> Bounds:
     """Return a box of degrees as four numbers.
 
+    Parameters
+    ----------
+    bbox : sequence of float, degree
+        West, south, east, north.
+
+    Returns
+    -------
+    (float, float, float, float), degree
+
     Raises
     ------
     InputError
@@ -204,12 +275,43 @@ def checked_bbox(bbox: Sequence[float]) -> Bounds:
 
 
 def project_bbox(bbox: Sequence[float], epsg: int) -> Bounds:
-    """Return the bounds in ``epsg`` of a longitude-latitude box; see `checked_bbox`."""
+    """Return the bounds in ``epsg`` of a longitude-latitude box; see `checked_bbox`.
+
+    Parameters
+    ----------
+    bbox : sequence of float, degree
+        West, south, east, north.
+    epsg : int
+        Code of the CRS to project to.
+
+    Returns
+    -------
+    (float, float, float, float)
+        Left, bottom, right, top in that CRS.
+
+    Raises
+    ------
+    InputError
+        The box is not (west, south, east, north) in degrees.
+    """
     return reproject_bounds(checked_bbox(bbox), 4326, epsg)
 
 
 def reproject_bounds(bounds: Bounds, source: int, target: int) -> Bounds:
-    """Return the bounds that enclose ``bounds`` in another CRS."""
+    """Return the bounds that enclose ``bounds`` in another CRS.
+
+    Parameters
+    ----------
+    bounds : (float, float, float, float)
+        Left, bottom, right, top in the CRS ``source``.
+    source, target : int
+        EPSG codes.
+
+    Returns
+    -------
+    (float, float, float, float)
+        Left, bottom, right, top in the CRS ``target``.
+    """
     if source == target:
         return bounds
     left, bottom, right, top = transform_bounds(
@@ -219,5 +321,16 @@ def reproject_bounds(bounds: Bounds, source: int, target: int) -> Bounds:
 
 
 def overlap(one: Bounds, other: Bounds) -> bool:
-    """Return whether two boxes share an area."""
+    """Return whether two boxes share an area.
+
+    Parameters
+    ----------
+    one, other : (float, float, float, float)
+        Left, bottom, right, top, both in one CRS.
+
+    Returns
+    -------
+    bool
+        False where they touch at an edge alone.
+    """
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

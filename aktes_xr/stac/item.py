@@ -117,6 +117,15 @@ class Item(_Model):
 def item_of(found: Found) -> Item:
     """Read an item; its assets' links are made absolute.
 
+    Parameters
+    ----------
+    found : Found
+        An item as it was found.
+
+    Returns
+    -------
+    Item
+
     Raises
     ------
     AssetError

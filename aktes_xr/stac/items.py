@@ -1,4 +1,4 @@
-"""Whatever holds STAC items, taken apart into single items, each with the place it came from.
+"""Take apart whatever holds STAC items into single items, each with the place it came from.
 
 Nothing here looks into an item: `aktes_xr.stac.item` does, and refuses one that is misshapen
 without taking others along. stackstac 0.5 knows ``proj:epsg`` only, while pystac from 1.12 on
@@ -36,7 +36,7 @@ ItemsLike: TypeAlias = (
 Skipped: TypeAlias = list[dict[str, str]]
 
 SKIPPED: Final = "aktes:skipped_items"
-"""Where a search leaves, in its collection, which items it could not use."""
+"""Key of an item collection under which a search notes the items that it could not use."""
 LIMIT_BYTES: Final = 2**26
 """No item, collection or catalogue file is larger."""
 LIMIT_DOCUMENTS: Final = 100_000
@@ -107,7 +107,7 @@ def _plain(items: ItemsLike, skipped: Skipped, rules: Rules) -> Iterator[Found]:
 
 
 def _several(items: Iterable[Any], skipped: Skipped, rules: Rules) -> Iterator[Found]:
-    """Take several in turn; a place that cannot be read is left out beside others that can."""
+    """Take several in turn. A place that cannot be read is left out, unless none can be read."""
     failures: list[StacError] = []
     read = 0
     for item in items:
@@ -126,7 +126,7 @@ def _several(items: Iterable[Any], skipped: Skipped, rules: Rules) -> Iterator[F
 
 def _from_pystac(item: pystac.Item) -> Found:
     plain = item.to_dict(include_self_link=False, transform_hrefs=False)
-    # An item with a living root came from where that root is; otherwise it is the caller's own.
+    # An item whose root was read came from where that root is. Any other is the caller's own.
     root = item.get_root_link()
     source = root.target if root is not None else None
     origin = source.get_self_href() if isinstance(source, pystac.Catalog) else None
@@ -200,7 +200,19 @@ def _links(catalogue: Mapping[str, Any], base: str) -> list[str]:
 
 
 def absolute(href: str, base: str | None) -> str:
-    """Resolve a link against the place of the file that holds it."""
+    """Resolve a link against the place of the file that holds it.
+
+    Parameters
+    ----------
+    href : str
+        A link or path, absolute or not.
+    base : str, optional
+        Link or path of the file that holds it. Without it, the current folder.
+
+    Returns
+    -------
+    str
+    """
     if "://" in href or href.startswith("/"):
         return href
     if base is not None and is_remote(base):

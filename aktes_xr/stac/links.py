@@ -24,7 +24,7 @@ _KEPT_FIELDS: Final = frozenset({"versionid", "generation"})
 _FIELD_VALUE: Final = re.compile(r"[\w.-]{1,64}")
 _SEGMENT: Final = re.compile(r"(?:[a-z_]{1,20}=[\w.-]{1,16}|[\w.+@ ,()!-]{0,160})")
 _LONG_RUN: Final = re.compile(r"[A-Za-z0-9]{41,}")
-"""A name of more letters and digits in a row looks like a token rather than like a file."""
+"""A name with more letters and digits in a row than this looks like a token, not like a file."""
 _WITHHELD: Final = "withheld-"
 _NAME_LENGTH: Final = 100
 
@@ -88,7 +88,7 @@ def followed(href: str, *, local: bool, allowed_hosts: Sequence[str] | None = No
 
 
 def _without_gdal_prefix(href: str) -> str:
-    """Turn what GDAL's prefixes say into plain links, so that one rule serves both."""
+    """Turn paths with GDAL's prefixes into plain links, so that one set of rules serves both."""
     if href.startswith("/vsicurl?"):
         found = parse_qs(href.partition("?")[2]).get("url")
         return found[0] if found else href
@@ -101,25 +101,69 @@ def _without_gdal_prefix(href: str) -> str:
 
 
 def gdal_path(href: str) -> str:
-    """Return what GDAL opens for a link to an object store, or for a local path."""
+    """Return what GDAL opens for a link to an object store, or for a local path.
+
+    Parameters
+    ----------
+    href : str
+        A link such as ``s3://bucket/key``, or a local path.
+
+    Returns
+    -------
+    str
+        A path such as ``/vsis3/bucket/key``.
+    """
     scheme, mark, rest = href.partition("://")
     return f"{_GDAL_PREFIX[scheme.lower()]}{rest}" if mark else href
 
 
 def is_remote(href: str) -> bool:
-    """Return whether a link leads off this machine."""
+    """Return whether a link leads off this machine.
+
+    Parameters
+    ----------
+    href : str
+        A link or a local path.
+
+    Returns
+    -------
+    bool
+    """
     return "://" in href and not href.lower().startswith("file://")
 
 
 def host_of(href: str) -> str:
-    """Return ``host`` or ``host:port`` (a bucket for object stores); empty for a local path."""
+    """Return ``host`` or ``host:port`` (a bucket for object stores); empty for a local path.
+
+    Parameters
+    ----------
+    href : str
+        A link or a local path.
+
+    Returns
+    -------
+    str
+        In small letters, without user name and password.
+    """
     if not is_remote(href):
         return ""
     return urlsplit(href).netloc.rpartition("@")[2].lower()
 
 
 def matches(host: str, allowed: Sequence[str]) -> bool:
-    """Return whether a host is listed, by its name, or by a listed domain such as ``.nasa.gov``."""
+    """Return whether a host is listed, by its name, or by a listed domain such as ``.nasa.gov``.
+
+    Parameters
+    ----------
+    host : str
+        ``host`` or ``host:port``.
+    allowed : sequence of str
+        Hosts and domains; a domain starts with a dot.
+
+    Returns
+    -------
+    bool
+    """
     name = host.partition(":")[0]
     return any(
         host == one or name == one or (one.startswith(".") and name.endswith(one))
@@ -128,10 +172,20 @@ def matches(host: str, allowed: Sequence[str]) -> bool:
 
 
 def kept(href: str) -> str:
-    """Return what of a link a graph may hold; it may be less than is needed to open it.
+    """Return the part of a link that a graph may hold.
 
-    User names, fragments, parameters, and query fields other than versions are left out. A path
-    with a part that looks like a token is replaced by a hash.
+    This may be less than is needed to open it. User names, fragments, parameters, and query fields
+    other than versions are left out. A path with a part that looks like a token is replaced by a
+    hash.
+
+    Parameters
+    ----------
+    href : str
+        A link or a local path; a local path is kept whole.
+
+    Returns
+    -------
+    str
     """
     if not is_remote(href):
         return href
@@ -149,7 +203,17 @@ def kept(href: str) -> str:
 
 
 def is_withheld(href: str) -> bool:
-    """Return whether the path itself could not be kept."""
+    """Return whether a link that `kept` returned holds a hash in place of its path.
+
+    Parameters
+    ----------
+    href : str
+        What `kept` returned.
+
+    Returns
+    -------
+    bool
+    """
     return f"/{_WITHHELD}" in href
 
 
@@ -159,7 +223,20 @@ def _plain(segment: str) -> bool:
 
 
 def granule_name(href: str) -> str:
-    """Return the file name of a link, which is all that messages say of where it lies."""
+    """Return the file name of a link.
+
+    Messages say no more than this of where a file lies.
+
+    Parameters
+    ----------
+    href : str
+        A link or a local path.
+
+    Returns
+    -------
+    str
+        ``[redacted]`` where the name looks like a secret, ``unnamed`` where there is none.
+    """
     last = urlsplit(href).path.rstrip("/").rsplit("/", 1)[-1].partition(";")[0]
     if not last:
         return "unnamed"
@@ -167,7 +244,19 @@ def granule_name(href: str) -> str:
 
 
 def redact(text: str) -> str:
-    """Return ``text`` without what may be secret in links and headers, and safe to show."""
+    """Return ``text`` without what may be secret in it, safe to show.
+
+    This covers links, queries and headers.
+
+    Parameters
+    ----------
+    text : str
+        A message, such as that of GDAL or of a server.
+
+    Returns
+    -------
+    str
+    """
     text = _REQUEST_LINE.sub(_shorn, _URL.sub(_shorn, text))
     text = _QUERY.sub("?[redacted]", text)
     return printable(_BEARER.sub(r"\1 [redacted]", _HEADER.sub(r"\1\2[redacted]", text)))

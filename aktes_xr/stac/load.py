@@ -132,7 +132,7 @@ def open_stac(
     lengths = chunk_lengths(chunks, (len(groups), *grid.shape))
     ds = _stack(groups, grid, lengths, access=access, errors=errors)
     if like is not None:
-        # The very same numbers, so that both align exactly.
+        # Take the very same coordinate values. Values that differ by rounding would not align.
         ds = ds.assign_coords(x=like["x"].variable, y=like["y"].variable)
     if dem is not None:
         blocks = (ds["tir"].chunksizes["y"], ds["tir"].chunksizes["x"])
@@ -191,8 +191,8 @@ def _checked_files(
 ) -> list[Granule]:
     """Look at the headers of local files now; remote ones are checked when they are read.
 
-    What an unreadable file is, ``errors`` says, and the reader does. A file that is scaled
-    otherwise is left out; where all are, that is the caller's to know.
+    The reader deals with a file that is unreadable, as ``errors`` says. A file with another scaling
+    is left out. Where that leaves no file at all, it is an error.
     """
     kept = []
     for granule in granules:
@@ -306,7 +306,7 @@ def _band_item(group: Sequence[Granule], epsg: int) -> dict[str, Any]:
     assets = {}
     for index, band in enumerate(BANDS):
         files = tuple(
-            # To the millimetre: what a projection rounds must not add a row.
+            # Round to the millimetre. Otherwise the rounding of a projection could add a row.
             File(href, granule.item_id, _rounded(box), dict(granule.bands)[href])
             for granule, box in zip(group, boxes, strict=True)
             for href, _ in granule.bands[index : index + 1]

@@ -15,7 +15,7 @@ from typing import Final, Self
 from aktes_xr.errors import ConfigError, NetworkError
 
 ENOUGH_REFUSALS: Final = 5
-"""An archive that refuses so many items, and has served none since, refuses all."""
+"""After so many refused items with none served, an archive counts as refusing all."""
 
 _PREFIX: Final = "AKTES_NETWORK_"
 
@@ -99,7 +99,16 @@ def forget_hosts() -> None:
 
 
 def admitted(host: str) -> bool:
-    """Return whether to ask a host as usual (True), or by one short request only (False).
+    """Return True to ask a host as usual, and False to try it by one short request only.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+
+    Returns
+    -------
+    bool
 
     Raises
     ------
@@ -112,18 +121,35 @@ def admitted(host: str) -> bool:
             return True
         if time.monotonic() < memory.down_until or memory.probing:
             raise NetworkError(f"{memory.reason} (remembered, not asked again)")
+        # Only one thread at a time tries a host that was down. The others fail at once meanwhile.
         memory.probing = True
         return False
 
 
 def has_served(host: str) -> None:
-    """Remember that a host gave what was asked for."""
+    """Remember that a host gave what was asked for.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    """
     with _LOCK:
         _hosts[host] = _Memory(served=time.monotonic())
 
 
 def is_down(host: str) -> bool:
-    """Return whether a host is remembered as down."""
+    """Return whether a host is remembered as down.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+
+    Returns
+    -------
+    bool
+    """
     with _LOCK:
         return bool(_hosts.get(host, _Memory()).reason)
 
@@ -131,11 +157,26 @@ def is_down(host: str) -> bool:
 def has_failed(
     host: str, reason: str, settings: NetworkSettings, *, dead: bool, wait_s: float = 0.0
 ) -> None:
-    """Remember a failure after all repetitions: of the host itself (``dead``), or of one file."""
+    """Remember a failure that remained after all repetitions.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    reason : str
+        What later messages say of it.
+    settings : NetworkSettings
+        How many failures make a host count as down, and for how long.
+    dead : bool
+        The host itself failed; otherwise one file of it did.
+    wait_s : float, s
+        How long the host asked to be left alone; 0 where it did not.
+    """
     with _LOCK:
         memory = _hosts.setdefault(host, _Memory())
+        # A host that does not answer at all is given up sooner than one that fails on some files.
         memory.strikes += 4 if dead else 1
-        # A host that has just served other files may hang on one of them.
+        # A host that has served other files is not dead: it may hang on this one file.
         dead = dead and memory.served is None
         if dead or wait_s or memory.probing or memory.strikes >= settings.strikes:
             memory.down_until = time.monotonic() + (wait_s or settings.remember_s)
@@ -144,14 +185,28 @@ def has_failed(
 
 
 def has_answered(host: str) -> None:
-    """Remember that a host is there, though it did not give what was asked for."""
+    """Remember that a host is there, though it did not give what was asked for.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    """
     with _LOCK:
         memory = _hosts.setdefault(host, _Memory())
         memory.probing, memory.reason = False, ""
 
 
 def has_refused(host: str, item: str) -> None:
-    """Remember that a host refused an item (401, 403); it answers, so it is not down."""
+    """Remember that a host refused an item (401, 403); it answers, so it is not down.
+
+    Parameters
+    ----------
+    host : str
+        As `links.host_of` gives it.
+    item : str
+        Name of the item.
+    """
     with _LOCK:
         memory = _hosts.setdefault(host, _Memory())
         memory.refused.add(item)

@@ -1,7 +1,7 @@
 """Opening a raster, local or remote: what is allowed, logins, and errors that show no link.
 
-Rasters are opened as GeoTIFF, whatever their name: another format, such as GDAL's VRT, can name
-further files and addresses, which would be read in the reader's name.
+Rasters are opened as GeoTIFF, whatever their name. Other formats, such as GDAL's VRT, can name
+further files and addresses. GDAL would read these too, with the reader's own rights.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ GDAL_SETTINGS: Final[dict[str, Any]] = {
     "VSI_CACHE": True,
 }
 
-# A torn file may be torn at row 403, too.
+# Only a number after "HTTP" is a refusal: a message about a torn file may name row 403.
 _REFUSED: Final = r"\bHTTP\b.*\b(401|403)\b"
 _UNANSWERED: Final = r"CURL error|resolve host|Failed to connect|timed out|too slow"
 _WANTED: Final = (
@@ -93,7 +93,20 @@ class Access:
         )
 
     def options(self, host: str, *, anew: bool) -> dict[str, Any]:
-        """Return the login's options where they are for this host."""
+        """Return the login's options for a host, or none where the login is not meant for it.
+
+        Parameters
+        ----------
+        host : str
+            ``host`` or ``host:port`` as `links.host_of` gives it; empty for a local path.
+        anew : bool
+            Fetch them again, also where some are still held.
+
+        Returns
+        -------
+        dict
+            Options of ``rasterio.Env``.
+        """
         login = self.login
         if login is None or not (host == "" or matches(host, login.hosts or ())):
             return {}
@@ -128,7 +141,7 @@ def with_raster(
     """
     name = granule_name(href)
     failure: _Failure | None = None
-    # Credentials may have expired, and bytes may have been damaged: both are fetched anew, once.
+    # Credentials may have expired, or kept bytes may be damaged. Fetch both anew, once.
     for anew in (False, True):
         if anew:
             time.sleep(access.settings.backoff_s * random.uniform(0.75, 1.25))
@@ -215,7 +228,7 @@ def _read_http(
     except (RasterioError, OSError) as error:
         trouble = _reason(error, link)
     if remote.failure is not None:
-        # GDAL only knows that some bytes were missing.
+        # GDAL only says that bytes were missing; the raster knows why.
         status = remote.failure.status
         raise _Failure(str(remote.failure), refused=status in (401, 403)) from None
     if trouble is not None:
@@ -260,7 +273,14 @@ def _read_stored(
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse a pipe, a device or a folder, which could hang a reader or never end.
+    """Refuse what is no plain file.
+
+    A pipe, a device or a folder could make a reader wait for ever.
+
+    Parameters
+    ----------
+    path : str or Path
+        A local path.
 
     Raises
     ------

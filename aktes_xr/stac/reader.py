@@ -53,7 +53,7 @@ class File:
     ----------
     href : bare link or path
     item : id of its item
-    box : what it covers at most, in the target's CRS
+    box : bounds of the area that it can cover, in the target's CRS
     bands : how many bands it has to have
     """
 
@@ -65,7 +65,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class BandLink:
-    """What stands for one band of a date in stackstac's asset table.
+    """One band of a date, as it stands in stackstac's asset table.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class BandLink:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What five readers in turn are asked for; they differ in the band only."""
+    """A request for a window. Five readers, one per band, get the same request in turn."""
 
     files: tuple[File, ...]
     epsg: int
@@ -89,7 +89,7 @@ class _Asked:
 
 
 class _Held(threading.local):
-    """What this thread's last read left to serve: bands that nobody has asked for yet."""
+    """The bands of this thread's last read that no reader has asked for yet."""
 
     asked: _Asked | None = None
     bands: Bands
@@ -135,7 +135,19 @@ class BandReader:
         self.errors = errors
 
     def read(self, window: Window, **unused: Any) -> npt.NDArray[Any]:
-        """Read the band over ``window`` of the target grid; thread-safe."""
+        """Read the band over ``window`` of the target grid; thread-safe.
+
+        Parameters
+        ----------
+        window : Window
+            Rows and columns of the target grid.
+        **unused : Any
+            Ignored; the caller may pass more.
+
+        Returns
+        -------
+        ndarray (y, x)
+        """
         place = (
             int(window.row_off),
             int(window.col_off),
@@ -154,12 +166,13 @@ class BandReader:
         return band.astype(self.dtype, copy=False)
 
     def close(self) -> None:
-        """Do nothing: no file stays open between reads."""
+        """Do nothing, since no file stays open between reads."""
 
     def _read_all(self, place: Place) -> Bands:
-        """Read all files; where one that is unreadable may have held pixels, mark them so."""
+        """Read all files, and mark the pixels that an unreadable file may have held."""
         merged: Bands = {}
         unreadable = np.zeros(place[2:], np.bool_)
+        # Later files only fill what earlier ones left empty.
         for file in self.link.files:
             inside = self._covered(file.box, place)
             if inside is None:
@@ -172,6 +185,7 @@ class BandReader:
                     np.copyto(merged[band], values, where=merged[band] == sensor.FILL_DN)
                 else:
                     merged[band] = values
+        # No file could be read, or none reaches the window: fill for every band.
         for band in () if merged else (self.link.band, *_NUMBERS):
             merged[band] = np.zeros(place[2:], np.uint16)
         if unreadable.any():
@@ -180,10 +194,10 @@ class BandReader:
         return merged
 
     def _covered(self, box: Bounds, place: Place) -> tuple[slice, slice] | None:
-        """Return which rows and columns of a window a file may reach; None where it reaches none.
+        """Return the rows and columns of a window that a file may reach, or None.
 
-        Of a date with one file that is the whole window, for stackstac has asked already. A pixel
-        more is taken on every side.
+        Where a date has one file, that is the whole window: stackstac has already asked whether the
+        file reaches it. Otherwise one pixel more is taken on every side, for rounding.
         """
         row, column, height, width = place
         if len(self.link.files) == 1:
@@ -210,7 +224,7 @@ class BandReader:
         except (ReadError, CalibrationError) as error:
             if isinstance(error, AccessError):
                 network.has_refused(host_of(file.href), file.item)
-            # One file's fault takes no others along, but where nothing comes at all, stop.
+            # One bad file must not stop the others. But where no file can be read at all, stop.
             if self.errors == "raise" or self.access.hopeless():
                 raise
             logger.warning("%s; its pixels are marked unreadable", error)
@@ -294,7 +308,7 @@ def _band_number(source: Any, number: int) -> int:
 
 
 def _pick(source: Any, spec: Any, place: Place) -> Bands:
-    """Read the pixels whose area holds the target's pixel centres, all bands at once."""
+    """Read for every target pixel the file's pixel that its centre lies in, all bands at once."""
     row, column, height, width = place
     target, own = spec.transform, source.transform
     if source.crs.to_epsg() != spec.epsg or own.b or own.d or own.a <= 0 or own.e >= 0:

@@ -1,11 +1,12 @@
 """A remote raster as a file that GDAL reads: bytes by range, fetched by this package's own rules.
 
-GDAL is handed bytes only. So it cannot be led to other addresses by what a file says, deadlines and
-repetitions are those of `aktes_xr.stac.request`, and a failure is known for what it is instead of
-being guessed from "TIFFReadEncodedTile() failed".
+GDAL is handed bytes only. This has three merits. Nothing that a file says can lead GDAL to another
+address. Deadlines and repetitions are those of `aktes_xr.stac.request`. And the cause of a failure
+is known: it need not be guessed from "TIFFReadEncodedTile() failed".
 
-The first request brings the header. A small file, as a granule's is, then comes in one more; of a
-large one the pieces that are asked for. Both are kept for a while, for the next chunk.
+The first request brings the header. A small file, such as a granule's, then comes whole in one more
+request. Of a large file only the pieces that are needed come. All are kept for a while, because the
+next chunk is likely to need them.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ PIECE_BYTES: Final = 2**20
 SMALL_BYTES: Final = 2**23
 """Files up to this size come whole."""
 LIMIT_BYTES: Final = 2**28
-"""What a server that knows no ranges may send."""
+"""Largest answer of a server that sends the whole file because it knows no ranges."""
 KEPT_BYTES: Final = 2**25
-"""What this process keeps of files it has read."""
+"""Bytes that this process keeps of all files together."""
 
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class _Kept:
-    """Pieces of files, the least recently used given up first."""
+    """Pieces of files that were read. When there are too many, the least recently used go first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,7 +89,7 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
     """
 
     def __init__(self, url: str, rules: Rules) -> None:
-        # What one login may read, another may not.
+        # Pieces are kept under the headers too: what one login may read, another may not.
         self._name = repr((url, sorted(rules.headers.items())))
         self._url = url
         self._rules = rules
@@ -101,15 +102,30 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
         _kept.forget(self._name)
 
     def read_at(self, start: int, length: int) -> bytes:
-        """Return bytes of the file; less than asked for at its end or after a failure.
+        """Return bytes of the file.
 
-        An exception cannot pass through GDAL: it is kept in ``failure``.
+        At the end of the file, or after a failure, they are fewer than asked for.
+
+        An exception cannot pass through GDAL. So it is kept in ``failure``, and the caller raises
+        it.
+
+        Parameters
+        ----------
+        start : int, byte
+            Offset of the first byte.
+        length : int, byte
+            How many bytes to read.
+
+        Returns
+        -------
+        bytes
         """
         if self.failure is not None:
             return b""
         end = min(start + length, self.bytes)
         found = bytearray()
         try:
+            # The length comes from the file itself. A damaged one may ask for terabytes.
             if length > LIMIT_BYTES:
                 raise NetworkError(f"a part of the file claims {length} bytes")
             while start + len(found) < end:
@@ -123,6 +139,8 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
         """Return some bytes from a position on, from what is kept or by asking for them."""
         if position < HEAD_BYTES:
             return self._head()[position:]
+        # Pieces start at multiples of PIECE_BYTES, so that two chunks share them. Only the first
+        # piece starts behind the header, which is kept apart.
         whole = self.bytes <= SMALL_BYTES
         begin = HEAD_BYTES if whole else max(position // PIECE_BYTES * PIECE_BYTES, HEAD_BYTES)
         piece = _kept.get(self._name, begin)
@@ -144,12 +162,13 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
             headers={"Range": f"bytes=0-{HEAD_BYTES - 1}", "Accept-Encoding": "identity"},
         )
         head = reply.body[:HEAD_BYTES]
+        # A login page, for one, comes with status 200. It must not reach GDAL.
         if not head.startswith(_MAGIC):
             raise ReadError(f"it is no TIFF (it starts with {head[:12]!r}); expected a GeoTIFF")
         if reply.status == 206:
             self.bytes = _stated_size(reply.headers)
         else:
-            # The server knows no ranges, and has sent all there is.
+            # The server knows no ranges and has sent the whole file: keep it, do not ask again.
             self.bytes = len(reply.body)
             self._keep(HEAD_BYTES, reply.body[HEAD_BYTES:], whole=self.bytes <= SMALL_BYTES)
         _kept.put(self._name, 0, head)
@@ -163,7 +182,9 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
             limit_bytes=max(LIMIT_BYTES, end - begin),
             headers={"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"},
         )
+        # A server may ignore the range and send the whole file with status 200.
         body = reply.body if reply.status == 206 else reply.body[begin:end]
+        # A shorter answer was cut off. GDAL must not decode part of a block.
         if len(body) != end - begin:
             raise NetworkError(f"the answer has {len(body)} bytes, expected {end - begin}")
         self._keep(begin, body, whole=whole)
@@ -173,6 +194,7 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
         if whole:
             _kept.put(self._name, begin, body)
             return
+        # A request may bring several pieces. Each is kept by itself, so that each can go by itself.
         position = 0
         while position < len(body):
             start = begin + position
@@ -181,31 +203,106 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
             position = stop
 
     def open(self, path: str, mode: str = "r", **unused: object) -> _Cursor:
-        """Open the file; GDAL asks for it and for nothing else."""
+        """Open the file; GDAL asks for it and for nothing else.
+
+        Parameters
+        ----------
+        path : str
+            Ignored: there is one file only.
+        mode : str
+            Ignored: the file is only read.
+        **unused : object
+            Ignored; GDAL's binding may pass more.
+
+        Returns
+        -------
+        file-like
+        """
         return _Cursor(self)
 
     def isfile(self, path: str) -> bool:
-        """Return True: there is one file only."""
+        """Return True: there is one file only.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        bool
+        """
         return True
 
     def isdir(self, path: str) -> bool:
-        """Return False: there are no directories."""
+        """Return False: there are no directories.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        bool
+        """
         return False
 
     def ls(self, path: str) -> list[str]:
-        """Return nothing: there are no files beside it."""
+        """Return nothing: there are no files beside it.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        list of str
+        """
         return []
 
     def mtime(self, path: str) -> int:
-        """Return 0: the time of change is not known."""
+        """Return 0: the time of change is not known.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
         return 0
 
     def rm(self, path: str) -> None:
-        """Refuse to remove anything."""
+        """Refuse to remove anything.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Raises
+        ------
+        OSError
+            Always.
+        """
         raise OSError("a remote raster is only read")
 
     def size(self, path: str) -> int:
-        """Return the file's length in bytes."""
+        """Return the file's length in bytes.
+
+        Parameters
+        ----------
+        path : str
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
         return self.bytes
 
 

@@ -1,8 +1,8 @@
 """One HTTP request with its repetitions: deadlines, backoff, redirects and limits of size.
 
-All that this package reads by HTTP comes through `fetch`: searches, items and pixels. What is
-repeated is decided by the kind of fault: a connection that fails, too many requests (429) and a
-server's own trouble (5xx) are; a refusal and a missing file are not.
+All that this package reads by HTTP comes through `fetch`: searches, items and pixels. Some failures
+may pass, and these requests are repeated: a connection that fails, too many requests (429), a
+server's own trouble (5xx). A refusal and a missing file are not repeated.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _sessions = threading.local()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for a request.
+    """The limits that a request has to keep to.
 
     Attributes
     ----------
@@ -106,6 +106,7 @@ def fetch(
         No answer within the deadline, or one that is no success; the message shows no secret.
     """
     host, settings = host_of(url), rules.settings
+    # A host that was down gets one attempt with a short deadline, not the full patience again.
     usual = network.admitted(host)
     deadline = time.monotonic() + (settings.deadline_s if usual else settings.connect_s)
     retrying = Retrying(
@@ -119,12 +120,15 @@ def fetch(
     try:
         reply = retrying(_follow, asked, rules, deadline)
     except _PassingError as error:
+        # The repetitions are used up. The host is remembered, so that the next file does not wait
+        # too.
         reason = f"{host}: {error}"
         if error.wait_s:
             reason += f" and asks to wait {error.wait_s:.0f} s, longer than the deadline"
         network.has_failed(host, reason, settings, dead=error.dead, wait_s=error.wait_s)
         raise NetworkError(reason, status=error.status) from None
     except NetworkError as error:
+        # A refusal or a missing file is an answer: it says nothing against the host.
         network.has_answered(host)
         raise NetworkError(f"{host}: {error}", status=error.status) from None
     network.has_served(host)
@@ -141,7 +145,7 @@ class _Asked:
 
 
 class _Backoff:
-    """Doubling waits with jitter, but never less than the host asks for."""
+    """Waits that double each time, with jitter. They are never shorter than the host asks for."""
 
     def __init__(self, first_s: float) -> None:
         self.first_s = first_s
@@ -149,13 +153,13 @@ class _Backoff:
     def __call__(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
         doubled: float = self.first_s * 2.0 ** (state.attempt_number - 1)
-        # Jitter spreads what many tasks ask for again.
+        # Many tasks fail at the same moment. Jitter keeps them from all asking again at once.
         wait = min(doubled, _LONGEST_BACKOFF_S) * random.uniform(0.75, 1.25)
         return max(wait, error.wait_s) if isinstance(error, _PassingError) else wait
 
 
 def _follow(asked: _Asked, rules: Rules, deadline: float) -> Reply:
-    """Ask once, and again wherever the host sends us, each time within the rules."""
+    """Ask once, and follow redirects. Every address on the way has to keep to the rules."""
     url, method, json = asked.url, asked.method, asked.json
     for _ in range(_REDIRECTS + 1):
         scheme, mark, _rest = url.partition("://")
@@ -165,6 +169,7 @@ def _follow(asked: _Asked, rules: Rules, deadline: float) -> Reply:
             raise NetworkError(
                 f"a redirect leads to {host_of(url)}, which allowed_hosts= does not list"
             )
+        # The login is added anew for each address, so a redirect cannot carry it to another host.
         headers = dict(asked.headers)
         if matches(host_of(url), rules.login_hosts):
             headers.update(rules.headers)
@@ -172,6 +177,7 @@ def _follow(asked: _Asked, rules: Rules, deadline: float) -> Reply:
         if isinstance(found, Reply):
             return found
         url = urljoin(url, found)
+        # As browsers do: after a redirect, what was sent is not sent again.
         if method != "GET":
             method, json = "GET", None
     raise NetworkError(f"more than {_REDIRECTS} redirects")
@@ -182,10 +188,13 @@ def _ask_once(asked: _Asked, rules: Rules, deadline: float) -> Reply | str:
     import requests
 
     settings = rules.settings
+    # requests takes no timeout of zero.
     left = max(deadline - time.monotonic(), 0.05)
     session = _session()
     parts = urlsplit(asked.url)
-    # A login of its own, even an empty one, keeps requests from sending what .netrc holds.
+    # Without auth=, requests sends what .netrc holds for the host. That is wanted for login_hosts
+    # only, and only where neither the link nor the rules hold a login. `_Login` prevents it in all
+    # other cases; it may be empty.
     own = parts.username is not None or not matches(host_of(asked.url), rules.login_hosts)
     auth = _Login(parts.username, parts.password) if own or rules.headers else None
     request = requests.Request(
@@ -236,6 +245,8 @@ def _answer(
     if status not in (200, 206):
         raise NetworkError(f"HTTP {status}", status=status)
     pieces, size, start = [], 0, time.monotonic()
+    # Read piece by piece. A stated length may be wrong, and silence_s alone would not notice a
+    # server that sends a byte now and then.
     for piece in response.iter_content(_PIECE_BYTES):
         pieces.append(piece)
         size += len(piece)
@@ -248,7 +259,7 @@ def _answer(
 
 
 def _session() -> requests.Session:
-    """Return this thread's session: connections are kept, but not shared between threads."""
+    """Return this thread's session. It keeps connections open, and threads do not share them."""
     import requests
 
     found: requests.Session | None = getattr(_sessions, "session", None)
@@ -279,6 +290,8 @@ def _cause(error: BaseException) -> tuple[str, bool]:
         return "no connection in time", True
     if isinstance(error, requests.exceptions.ReadTimeout):
         return "no answer in time", True
+    # requests wraps the error of urllib3, which wraps that of the socket. The innermost one says
+    # what happened in the fewest words.
     bottom, refused = error, False
     while (below := bottom.__cause__ or bottom.__context__) is not None:
         bottom = below

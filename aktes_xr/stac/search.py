@@ -33,13 +33,13 @@ Interval = tuple[datetime | None, datetime | None]
 CLOUD_COVER: Final = "eo:cloud_cover"
 # pystac's errors share no root.
 _NO_STAC: Final = (pystac.STACError, pystac.STACTypeError, pystac.STACValidationError)
-# What foreign code raises that looks into an answer before it has made sure what it is.
+# What foreign code raises that takes an answer apart without checking its shape first.
 _MISSHAPEN: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What an item must be, checked here whatever the service does."""
+    """What an item must fulfil. It is checked here too, since a service may ignore a condition."""
 
     bbox: tuple[float, float, float, float] | None
     interval: Interval
@@ -178,14 +178,14 @@ def _ask(
     rules: Rules,
 ) -> Iterator[pystac.Item]:
     """Search a STAC API, page by page, each feature for itself."""
-    # Here, because every worker that reads imports this package: it spares each 20 MB.
+    # Imported here, since every worker that reads imports this package. This saves each 20 MB.
     from pystac_client import Client
     from pystac_client.errors import ClientTypeError
     from pystac_client.exceptions import APIError, ParametersError
     from pystac_client.stac_api_io import StacApiIO
 
     class Io(StacApiIO):
-        """pystac-client's own, but it asks within our deadlines, and reads no local file."""
+        """pystac-client's own, but with our deadlines, and without reading local files."""
 
         def request(
             self,
@@ -231,7 +231,7 @@ def _ask(
 
 
 def _with_clouds(client: Client, conditions: Mapping[str, Any], wanted: _Wanted) -> dict[str, Any]:
-    """Ask the service itself to leave out cloudy items, where it says that it can."""
+    """Ask the service to leave out cloudy items, if it says that it can."""
     limit = wanted.max_cloud_cover
     found = {name: value for name, value in conditions.items() if value is not None}
     for name, needed in (("query", "QUERY"), ("filter", "FILTER")):
@@ -306,7 +306,7 @@ def _modified(item: pystac.Item, modifier: Modifier | None) -> pystac.Item:
     if modifier is None:
         return item
     changed: Any = modifier(item)
-    # Modifiers may work in place and return nothing, as pystac-client allows.
+    # As in pystac-client, a modifier may change its argument in place and return nothing.
     return changed if isinstance(changed, pystac.Item) else item
 
 

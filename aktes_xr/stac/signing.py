@@ -33,7 +33,7 @@ Modifier = Callable[[Any], Any]
 Fetch = Callable[[], Mapping[str, Any]]
 
 RENEWED_AFTER_S: Final = 600.0
-"""Credentials are fetched anew after so long, and at once when an archive refuses them."""
+"""Credentials are fetched anew after this time, or at once when an archive refuses them."""
 
 _LOCK: Final = threading.Lock()
 _SALT: Final = secrets.token_bytes(16)
@@ -63,6 +63,18 @@ def bare_href(href: str, modifier: Modifier | None) -> str:
 def signed_href(href: str, modifier: Modifier | None) -> str:
     """Sign a bare link, in the task that is about to read it.
 
+    Parameters
+    ----------
+    href : str
+        A bare link, as the graph holds it.
+    modifier : callable or Login, optional
+        Turns a bare link into one that can be opened.
+
+    Returns
+    -------
+    str
+        The link to open.
+
     Raises
     ------
     StacError
@@ -90,7 +102,7 @@ def signed_href(href: str, modifier: Modifier | None) -> str:
 
 
 def _signer(modifier: Modifier | None) -> Modifier | None:
-    """Return what signs links: a login signs none by itself."""
+    """Return the function that signs links; a login by itself signs none."""
     return modifier.modifier if isinstance(modifier, Login) else modifier
 
 
@@ -125,7 +137,8 @@ class Login:
     fetch: Fetch
     modifier: Callable[[Any], Any] | None = None
     hosts: tuple[str, ...] | None = None
-    # A function that travels by value is another object in every task, and still the same login.
+    # A function that is pickled by value is another object in every task. Dask's token of it is the
+    # same in all, and so it identifies the login.
     _key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -138,7 +151,19 @@ class Login:
         return thing if self.modifier is None else self.modifier(thing)
 
     def options(self, *, anew: bool = False) -> dict[str, Any]:
-        """Return the options now in force, fetched at most once in ten minutes unless ``anew``.
+        """Return the options that are now in force.
+
+        They are fetched at most once in ten minutes, unless ``anew``.
+
+        Parameters
+        ----------
+        anew : bool
+            Fetch them again, also where some are still held.
+
+        Returns
+        -------
+        dict
+            Options of ``rasterio.Env``.
 
         Raises
         ------
@@ -160,7 +185,18 @@ class Login:
 
 
 def request_headers(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the HTTP headers that options of ``rasterio.Env`` stand for."""
+    """Return the HTTP headers that options of ``rasterio.Env`` stand for.
+
+    Parameters
+    ----------
+    options : mapping
+        Options of ``rasterio.Env``; headers, token, user and password, cookie, user agent.
+
+    Returns
+    -------
+    dict of str to str
+        The headers by name.
+    """
     headers: dict[str, str] = {}
     lines = re.split(r"[\r\n]+|,(?=\s*[\w-]+\s*:)", str(options.get("GDAL_HTTP_HEADERS") or ""))
     for line in lines:
@@ -179,7 +215,7 @@ def request_headers(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def for_hosts(modifier: Modifier | None, hrefs: Iterable[str]) -> Modifier | None:
-    """Say for a login which hosts it is for, where the caller has not: the only one there is.
+    """Name the hosts that a login is for, where the caller has not: the cube's only host.
 
     Parameters
     ----------
@@ -204,7 +240,14 @@ def for_hosts(modifier: Modifier | None, hrefs: Iterable[str]) -> Modifier | Non
 
 
 def with_environment(modifier: Modifier | None) -> Modifier | None:
-    """Add what an enclosing ``rasterio.Env`` holds now to a modifier, for other threads to read by.
+    """Add the options of an enclosing ``rasterio.Env`` to a modifier.
+
+    Other threads do not see that environment. With the modifier they can read by its options.
+
+    Parameters
+    ----------
+    modifier : callable or Login, optional
+        What the user gave.
 
     Returns
     -------
@@ -224,7 +267,7 @@ def with_environment(modifier: Modifier | None) -> Modifier | None:
 
 @dataclass(frozen=True)
 class _Environment:
-    """Stands for an environment in a graph."""
+    """Stands in a graph for an environment, which stays in this process."""
 
     key: str
 

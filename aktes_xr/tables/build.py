@@ -42,7 +42,13 @@ def build_absorption(source: Path, target: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the chosen steps."""
+    """Run the chosen steps.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Arguments of the command; by default those of the process.
+    """
     parser = argparse.ArgumentParser(description="Rebuild the shipped radiative tables.")
     parser.add_argument("--reference-data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--target", type=Path, default=DATA, metavar="DIR")

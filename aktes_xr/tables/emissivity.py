@@ -95,7 +95,18 @@ _SPLITS: Final = ("train", "test", "validation", "train", "train")
 
 
 def select(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Sort rows into components and divide each component's endmembers by their order of name."""
+    """Sort rows into components, and divide the endmembers of each in the order of their names.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Rows of the source table, with at least ``name`` and ``class``.
+
+    Returns
+    -------
+    list of dict
+        The chosen endmembers.
+    """
     chosen: list[dict[str, Any]] = []
     for component, pattern in COMPONENTS:
         taken = {row["name"] for row in chosen}
@@ -131,7 +142,18 @@ def _library(name: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the source table, write the selection."""
+    """Read the source table, write the selection.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code, 0.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path, help="table of band emissivities, CSV")
     parser.add_argument("--out", type=Path, default=TARGET)

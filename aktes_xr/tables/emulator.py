@@ -24,7 +24,15 @@ from aktes_xr.sensor import BANDS, brightness_temperature_to_radiance
 def table_rows(
     arrays: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return inputs (n, 4: water, temperature, pressure, secant) and outputs (n, 15)."""
+    """Return inputs (n, 4: water, temperature, pressure, secant) and outputs (n, 15).
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        The table: its water, temperature, transmittance and radiances by name.
+    chosen : bool (profile,)
+        The profiles to take.
+    """
     secants = 1.0 / np.cos(np.deg2rad(VIEW_ZENITHS_DEG))
     pressure = np.array(SURFACE_PRESSURES_HPA)[None, :, None, None]
     shape = (*arrays["air_temperature"][chosen].shape, secants.size)

@@ -35,7 +35,7 @@ from aktes_xr.sensor import BANDS, planck_table
 PRIOR_WIDTH: Final[NDArray[np.float64]] = np.array([0.3, 0.3, 0.3, 0.3, 0.3, 0.02, 0.02])
 """Prior standard deviations, in the order of ``CALIBRATED``: logarithms of factors, then depths."""
 TRANSMITTANCE_WIDTH: Final = 0.005
-"""Weight of the data: what the calibrated model is expected to leave."""
+"""Error that the calibrated model is expected to leave; its inverse weighs the data."""
 TOTAL_SHARE: Final = 0.5
 """Expected error at the top of the atmosphere over that of path radiance: they compensate."""
 REFERENCE_TEMPERATURE_K: Final = 285.0
@@ -63,7 +63,19 @@ class Reference:
     def averaged(
         self, limits: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Average transmittance and path radiance between two wavenumbers, per profile."""
+        """Average transmittance and path radiance between two wavenumbers, per profile.
+
+        Parameters
+        ----------
+        limits : float64 (2,), cm-1
+            Lower and upper wavenumber.
+
+        Returns
+        -------
+        transmittance : float64 (profile,), 1
+        path_radiance : float64 (profile,)
+            In the unit of the reference's ``path_radiance``.
+        """
         low, high = limits
         half = 0.5 * float(self.wavenumber[1] - self.wavenumber[0])
         corners = [low - half, low + half, high - half, high + half]
@@ -191,7 +203,20 @@ def fit_calibration(
 
 
 def subset(reference: Reference, chosen: NDArray[np.intp]) -> Reference:
-    """Keep some profiles of a reference."""
+    """Keep some profiles of a reference.
+
+    Parameters
+    ----------
+    reference : Reference
+        Spectra of many profiles.
+    chosen : intp (n,)
+        Numbers of the profiles to keep.
+
+    Returns
+    -------
+    Reference
+        Of the chosen profiles, in the given order.
+    """
     return Reference(
         reference.wavenumber,
         reference.transmittance[chosen],

@@ -137,7 +137,7 @@ def deal(profiles: list[Profile]) -> NDArray[np.int64]:
     names = np.unique(group)
     names = names[np.argsort([water[group == name].mean() for name in names], kind="stable")]
     split = {name: _DEAL[rank % len(_DEAL)] for rank, name in enumerate(names)}
-    # The largest group is the cold, dry one: with train, wherever the deal would put it.
+    # The largest group is the cold, dry one. It always goes to train.
     largest = max(names, key=lambda name: int((group == name).sum()))
     split[largest] = 0
     return np.array([split[name] for name in group])

@@ -20,7 +20,18 @@ _FACTOR: Final = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the source, write the averages."""
+    """Read the source, write the averages.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code, 0.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path, help="elevation, m, pixels of 30 m in UTM")
     parser.add_argument("--out", type=Path, default=TARGET)

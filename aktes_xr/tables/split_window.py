@@ -99,7 +99,18 @@ def fit_split_window(size: int = 600_000, seed: int = 0) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fit and write."""
+    """Fit and write.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code, 0.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=600_000)
     parser.add_argument("--seed", type=int, default=0)

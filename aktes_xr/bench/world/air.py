@@ -50,7 +50,19 @@ class Air(NamedTuple):
 
 
 def saturation_pressure(temperature_k: FloatArray) -> FloatArray:
-    """Magnus' formula over water, and below freezing over ice, hPa."""
+    """Return the saturation pressure of water vapour by Magnus' formula.
+
+    It is that over water, and below freezing that over ice.
+
+    Parameters
+    ----------
+    temperature_k : float64, K
+        Air temperature, of any shape.
+
+    Returns
+    -------
+    float64, hPa
+    """
     celsius = temperature_k - 273.15
     over_water = 6.112 * np.exp(17.62 * celsius / (243.12 + celsius))
     over_ice = 6.112 * np.exp(22.46 * celsius / (272.62 + celsius))
@@ -58,7 +70,17 @@ def saturation_pressure(temperature_k: FloatArray) -> FloatArray:
 
 
 def water_column(profile: Profile) -> float:
-    """Water above the profile's ground, kg m-2."""
+    """Return the water above a profile's ground.
+
+    Parameters
+    ----------
+    profile : Profile
+        Pressure and water vapour by level.
+
+    Returns
+    -------
+    float, kg m-2
+    """
     ratio = _WATER_TO_AIR * profile.water_vmr
     specific = ratio / (1 + ratio)
     step = -np.diff(100.0 * profile.pressure_hpa)
@@ -106,7 +128,7 @@ def draw_profile(
         water = np.where(pressure < 150.0, _DRIEST, np.maximum(wet, 1e-7))
         return profile._replace(water_vmr=water)
 
-    # Dry air is more frequent, and yet wet air is not rare.
+    # Dry air is drawn more often, but wet air is not rare.
     wanted = log_uniform(rng, 1.0, 60.0) if rng.random() < 0.5 else rng.uniform(1.0, 60.0)
     low, high = 1e-3, 4.0
     for _ in range(24):
@@ -126,7 +148,7 @@ def _temperature(
     temperature += warming * np.clip(height + lowest_m - 20_000.0, 0, 28_000.0)
     if rng.random() < (0.6 if night else 0.2):
         depth = log_uniform(rng, 60.0, 900.0)
-        # The ground is cold under warm air: the air above keeps its temperature.
+        # In an inversion the ground is cold, and the air above it keeps its temperature.
         temperature += rng.uniform(0, 10.0) * (1 - np.exp(-height / depth)) * np.exp(-height / 6e3)
     if rng.random() < 0.35:
         middle, depth = rng.uniform(900.0, 3500.0), rng.uniform(150.0, 500.0)

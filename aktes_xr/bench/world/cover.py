@@ -132,7 +132,7 @@ def cover(
 
     emissivity = laid(palette.emissivity)
     kind = palette.kind[plan.surface]
-    # A surface is not the same everywhere; water and snow are.
+    # Surfaces vary from place to place, except for water and snow.
     within = variation * spectral_field(elevation.shape, rng, exponent=2.0)
     steady = np.isin(kind, [KINDS.index(name) for name in ("water", "snow", "ice")])
     emissivity += np.where(steady, 0.0, within)[..., np.newaxis] * (1 - emissivity[..., :1]) * 10

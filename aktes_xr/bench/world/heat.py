@@ -45,7 +45,24 @@ class Sun(NamedTuple):
 def insolation(
     elevation: FloatArray, cell_size_m: float, sun: Sun, sky_view: NDArray[np.floating]
 ) -> FloatArray:
-    """Return the sun's power on the sloping surface, W m-2."""
+    """Return the sun's power on the sloping surface, W m-2.
+
+    Parameters
+    ----------
+    elevation : float64 (y, x), m
+        Height of the surface.
+    cell_size_m : float
+        Side of a pixel, m.
+    sun : Sun
+        Where it stands.
+    sky_view : floating (y, x), 1
+        Sky view factor.
+
+    Returns
+    -------
+    float64 (y, x), W m-2
+        Zero at night.
+    """
     if not sun.up:
         return np.zeros(elevation.shape)
     zenith, azimuth = np.deg2rad(sun.zenith), np.deg2rad(sun.azimuth)
@@ -85,7 +102,7 @@ def draw_surface_temperature(
     loss = rng.uniform(50.0, 130.0) * sky_view * (air_k / 290.0) ** 4
     conductance = wind + radiative + ground.damping + ground.evaporation
     balance = ((1 - ground.albedo) * sun_power - loss) / conductance
-    # What the ground has kept from the other half of the day.
+    # The ground keeps heat, or cold, from the other half of the day.
     kept = rng.uniform(-0.12, 0.12) * ground.damping
     texture = log_uniform(rng, 0.05, 3.0) * spectral_field(
         shape, rng, exponent=rng.uniform(0.0, 3.0), longest=log_uniform(rng, 2.0, 30.0)

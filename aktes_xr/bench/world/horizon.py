@@ -36,13 +36,35 @@ class Normals(NamedTuple):
     up: FloatArray
 
     def towards(self, azimuth: float) -> FloatArray:
-        """Horizontal part along an azimuth (radians, clockwise from north)."""
+        """Return the normals' horizontal part along an azimuth.
+
+        Parameters
+        ----------
+        azimuth : float, radian
+            Clockwise from north.
+
+        Returns
+        -------
+        float (y, x), 1
+        """
         sine, cosine = np.float32(np.sin(azimuth)), np.float32(np.cos(azimuth))
         return self.east * sine + self.north * cosine
 
 
 def normals_of(elevation: NDArray[np.floating], cell_size_m: float) -> Normals:
-    """Return the normals by central differences; rows run from north to south."""
+    """Return the normals by central differences; rows run from north to south.
+
+    Parameters
+    ----------
+    elevation : floating (y, x), m
+        Height of the surface.
+    cell_size_m : float
+        Side of a pixel, m.
+
+    Returns
+    -------
+    Normals
+    """
     down, right = np.gradient(elevation.astype(np.float64), cell_size_m)
     up = 1.0 / np.sqrt(1.0 + down**2 + right**2)
     parts = (-right * up, down * up, up)
@@ -50,7 +72,19 @@ def normals_of(elevation: NDArray[np.floating], cell_size_m: float) -> Normals:
 
 
 def distances(reach: float = REACH_PIXELS) -> list[float]:
-    """Return where rays stop to look, in pixels: each pixel nearby, then ever wider apart."""
+    """Return where rays stop to look.
+
+    These are the pixels nearby one by one, then ever wider apart.
+
+    Parameters
+    ----------
+    reach : float, pixel
+        How far the rays go.
+
+    Returns
+    -------
+    list of float, pixel
+    """
     stops = [float(step) for step in range(1, _NEAR + 1)]
     while stops[-1] * 1.1 <= reach:
         stops.append(stops[-1] * 1.1)

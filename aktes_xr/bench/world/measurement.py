@@ -106,7 +106,22 @@ def _keys(offset: FloatArray) -> list[FloatArray]:
 def digital_numbers(
     radiance: FloatArray, rng: np.random.Generator, *, nedt_k: float
 ) -> NDArray[np.uint16]:
-    """Add noise of an NEdT (K at 300 K, on the instrument's grid) and round to digital numbers."""
+    """Add noise to radiances and round them to digital numbers.
+
+    Parameters
+    ----------
+    radiance : float64 (y, x, band), W m-2 sr-1 um-1
+        At the sensor.
+    rng : numpy.random.Generator
+        Draws the noise.
+    nedt_k : float
+        Noise-equivalent temperature difference at 300 K, K. The noise is drawn on the instrument's
+        grid.
+
+    Returns
+    -------
+    uint16 (y, x, band)
+    """
     noise = resampled_noise(
         (radiance.shape[0], radiance.shape[1]),
         rng,

@@ -47,7 +47,17 @@ def spectral_field(
 
 
 def places(shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return row and column number of every pixel."""
+    """Return row and column number of every pixel.
+
+    Parameters
+    ----------
+    shape : (int, int), pixel
+        Rows and columns.
+
+    Returns
+    -------
+    rows, columns : float64 (y, x), pixel
+    """
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     return rows, columns
 
@@ -119,7 +129,19 @@ def fields(shape: Shape, rng: np.random.Generator, *, size: float) -> NDArray[np
 
 
 def meander(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Distance (pixels) of every pixel to a winding line from edge to edge."""
+    """Return the distance of every pixel to a winding line from edge to edge.
+
+    Parameters
+    ----------
+    shape : (int, int), pixel
+        Rows and columns.
+    rng : numpy.random.Generator
+        Draws the line.
+
+    Returns
+    -------
+    float64 (y, x), pixel
+    """
     rows, columns = places(shape)
     length = max(shape)
     step = np.linspace(-0.2 * length, 1.2 * length, 6 * length)
@@ -143,7 +165,26 @@ def meander(shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:
 def rectangles(
     shape: Shape, rng: np.random.Generator, *, count: int, sides: tuple[float, float]
 ) -> NDArray[np.intp]:
-    """Label up to ``count`` turned rectangles from 1 on, 0 between them; later ones lie on top."""
+    """Label rectangles that are turned at random.
+
+    Where two of them overlap, the later one lies on top.
+
+    Parameters
+    ----------
+    shape : (int, int), pixel
+        Rows and columns.
+    rng : numpy.random.Generator
+        Draws the rectangles.
+    count : int
+        Number of rectangles; fewer remain where some lie under others.
+    sides : (float, float), pixel
+        The shortest and the longest side.
+
+    Returns
+    -------
+    intp (y, x)
+        Number of the rectangle from 1 on, and 0 between them.
+    """
     rows, columns = places(shape)
     label = np.zeros(shape, np.intp)
     for number in range(1, count + 1):
@@ -158,11 +199,37 @@ def rectangles(
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw a number whose logarithm is uniform."""
+    """Draw a number whose logarithm is uniform.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the number.
+    low, high : float
+        Limits, above 0.
+
+    Returns
+    -------
+    float
+    """
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def chosen(rng: np.random.Generator, weights: dict[str, float], count: int) -> list[Any]:
-    """Draw names by weight."""
+    """Draw names by weight.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the names.
+    weights : dict of str to float
+        Weight of each name; they need not add up to 1.
+    count : int
+        Number of draws; a name may come again.
+
+    Returns
+    -------
+    list of str
+    """
     names, share = list(weights), np.array(list(weights.values()))
     return [names[int(i)] for i in rng.choice(len(names), count, p=share / share.sum())]

@@ -29,9 +29,9 @@ RELIEFS: Final[tuple[Relief, ...]] = (
 )
 CELL_M: Final = 90.0
 _PIXEL_BLUR: Final = 0.5
-"""Pixels: a pixel's elevation is a mean over its area."""
+"""Pixels, over which elevation is smoothed: a pixel's elevation is a mean over its area."""
 _STEEPEST: Final = np.tan(np.deg2rad(60.0)) * CELL_M
-"""Metres per pixel: what is steeper falls down."""
+"""Metres per pixel. Steeper ground falls down."""
 _FALLS: Final = 16
 
 
@@ -74,7 +74,7 @@ def draw_relief(kind: Relief, shape: Shape, rng: np.random.Generator) -> NDArray
 
 
 def _fallen(height: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lower what is steeper than `_STEEPEST` against a neighbour, and what then is."""
+    """Lower pixels that rise steeper than `_STEEPEST` over a neighbour, again and again."""
     step = -_STEEPEST * np.hypot(*np.mgrid[-1:2, -1:2])
     for _ in range(_FALLS):
         height = grey_erosion(height, structure=step, mode="nearest")

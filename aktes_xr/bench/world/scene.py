@@ -41,7 +41,21 @@ _ORIGIN_M: Final = (500_000.0, 5_000_000.0)
 
 
 def scenes(count: int, *, first: int = 0, size: int | None = None) -> Iterator[xr.Dataset]:
-    """Yield ``count`` scenes in turn; see `scene`."""
+    """Draw scenes one after the other; see `scene`.
+
+    Parameters
+    ----------
+    count : int
+        Number of scenes.
+    first : int
+        Number of the first; a scene depends on its number alone.
+    size : int, optional, pixel
+        Side of a scene; by default that of `scene`.
+
+    Yields
+    ------
+    Dataset
+    """
     for number in range(first, first + count):
         yield scene(number, size=size)
 

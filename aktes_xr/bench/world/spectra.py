@@ -52,7 +52,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     "metal",
 )
 METAL: Final = KINDS.index("metal")
-"""Out of domain, and labelled as that: no other kind has a band below 0.5."""
+"""The kind that is out of domain, and labelled so. No other kind has a band below 0.5."""
 
 # Place (um), width (um) and greatest depth of each band.
 _MINERALS: Final[dict[str, tuple[tuple[float, float, float], ...]]] = {
@@ -135,7 +135,17 @@ def _grid() -> tuple[FloatArray, FloatArray]:
 
 
 def band_emissivity(spectrum: FloatArray) -> FloatArray:
-    """Average a spectrum on the module's wavelengths to the five bands."""
+    """Average a spectrum on the module's wavelengths to the five bands.
+
+    Parameters
+    ----------
+    spectrum : float64 (wavelength,), 1
+        Emissivity on the module's wavelengths.
+
+    Returns
+    -------
+    float64 (5,), 1
+    """
     return np.asarray(_grid()[1] @ spectrum)
 
 
@@ -205,6 +215,17 @@ def _man_made(rng: np.random.Generator) -> FloatArray:
 def spectrum_of(kind: Kind, rng: np.random.Generator) -> FloatArray:
     """Draw a spectrum of a kind on the module's wavelengths.
 
+    Parameters
+    ----------
+    kind : str
+        Such as ``"soil"`` or ``"rock"``.
+    rng : numpy.random.Generator
+        Draws the spectrum.
+
+    Returns
+    -------
+    float64 (wavelength,), 1
+
     Raises
     ------
     InputError
@@ -252,7 +273,19 @@ _THERMAL: Final[
 
 
 def draw_palette(kinds: list[Kind], rng: np.random.Generator) -> Palette:
-    """Draw one surface of each of the given kinds."""
+    """Draw one surface of each of the given kinds.
+
+    Parameters
+    ----------
+    kinds : list of str
+        The kinds; one may come again.
+    rng : numpy.random.Generator
+        Draws the surfaces.
+
+    Returns
+    -------
+    Palette
+    """
     spectra = [np.clip(band_emissivity(spectrum_of(kind, rng)), 0.05, 0.998) for kind in kinds]
     thermal = [[rng.uniform(*span) for span in _THERMAL[kind]] for kind in kinds]
     albedo, damping, evaporation = np.array(thermal).T

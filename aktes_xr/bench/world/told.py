@@ -37,7 +37,21 @@ class Told(NamedTuple):
 
 
 def tell(air: Air, ground: Ground, rng: np.random.Generator) -> Told:
-    """Draw the stated errors, and the values with them."""
+    """Draw the errors to state, and values that err by them.
+
+    Parameters
+    ----------
+    air : Air
+        The true air.
+    ground : Ground
+        The true ground.
+    rng : numpy.random.Generator
+        Draws the errors.
+
+    Returns
+    -------
+    Told
+    """
     shape = air.air_temperature.shape
     relative = log_uniform(rng, *WATER_ERROR)
     kelvin = log_uniform(rng, *AIR_ERROR_K)

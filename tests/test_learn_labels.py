@@ -84,12 +84,10 @@ def test_pixels_of_a_cube_are_what_the_retrieval_sees() -> None:
     assert len(found.truth) == 400
     columns = {name: found.quantities[:, index] for index, name in enumerate(QUANTITIES)}
     assert np.isfinite(columns["sky_view_factor"]).all()
-    assert np.isfinite(columns["adjacent_brightness_temperature_B13"]).all()
-    own, around = (
-        columns["brightness_temperature_B13"],
-        columns["adjacent_brightness_temperature_B13"],
-    )
-    assert np.abs(own - around).mean() < 8.0
+    excess, spread = columns["mean_excess_B13_11"], columns["spread_B13_11"]
+    assert np.isfinite(excess).all()
+    assert np.abs(excess).mean() < 8.0
+    assert (spread > 0).all()
     assert (np.abs(columns["elevation_difference"]) < 1e-3).all()
     assert found.n_labelled > 0.95 * 400
     bare = local_pixels(scene, most=50)

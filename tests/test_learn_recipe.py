@@ -17,7 +17,7 @@ def test_shipped_recipes() -> None:
         assert recipe.seed != 0
         json.dumps(recipe.to_json())
     space = RECIPES["release"].teacher.space
-    assert (max(space.width), max(space.depth)) == (512, 6)
+    assert (max(space.width), max(space.depth)) == (320, 5)
 
 
 def test_file_changes_what_it_names(tmp_path: Path) -> None:

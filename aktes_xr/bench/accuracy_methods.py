@@ -29,7 +29,7 @@ from aktes_xr.learn.evaluation import (
     wrong_ancillary,
 )
 from aktes_xr.learn.pixels import keep_only
-from aktes_xr.models.features import QUANTITIES
+from aktes_xr.models.features import PRIOR, QUANTITIES
 from aktes_xr.radiative import surface_leaving_radiance
 from aktes_xr.radiative.emulator import band_atmosphere
 from aktes_xr.validation.metrics import Ratio, Scores, ratio_of_means
@@ -205,14 +205,12 @@ def physical_estimates(pixels: UnseenPixels) -> dict[tuple[str, str], Estimate]:
     dict of (str, str) to Estimate
         By method and ancillaries.
     """
-    simulated = pixels.simulated
     water, air, view = (
-        simulated[name].to_numpy() for name in ("water_vapor", "air_temperature", "view_zenith")
+        pixels.quantities[:, QUANTITIES.index(name)].astype(np.float64)
+        for name in ("water_vapor", "air_temperature", "view_zenith")
     )
-    radiance, prior = (
-        simulated[name].transpose("sample", "band").to_numpy()
-        for name in ("radiance", "emissivity_prior")
-    )
+    radiance = pixels.simulated["radiance"].transpose("sample", "band").to_numpy()
+    prior = pixels.quantities[:, PRIOR : PRIOR + 5]
     pressure = pixels.quantities[:, QUANTITIES.index("surface_pressure")]
     transmittance, path, sky = band_atmosphere(water, air, pressure, view)
     leaving = surface_leaving_radiance(radiance, transmittance, path)

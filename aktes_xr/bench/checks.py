@@ -358,7 +358,7 @@ class Study:
             {
                 "title": self.title,
                 "columns": list(self.columns),
-                "rows": [list(row) for row in self.rows],
+                "rows": [[_json_cell(cell) for cell in row] for row in self.rows],
             },
         )
 
@@ -386,6 +386,11 @@ class Study:
         """
         found = json.loads(path.read_text(encoding="utf-8"))
         return cls(found["title"], found["columns"], found["rows"], path)
+
+
+def _json_cell(value: Any) -> Any:
+    """Return a cell as JSON knows it: a figure that could not be had is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _markdown_cell(value: Any) -> str:

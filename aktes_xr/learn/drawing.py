@@ -169,7 +169,7 @@ def draw(size: int, world: World) -> tuple[Sample, xr.Dataset]:
     Dataset (sample, band)
         What evaluation needs besides: ``structure`` (a number in
         `aktes_xr.simulate.structures.STRUCTURES`), ``surface_class``, ``field``, ``profile``, and
-        of the truth ``radiance``, ``transmittance``, ``path_radiance``, ``sky_radiance``,
+        of the truth ``nedt``, ``radiance``, ``transmittance``, ``path_radiance``, ``sky_radiance``,
         ``precipitable_water``, ``true_air_temperature``.
     """
     parts: list[tuple[Float32Array, Float32Array, dict[str, NDArray[Any]]]] = []
@@ -260,6 +260,7 @@ def _besides(field: Field, chosen: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         "field": np.full(count, field.number, np.int64),
         "profile": np.full(count, field.profile, np.int64),
         "radiance": sensor.dn_to_radiance(field.dn.reshape(-1, 5)[chosen]),
+        "nedt": np.repeat(field.nedt[np.newaxis], count, axis=0),
     }
     for name in _AIR:
         values = np.asarray(getattr(field.air, name), np.float32)

@@ -90,7 +90,22 @@ def predictors(
     emissivity: NDArray[Any],
     secant: NDArray[Any] | float,
 ) -> NDArray[np.float64]:
-    """Return the terms (n, 9) that the coefficients multiply; ``emissivity`` (n, 2)."""
+    """Return the terms that the coefficients multiply.
+
+    Parameters
+    ----------
+    t13, t14 : ndarray (n,), float32 or float64, K
+        Brightness temperatures of B13 and B14.
+    emissivity : ndarray (n, 2), float32 or float64, 1
+        Of B13 and B14.
+    secant : ndarray (n,) or float, 1
+        Secant of the view zenith angle.
+
+    Returns
+    -------
+    ndarray (n, 9), float64
+        In the order of the coefficients.
+    """
     e = emissivity.astype(np.float64).mean(axis=-1)
     difference = emissivity[..., 0].astype(np.float64) - emissivity[..., 1]
     mean, half = (t13.astype(np.float64) + t14) / 2, (t13.astype(np.float64) - t14) / 2
@@ -180,7 +195,24 @@ def split_window_block(
     water_vapor: NDArray[Any],
     view_zenith_deg: NDArray[Any] | float,
 ) -> SplitWindowResult:
-    """Evaluate checked blocks: for use inside Dask tasks; see `split_window`."""
+    """Evaluate a block that was checked before, inside a Dask task; see `split_window`.
+
+    Parameters
+    ----------
+    brightness_temperature : ndarray (..., 5), float32 or float64, K
+        At the sensor, B10..B14.
+    emissivity : ndarray (5,) or (..., 5), 1, or None
+        Known emissivity; NaN or None where there is none.
+    water_vapor : ndarray () or (...), kg m-2
+        Column above the surface.
+    view_zenith_deg : ndarray () or (...) or float, degrees
+        View zenith angle.
+
+    Returns
+    -------
+    SplitWindowResult
+        Temperature (...), emissivities used (..., 2) and flags (...).
+    """
     dtype = np.dtype(np.float32 if brightness_temperature.dtype == np.float32 else np.float64)
     shape = brightness_temperature.shape[:-1]
     rows = brightness_temperature[..., [_B13, _B14]].reshape(-1, 2).astype(dtype)

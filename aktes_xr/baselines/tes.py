@@ -124,6 +124,26 @@ def tes_parameters(
 ) -> TesParameters:
     """Check the options of `tes` and turn them into the kernel's numbers.
 
+    Parameters
+    ----------
+    emissivity_max : float, 1
+        First guess of the greatest emissivity, from 0.5 to 1.
+    mmd : tuple of three float
+        Coefficients (a, b, c) of ``emin = a - b MMD^c``.
+    temperature_band : str or int
+        The band the temperature is read from, as in `tes`.
+    wavelength_um : array_like (5,), um, optional
+        Wavelengths of the monochromatic Planck function; by default the response-weighted one.
+    iterations : int, optional
+        Most NEM iterations; overrides the conventions.
+    conventions : TesConventions, optional
+        All other choices; by default those of the temperature band.
+
+    Returns
+    -------
+    TesParameters
+        Plain numbers.
+
     Raises
     ------
     InputError, BandError, ShapeError

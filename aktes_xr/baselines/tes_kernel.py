@@ -101,7 +101,18 @@ class PlanckIndex(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def planck_index(parameters: TesParameters) -> PlanckIndex:
-    """Arrange `aktes_xr.sensor.planck_table` for the kernel, once per process and variant."""
+    """Arrange `aktes_xr.sensor.planck_table` for the kernel, once per process and variant.
+
+    Parameters
+    ----------
+    parameters : TesParameters
+        The variant.
+
+    Returns
+    -------
+    PlanckIndex
+        The table, its index and the numbers of the innermost loops.
+    """
     planck = planck_table()
     radiance = planck.radiance.T
     slope = np.diff(radiance, axis=0, append=np.nan) / planck.step

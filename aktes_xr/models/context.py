@@ -110,9 +110,19 @@ def new_surroundings(columns: int) -> Surroundings:
 
 @kernel()
 def enter_row(fixed, row, around):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Put a row into the ring: ``fixed`` (5, wide) int32, temperatures in parts of a kelvin.
+    """Put a row into the ring.
 
-    ``row`` counts from the image's first row with its halo. A pixel counts where all five bands do.
+    A pixel counts where all five bands are known.
+
+    Parameters
+    ----------
+    fixed : ndarray (5, wide), int32, parts of a kelvin
+        Temperatures of the row and its halo, `FIXED_POINT` parts to a kelvin; `MISSING` where there
+        is none.
+    row : int
+        Counted from the image's first row with its halo.
+    around : Surroundings
+        ``ring`` and ``known`` are written in place.
     """
     slot = row % _RING
     known, reference = around.known[slot], around.ring[slot, 0]
@@ -153,7 +163,12 @@ def _count_row(around, window, row, sign):  # type: ignore[no-untyped-def]  # pr
 def begin(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sum all windows anew around a row whose surroundings are in the ring.
 
-    ``row`` counts from the first row without the halo: with it, it is ``row + REACH``.
+    Parameters
+    ----------
+    around : Surroundings
+        ``sums`` is written in place.
+    row : int
+        Counted from the first row without the halo. With the halo it is ``row + REACH``.
     """
     around.sums[:] = 0
     middle = row + REACH
@@ -165,7 +180,15 @@ def begin(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @kernel()
 def advance(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Move all windows down to ``row`` from the one above; the new rows are in the ring."""
+    """Move all windows down by one row.
+
+    Parameters
+    ----------
+    around : Surroundings
+        ``sums`` stands at the row above and is moved in place. The new rows are in the ring.
+    row : int
+        The row to move to, counted without the halo.
+    """
     middle = row + REACH
     for window in range(len(WINDOWS)):
         half = WINDOWS[window] // 2
@@ -175,7 +198,16 @@ def advance(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @kernel()
 def describe_row(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write the description of a row that the sums stand at into ``around.described``."""
+    """Write the description of the row that the sums stand at.
+
+    Parameters
+    ----------
+    around : Surroundings
+        ``described`` (33, columns), float32, is written in place. NaN for a pixel that does not
+        count itself.
+    row : int
+        The row that the sums stand at, counted without the halo.
+    """
     own = around.ring[(row + REACH) % _RING]
     counts = around.known[(row + REACH) % _RING, REACH:]
     columns = around.described.shape[1]

@@ -58,7 +58,18 @@ class Engine:
         self.output = str(self.session.get_outputs()[0].name)
 
     def whole_calls(self, pixels: int) -> int:
-        """Return the pixels of as many whole calls as some pixels take."""
+        """Round a number of pixels up to whole calls.
+
+        Parameters
+        ----------
+        pixels : int
+            Pixels to pass.
+
+        Returns
+        -------
+        int
+            Pixels of as many whole calls as they take.
+        """
         return -(-pixels // self.rows) * self.rows
 
 
@@ -95,14 +106,30 @@ class Pass:
         return binding
 
     def run(self, count: int) -> None:
-        """Pass the first ``count`` pixels, and those that share a call with the last of them."""
+        """Pass pixels through the network, in whole calls.
+
+        Parameters
+        ----------
+        count : int
+            Number of pixels. Those that share a call with the last of them are passed too.
+        """
         rows, session = self._engine.rows, self._engine.session
         for binding in self._calls[: -(-count // rows)]:
             session.run_with_iobinding(binding)
 
 
 def rows_per_call(layers: Sequence[Layer]) -> int:
-    """Return how many pixels are passed at once: a power of two, fewer through wider layers."""
+    """Return how many pixels are passed at once: a power of two, fewer through wider layers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The network's layers.
+
+    Returns
+    -------
+    int
+    """
     widest = max(int(layer.weight.shape[0]) for layer in layers)
     rows = 1 << max(_UNITS_TIMES_ROWS // widest, 1).bit_length() - 1
     return min(max(rows, _FEWEST), _MOST)

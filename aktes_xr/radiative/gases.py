@@ -113,7 +113,18 @@ class GasAbsorption(NamedTuple):
 
 
 def uncalibrated(sub_bands: int) -> NDArray[np.float64]:
-    """Return the calibration that changes nothing: factors one, depths zero."""
+    """Return the calibration that changes nothing: factors one, depths zero.
+
+    Parameters
+    ----------
+    sub_bands : int
+        Number of sub-bands.
+
+    Returns
+    -------
+    ndarray (sub_bands, column), float64
+        One row per sub-band, in the order of ``CALIBRATED``.
+    """
     out = np.ones((sub_bands, len(CALIBRATED)))
     out[:, FACTORS:] = 0.0
     return out

@@ -162,7 +162,26 @@ def _scaling(parameters: NDArray[np.float64], pressure: float, temperature: floa
 def grey_depths(
     sub: int, layers: NDArray[np.float64], column: NDArray[np.float64], gas: GasAbsorption
 ) -> NDArray[np.float64]:
-    """Optical depths of a sub-band's layers from what has no line structure: continuum and grey."""
+    """Optical depths of a sub-band's layers from what has no line structure.
+
+    These are the two water continua and the calibration's grey terms.
+
+    Parameters
+    ----------
+    sub : int
+        The sub-band.
+    layers : ndarray (gas + 4, layer), float64
+        Of `layer_amounts`.
+    column : ndarray (4, level), float64
+        Of `refine_column`; its first row is pressure, Pa.
+    gas : GasAbsorption
+        The absorption.
+
+    Returns
+    -------
+    ndarray (layer,), float64, 1
+        Vertical optical depth, surface first.
+    """
     gases = gas.first.shape[1]
     out = np.empty(layers.shape[1])
     factors = gas.calibration[sub]
@@ -184,7 +203,22 @@ def grey_depths(
 def scaled_amounts(
     sub: int, layers: NDArray[np.float64], gas: GasAbsorption
 ) -> NDArray[np.float64]:
-    """Absorber amounts of a sub-band's layers, scaled to reference conditions and calibrated."""
+    """Absorber amounts of a sub-band's layers, scaled to reference conditions and calibrated.
+
+    Parameters
+    ----------
+    sub : int
+        The sub-band.
+    layers : ndarray (gas + 4, layer), float64
+        Of `layer_amounts`.
+    gas : GasAbsorption
+        The absorption.
+
+    Returns
+    -------
+    ndarray (gas, layer), float64, kg m-2
+        0 for a gas that does not absorb in the sub-band.
+    """
     gases = gas.first.shape[1]
     out = np.zeros((gases, layers.shape[1]))
     for g in range(gases):

@@ -41,6 +41,8 @@ def _tangent(
     first, last, stride = span
     x, z, sense = origin
     size = (last - first) * stride
+    # Gallop first: jumps double while the slope still rises. The maximum is mostly near the start,
+    # which a plain bisection would not use.
     low = 0
     jump = 1
     high = size
@@ -48,12 +50,15 @@ def _tangent(
         j = first + stride * (low + jump)
         i = j - stride
         near, far = (hull_x[i] - x) * sense, (hull_x[j] - x) * sense
+        # Slopes are compared as cross products: both distances are positive, and no division is
+        # needed.
         if (hull_z[j] - z) * near > (hull_z[i] - z) * far:
             low += jump
             jump *= 2
         else:
             high = low + jump - 1
             break
+    # The maximum is now enclosed: bisect what the last jump skipped.
     while low < high:
         middle = (low + high + 1) // 2
         j = first + stride * middle
@@ -112,6 +117,7 @@ def _sweep_line(
     # Steps until the next block begins.
     left = (first_global + start) % length
     left = (length - left) % length if sense > 0 else (left + 1) % length
+    # The pass goes on `far` steps beyond the last point: the last pixels' windows end there.
     for k in range(size + far):
         p = start + sense * k
         if left == 0:
@@ -122,6 +128,8 @@ def _sweep_line(
         z = heights[p] if k < size else np.nan
         x = places[p] if k < size else 0.0
         if z == z:
+            # The upper hull: points that would lie on or below the chord to the new one are
+            # dropped. Each point is pushed once and dropped at most once, so the pass is linear.
             while top > 0 and (hull_z[top] - hull_z[top - 1]) * ((x - hull_x[top]) * view) <= (
                 z - hull_z[top]
             ) * ((hull_x[top] - hull_x[top - 1]) * view):
@@ -169,6 +177,7 @@ def far_horizons(
     first_row, end_row, first_column, end_column = core
     out[0][:, :] = 0.0
     out[1][:, :] = 0.0
+    # Within the near steps there is no far part.
     if steps <= NEAR_STEPS:
         return
     # Only the columns a pixel of the core can see, and two more to know a crest by.
@@ -178,6 +187,7 @@ def far_horizons(
     side = np.empty(size, np.int64)
     share = np.empty(size)
     for p in range(size):
+        # From the number in the whole grid: every chunk rounds the line to the same rows.
         position = shear * float(anchor + begin + p)
         shift[p] = math.floor(position + 0.5)
         offset = position - shift[p]
@@ -197,6 +207,8 @@ def far_horizons(
         _read_line(elevation, (number, begin), (shift, side, share), (profile, origin))
         asked = False
         for p in range(size):
+            # Pixels outside the core look nowhere. NaN as their height makes every comparison with
+            # them false.
             asks = inside <= p < outside and first_row <= number + shift[p] < end_row
             asked = asked or asks
             origin[p] = origin[p] if asks else np.nan

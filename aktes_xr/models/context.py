@@ -148,6 +148,7 @@ def _count_row(around, window, row, sign):  # type: ignore[no-untyped-def]  # pr
     """Add a row of the ring to a window's sums (``sign`` 1), or take it out again (-1)."""
     slot = row % _RING
     sums = around.sums[window]
+    # Where a pixel does not count, the ring holds zeros, so it adds nothing to any sum.
     for part in range(_N):
         values, plain, squared = around.ring[slot, part], sums[part], sums[_N + part]
         for column in range(values.size):
@@ -170,6 +171,7 @@ def begin(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     row : int
         Counted from the first row without the halo. With the halo it is ``row + REACH``.
     """
+    # Exact integers: sums made anew equal those that were moved here row by row.
     around.sums[:] = 0
     middle = row + REACH
     for window in range(len(WINDOWS)):
@@ -192,6 +194,7 @@ def advance(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     middle = row + REACH
     for window in range(len(WINDOWS)):
         half = WINDOWS[window] // 2
+        # The row that leaves is still in the ring: it holds one row more than the largest window.
         _count_row(around, window, middle - 1 - half, -1.0)
         _count_row(around, window, middle + half, 1.0)
 
@@ -234,6 +237,8 @@ def _sum_along(columns, side, doubled, total):  # type: ignore[no-untyped-def]  
     skipped = REACH - side // 2
     doubled[:] = columns
     total[:] = 0
+    # The bits of the window's side, lowest first. `doubled` holds sums over `length` columns, and
+    # `start` is where the next part of the window begins.
     rest, length, start = side, 1, skipped
     while rest > 0:
         if rest % 2 == 1:
@@ -244,6 +249,8 @@ def _sum_along(columns, side, doubled, total):  # type: ignore[no-untyped-def]  
             start += length
         rest //= 2
         if rest > 0:
+            # From west to east, in place: the sum ahead is still the old one when it is added. The
+            # last columns are left incomplete, and no window reaches them.
             ahead = doubled[length:]
             for column in range(ahead.size):
                 doubled[column] += ahead[column]
@@ -257,6 +264,8 @@ def _describe(own, total, side, out):  # type: ignore[no-untyped-def]  # pragma:
     size = np.float64(side * side)
     unit = np.empty(count.size, np.float64)
     for column in range(count.size):
+        # One division per pixel instead of ten. Where nothing counts it is infinite, and infinity
+        # times 0 gives the NaN that such a pixel must have.
         unit[column] = 1.0 / (count[column] * FIXED_POINT)
     for part in range(_N):
         plain, squared = total[part], total[_N + part]

@@ -76,7 +76,18 @@ class Fields:
 
 
 def terrain_of(ds: xr.Dataset) -> xr.Dataset:
-    """Compute terrain indices and complexity of a cube's elevation, lazily."""
+    """Compute terrain indices and complexity of a cube's elevation, lazily.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube with ``elevation`` (y, x), m.
+
+    Returns
+    -------
+    Dataset (y, x), float32
+        The terrain indices and the terrain complexity.
+    """
     indices = terrain_indices(ds["elevation"], rechunk="auto")
     return indices.assign(terrain_complexity(indices).data_vars)
 

@@ -58,7 +58,22 @@ def gather(
 
 
 def compute(client: Any, arrays: Sequence[da.Array]) -> list[NDArray[Any]]:
-    """Compute arrays of any shape on a cluster; in time, or not at all, as `gather` does."""
+    """Compute arrays of any shape on a cluster.
+
+    Like `gather`, it gives up where the cluster does not answer in time.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        A connected client.
+    arrays : sequence of dask arrays
+        What to compute.
+
+    Returns
+    -------
+    list of ndarray
+        In the order of ``arrays``.
+    """
     futures = _reached(client, client.compute, list(arrays))
     keys = [str(future.key) for future in futures]
     found = _fetch(client, futures, None)
@@ -99,7 +114,18 @@ def patience() -> float:
 
 
 def worker_states(dask_scheduler: Any) -> list[str]:
-    """Return the state of each worker; runs on the scheduler."""
+    """Return the state of each worker; runs on the scheduler.
+
+    Parameters
+    ----------
+    dask_scheduler : distributed.Scheduler
+        Filled in by ``Client.run_on_scheduler``.
+
+    Returns
+    -------
+    list of str
+        Such as ``running`` or ``paused``.
+    """
     return [str(worker.status.name) for worker in dask_scheduler.workers.values()]
 
 

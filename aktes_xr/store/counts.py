@@ -54,7 +54,17 @@ class Counts:
 
     @classmethod
     def of(cls, numbers: NDArray[np.int64]) -> Counts:
-        """Name the numbers (time, `N_COUNTS`) that `count_pixels` returns."""
+        """Give names to the numbers that `count_pixels` returns.
+
+        Parameters
+        ----------
+        numbers : ndarray (time, N_COUNTS), int64
+            Counts of pixels.
+
+        Returns
+        -------
+        Counts
+        """
         pixels, valid, unreadable, fill, *by = numbers.T
         return cls(pixels, valid, unreadable, fill, dict(zip(_METHODS, by, strict=True)))
 
@@ -86,7 +96,20 @@ def count_pixels(block: xr.Dataset) -> NDArray[np.int64]:
 
 
 def is_counted(ds: xr.Dataset) -> bool:
-    """Return whether a dataset is a retrieval's: a temperature (time, y, x) in floating point."""
+    """Return whether a dataset is the result of a retrieval.
+
+    That is one with a floating-point temperature (time, y, x). Its quality flags, if there are any,
+    are uint16 on the same dimensions.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Any dataset.
+
+    Returns
+    -------
+    bool
+    """
     return (
         MEASURE in ds.data_vars
         and set(ds[MEASURE].dims) == {"time", "y", "x"}

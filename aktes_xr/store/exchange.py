@@ -130,7 +130,18 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -104,7 +104,17 @@ def claim(target: Path, *, overwrite: bool) -> Iterator[LocalDraft]:
 
 
 def is_store(path: Path) -> bool:
-    """Return whether a Zarr store lies there."""
+    """Return whether there is a Zarr store in a folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it need not exist.
+
+    Returns
+    -------
+    bool
+    """
     return any((path / marker).is_file() for marker in _MARKERS)
 
 

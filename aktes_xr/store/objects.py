@@ -149,7 +149,20 @@ def current_version(target: ObjectAddress) -> str | None:
 
 @contextlib.contextmanager
 def object_errors(name: str) -> Iterator[None]:
-    """Turn an object store's errors into ours; their text may hold addresses that are signed."""
+    """Turn an object store's errors into this package's.
+
+    The text of the original may hold signed addresses, so it is not passed on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the store in the message.
+
+    Raises
+    ------
+    StoreError
+        In place of the object store's error.
+    """
     from obstore.exceptions import BaseError
 
     try:

@@ -34,7 +34,18 @@ class Owner:
 
     @classmethod
     def read(cls, text: str) -> Owner | None:
-        """Read what `text` wrote; None where it is cut or not ours."""
+        """Read what `text` wrote.
+
+        Parameters
+        ----------
+        text : str
+            Content of a lock.
+
+        Returns
+        -------
+        Owner or None
+            None where the content is cut off or was not written by `text`.
+        """
         try:
             found = json.loads(text)
             return cls(int(found["pid"]), *(str(found[k]) for k in ("host", "start", "space")))

@@ -208,7 +208,20 @@ def strata_by(
 
 
 def strata_of(classes: ArrayLike, names: Sequence[str]) -> Mapping[str, NDArray[np.bool_]]:
-    """Divide samples by class number (sample,) into one mask per name, in the names' order."""
+    """Divide samples by class into masks.
+
+    Parameters
+    ----------
+    classes : array_like (sample,), int
+        Number of each sample's class.
+    names : sequence of str
+        Names of the classes, by number.
+
+    Returns
+    -------
+    dict of str to ndarray (sample,), bool
+        One mask for each name, in the order of the names.
+    """
     found = np.asarray(classes)
     return {name: found == number for number, name in enumerate(names)}
 

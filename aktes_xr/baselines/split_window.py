@@ -4,11 +4,15 @@
            + (c4 + c5 (1-e)/e + c6 de/e^2) (T13-T14)/2
            + c7 (T13-T14)^2 + c8 (sec(view) - 1) (T13-T14)
 
-with e the mean and de the difference of the two emissivities [Wan and Dozier 1996, IEEE TGRS 34(4),
-892-905, equation 11; Wan 2014, Remote Sens. Environ. 140, 36-45, for the square]. The coefficients
-were fitted on simulations by ``python -m aktes_xr.tables.split_window``, in overlapping
-classes of water vapour; between the centres of the classes the results are interpolated, so that
-no step shows where the water column crosses a class.
+with e the mean and de the difference of the two emissivities ([1]_, equation 11; the square:
+[2]_). The coefficients were fitted on simulations by ``python -m aktes_xr.tables.split_window``, in
+overlapping classes of water vapour. Between the centres of the classes the results are
+interpolated, so that no step shows where the water column crosses a class.
+
+References
+----------
+.. [1] Wan and Dozier (1996), IEEE TGRS 34(4), 892-905.
+.. [2] Wan (2014), Remote Sens. Environ. 140, 36-45.
 """
 
 from __future__ import annotations

@@ -66,14 +66,25 @@ _NAN: Final = np.float32(np.nan)
 
 
 class Surroundings(NamedTuple):
-    """Sums around one row of an image, on their way down it; not to be shared by threads.
+    """Sums around one row of an image, on their way down it.
 
-    ``ring`` (12, 5, wide) int32 holds the last rows as temperature and differences, 0 where nothing
-    counts; ``known`` (12, wide) int32 is 1 where something does. ``sums`` (3, 11, wide) float64 are
-    the columns' sums in each window, integers all of them: of five numbers, of their squares, and
-    the count. ``doubled`` (wide,) and ``total`` (11, columns) are scratch; ``place`` (2,) says
-    which date and row the sums stand at; ``described`` (33, columns) float32 is that row's
-    description, in the order of `CONTEXT`.
+    They must not be shared by threads.
+
+    Attributes
+    ----------
+    ring : ndarray (12, 5, wide), int32
+        The last rows, as temperature and differences; 0 where nothing counts.
+    known : ndarray (12, wide), int32
+        1 where a pixel counts.
+    sums : ndarray (3, 11, wide), float64
+        The columns' sums in each window: of five numbers, of their squares, and the count. All of
+        them are integers.
+    doubled, total : ndarray (wide,), (11, columns), float64
+        Scratch memory.
+    place : ndarray (2,), int64
+        Which date and row the sums stand at.
+    described : ndarray (33, columns), float32
+        That row's description, in the order of `CONTEXT`.
     """
 
     ring: NDArray[np.int32]

@@ -1,14 +1,15 @@
 """The networks' input, assembled in one place for training and for retrieval.
 
-A pixel is described by *quantities* in physical units (`QUANTITIES`; a missing one is NaN). They
-become *features* by the few fixed rules of `feature_rows`: brightness-temperature differences
-instead of five correlated temperatures, air and skin temperature relative to the scene, for each
-optional ancillary its value, its stated error and an availability mask, and what lies around the
-pixel (`aktes_xr.models.context`). Features are standardised with the centre and scale of the
-training sample; a missing value takes the centre (zero), and its mask says so. The retrieval and
-the training code call the same compiled functions, so they cannot disagree. Until they are
-standardised, pixels lie along the last axis: each rule is a loop over a row, which the compiler
-turns into vector instructions.
+A pixel is described by *quantities* in physical units (`QUANTITIES`). A missing one is NaN. They
+become *features* by the few fixed rules of `feature_rows`. Brightness-temperature differences stand
+in for five correlated temperatures. Air and skin temperature are taken relative to the scene. Each
+optional ancillary gives its value, its stated error and an availability mask. What lies around the
+pixel comes from `aktes_xr.models.context`.
+
+Features are standardised with the centre and scale of the training sample. A missing value takes
+the centre (zero), and its mask says so. The retrieval and the training code call the same compiled
+functions, so they cannot disagree. Until they are standardised, pixels lie along the last axis:
+each rule is a loop over a row, which the compiler turns into vector instructions.
 """
 
 from __future__ import annotations

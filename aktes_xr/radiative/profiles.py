@@ -42,7 +42,7 @@ _LEAST_FRACTION: Final = 1e-16
 
 @kernel()
 def saturation_vapor_pressure(temperature: float) -> float:
-    """Saturation vapour pressure over liquid water (Bolton, eq. 10).
+    """Saturation vapour pressure over liquid water [1]_, eq. 10.
 
     Parameters
     ----------
@@ -52,13 +52,17 @@ def saturation_vapor_pressure(temperature: float) -> float:
     Returns
     -------
     float, Pa
+
+    References
+    ----------
+    .. [1] Bolton (1980), see the module.
     """
     celsius = temperature - 273.15
     return float(611.2 * np.exp(17.67 * celsius / (celsius + 243.5)))
 
 
 def ice_saturation_vapor_pressure(temperature: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Saturation vapour pressure over ice (Murphy and Koop, eq. 7).
+    """Saturation vapour pressure over ice [1]_, eq. 7.
 
     Parameters
     ----------
@@ -69,6 +73,10 @@ def ice_saturation_vapor_pressure(temperature: NDArray[np.float64]) -> NDArray[n
     -------
     ndarray, float64, Pa
         In the shape of ``temperature``.
+
+    References
+    ----------
+    .. [1] Murphy and Koop, see the module.
     """
     logarithm = 9.550426 - 5723.265 / temperature + 3.53068 * np.log(temperature)
     return np.asarray(np.exp(logarithm - 0.00728332 * temperature))

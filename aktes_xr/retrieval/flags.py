@@ -1,6 +1,6 @@
-"""What a pixel is before any network runs: its quality bits.
+"""The quality bits that a pixel has before any network runs.
 
-Row by row, each rule a loop over the row.
+The kernels go row by row. Each rule is a loop over the row.
 """
 
 from __future__ import annotations

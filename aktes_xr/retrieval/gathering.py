@@ -1,9 +1,10 @@
-"""From a chunk to tiles of quantities: pixels that need the same networks, described once.
+"""From a chunk to tiles of quantities: pixels that need the same networks, described together.
 
-A date is gone through once, row by row. Each pixel joins the tile of the networks it needs, and
-takes along what lies around it, whose sums stand at its row. A tile that is full is described,
-estimated and emptied. The rows of a tile are those of `aktes_xr.models.features.QUANTITIES`. Pixels
-that lie side by side, as nearly all do, are copied as one run.
+A date is read once, row by row. Each pixel joins the tile of the networks it needs. The description
+of its surroundings is copied at once, while the sums stand at its row. A tile that is full is
+described, estimated and emptied. The rows of a tile are those of
+`aktes_xr.models.features.QUANTITIES`. Nearly all pixels lie side by side; those are copied as one
+run.
 """
 
 from __future__ import annotations
@@ -71,12 +72,22 @@ _HORIZON_DEG: Final = 90.0
 
 
 class Tile(NamedTuple):
-    """Pixels on their way through the networks; stale behind the last one.
+    """Pixels on their way through the networks. Values behind the last pixel are old ones.
 
-    ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (56, TILE) and raw
-    ``features`` (60, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
-    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share by terrain,
-    ``weight`` (TILE,) its weight.
+    Attributes
+    ----------
+    pixels : ndarray (TILE,), int64
+        Numbers of the pixels within the date, ascending.
+    quantities : ndarray (56, TILE), float32
+        In the order and units of `aktes_xr.models.features.QUANTITIES`.
+    features : ndarray (60, TILE), float32
+        Raw features.
+    excess : ndarray (TILE,), float32
+        How far a standardised feature lies outside a network's domain; 0 for inside.
+    share : ndarray (TILE,), float32
+        Share of the student by terrain.
+    weight : ndarray (TILE,), float32
+        Weight of the student.
     """
 
     pixels: NDArray[np.int64]
@@ -88,12 +99,26 @@ class Tile(NamedTuple):
 
 
 class Gathering(NamedTuple):
-    """One tile's beginning for each kind of networks, and the row that is being handed out.
+    """The beginning of one tile for each kind of networks, and the row that is being handed out.
 
-    ``pixels`` and ``share`` (kind, TILE) and ``quantities`` (kind, 56, TILE) are the tiles', of
-    which ``held`` (kind,) pixels are there. Of row ``row`` (1,), ``needed`` (x,) is each pixel's
-    kind, -1 for fill, ``row_share`` (x,) its share, and ``start`` (kind,) the column from which a
-    kind goes on. Not to be shared between threads.
+    It must not be shared between threads.
+
+    Attributes
+    ----------
+    pixels, share : ndarray (kind, TILE), int64 and float32
+        Those of the tiles.
+    quantities : ndarray (kind, 56, TILE), float32
+        Those of the tiles.
+    held : ndarray (kind,), int64
+        How many pixels each tile holds.
+    row : ndarray (1,), int64
+        The row; -1 for none.
+    needed : ndarray (x,), int64
+        Kind of networks that each pixel of the row needs; -1 for fill.
+    row_share : ndarray (x,), float32
+        Share of the student by terrain at each pixel of the row.
+    start : ndarray (kind,), int64
+        Column from which each kind goes on.
     """
 
     pixels: NDArray[np.int64]
@@ -145,10 +170,17 @@ def new_gathering(columns: int, kinds: int) -> tuple[Gathering, list[Tile]]:
 
 
 class Limits(NamedTuple):
-    """What separates teacher from student: float32, K but for the floor.
+    """What decides between teacher and student.
 
-    ``student`` is 0 where there is none, 1 where terrain decides, 2 where it runs alone wherever
-    there is terrain.
+    Attributes
+    ----------
+    start_k, full_k : float32, K
+        Terrain complexity at which the student's share starts to rise, and at which it is 1.
+    floor : float32, 1
+        Least share of the student on known terrain.
+    student : int
+        0 without a student, 1 where terrain decides, 2 where the student runs alone wherever there
+        is terrain.
     """
 
     start_k: np.float32

@@ -1,9 +1,9 @@
 """A pixel's measurement and what lies around it, inside compiled kernels.
 
-A chunk's rows become temperatures in parts of a kelvin and enter the sums of
-`aktes_xr.models.context`, row by row on the way down: integers, so that a pixel's description does
-not depend on how the scene is cut, bit for bit. What is no measurement does not count, nor does
-cloud. Where a row has no pixel to describe, its sums are not made.
+A chunk's rows become temperatures in parts of a kelvin. They enter the sums of
+`aktes_xr.models.context` row by row, from the top down. The sums are of integers, so a pixel's
+description does not depend on how the scene is cut, bit for bit. Fill and cloud do not count. No
+sums are made for a row without a pixel to describe.
 """
 
 from __future__ import annotations
@@ -45,11 +45,24 @@ _PARTS: Final = np.float32(FIXED_POINT)
 class Calibration(NamedTuple):
     """The sensor's calibration for kernels, and water's emissivity.
 
-    ``kelvin`` (5, 4096) is the brightness temperature by DN, ``fixed`` (5, 4096) int32 the same in
-    parts of a kelvin, `MISSING` for no radiance; ``radiance`` (5, n) is the Planck table from
-    ``first_k`` in steps of ``step_k``; ``digital`` tells DN from radiance. A measurement (DN or
-    radiance) has a temperature from ``lowest`` to ``highest`` (5,) and is saturated above
-    ``saturation`` (5,). ``water`` (6,) is water's emissivity in the bands and its uncertainty.
+    Attributes
+    ----------
+    kelvin : ndarray (5, 4096), float32, K
+        Brightness temperature by DN.
+    fixed : ndarray (5, 4096), int32, parts of a kelvin
+        The same; `MISSING` where there is no radiance.
+    first_k, step_k : float, K
+        First node and spacing of the Planck table.
+    radiance : ndarray (5, n), float64, W m-2 sr-1 um-1
+        The Planck table.
+    lowest, highest : ndarray (5,), float32
+        Range of the measurements (DN or radiance) that have a temperature.
+    saturation : ndarray (5,), float32
+        A measurement above this is saturated.
+    water : ndarray (6,), float32, 1
+        Water's emissivity in the bands, and its uncertainty.
+    digital : bool
+        Whether measurements are DN; otherwise they are radiances.
     """
 
     kelvin: Float32Array
@@ -67,7 +80,14 @@ class Calibration(NamedTuple):
 class Neighbourhood(NamedTuple):
     """Sums around one row of a chunk, and a row of temperatures on its way into them.
 
-    ``fixed`` (5, x + 2 halo) int32 is scratch. Not to be shared by threads.
+    It must not be shared by threads.
+
+    Attributes
+    ----------
+    sums : Surroundings
+        The sums.
+    fixed : ndarray (5, x + 2 halo), int32
+        Scratch memory for one row.
     """
 
     sums: Surroundings

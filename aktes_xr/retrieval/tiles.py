@@ -82,10 +82,26 @@ class Layout:
 class Chunk(NamedTuple):
     """The inputs of one chunk, C-contiguous and read-only so that kernels compile once.
 
-    ``tir`` (time, 5, pixel with the halo) is uint16 DN or float32 radiance; ``scalars`` (time, 11);
-    ``dated`` (time, plane, pixel) and ``static`` (plane, pixel), float32; ``masks`` (time, plane,
-    pixel) bool; the ``..._place`` arrays, int64, say which plane holds each name of `DATED`,
-    `STATIC` and `MASKS`, -1 for none. ``wide`` is the length of a row with the halo.
+    Attributes
+    ----------
+    tir : ndarray (time, 5, pixel with the halo), uint16 or float32
+        DN, or radiance in W m-2 sr-1 um-1.
+    scalars : ndarray (time, 11), float32
+        In the order of `SCALARS`.
+    dated : ndarray (time, plane, pixel), float32
+        Planes of `DATED`.
+    static : ndarray (plane, pixel), float32
+        Planes of `STATIC`.
+    masks : ndarray (time, plane, pixel), bool
+        Planes of `MASKS`.
+    dated_place, static_place, mask_place : ndarray, int64
+        Which plane holds each name of `DATED`, `STATIC` and `MASKS`; -1 for none.
+    rows, columns : int
+        Size of the chunk without the halo.
+    halo : int
+        Width of the edge around ``tir``.
+    wide : int
+        Length of a row with the halo.
     """
 
     tir: NDArray[Any]

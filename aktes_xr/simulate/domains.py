@@ -222,7 +222,7 @@ def domains(split: Split, locality: Locality | None = None) -> tuple[Domain, ...
     split : Split
         The split.
     locality : Locality, optional
-        Only relief of this locality.
+        With relief or landforms of its own.
 
     Returns
     -------

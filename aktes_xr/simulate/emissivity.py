@@ -349,7 +349,7 @@ def prior_figure(*, size: int = 20_000, seed: int = 0) -> Figure:
 
     References
     ----------
-    .. [1] Gillespie et al. (1998).
+    .. [1] Gillespie et al. (1998), see `aktes_xr.baselines.tes`.
     """
     from matplotlib.figure import Figure
 

@@ -1,11 +1,15 @@
 """Crests between the points of a profile, where a chord would cut them off.
 
 A roof that is sampled at its eaves and beside its ridge has lost the ridge, and a horizon with it.
-Where a profile of five equally spaced points bends downwards most at the middle one, what it bends
-there more than around is taken for an edge. The bend at the middle point and the one at its
-stronger neighbour say where between the two the edge lies (subcell resolution: Harten 1989, J.
-Comput. Phys. 83, 148-184), and the wall continued to that place how high it is. A smooth profile
-bends as much around as in the middle: there is little to add.
+Five equally spaced points are looked at. Where the profile bends downwards most at the middle one,
+the part of this bend that exceeds the bend around it is taken for an edge. The bend at the middle
+point and the one at its stronger neighbour tell where between the two the edge lies (subcell
+resolution [1]_). The wall, continued to that place, tells how high it is. A smooth profile bends as
+much around the middle as in it, so there is little to add.
+
+References
+----------
+.. [1] Harten (1989), J. Comput. Phys. 83, 148-184.
 """
 
 from __future__ import annotations

@@ -1,14 +1,20 @@
 """Far horizons: cost per azimuth linear in pixels, whatever the radius.
 
-Parallel lines sweep the grid, one per row, and each pixel looks along the line that passes within
-half a pixel of it, from its own tangent plane. On a line the window of each pixel is cut where a
-lattice of blocks as long as the window cuts it: what is left of the cut is a suffix, what is right
-of it a prefix of a block, and the upper convex hulls of all suffixes and prefixes, for both senses
-of the view, come from two passes of a stack, O(1) per pixel. (For hulls as horizons see Timonen &
-Westerholm 2010, Comput. Graph. Forum 29, 557-566; for blocks, van Herk 1992, Pattern Recognit.
-Lett. 13, 517-521.) The steepest line to a hull is a bisection. Lines and blocks are anchored on
-the row and column numbers of the whole grid and every window ends at its radius exactly, so a
-pixel's horizon is the same bit for bit however the grid is cut into chunks.
+Parallel lines sweep the grid, one per row. Each pixel looks along the line that passes within half
+a pixel of it, from its own tangent plane. On a line, every pixel has a window of the ground it can
+see. A lattice of blocks as long as the window cuts it in two: what is left of the cut is a suffix
+of one block, what is right of it a prefix of the next. The upper convex hulls of all suffixes and
+prefixes, for both senses of the view, come from two passes of a stack, O(1) per pixel (hulls as
+horizons: [1]_; blocks: [2]_). The steepest line to a hull is found by bisection.
+
+Lines and blocks are anchored on the row and column numbers of the whole grid, and every window ends
+at its radius exactly. So a pixel's horizon is the same bit for bit however the grid is cut into
+chunks.
+
+References
+----------
+.. [1] Timonen & Westerholm (2010), Comput. Graph. Forum 29, 557-566.
+.. [2] van Herk (1992), Pattern Recognit. Lett. 13, 517-521.
 """
 
 from __future__ import annotations

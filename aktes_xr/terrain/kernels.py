@@ -1,15 +1,20 @@
 """Morphometric indices of a 3 x 3 neighbourhood: numba, plain arrays.
 
-Slope and aspect after Horn (1981, Proc. IEEE 69, 14-47); terrain ruggedness after Riley et al.
-(1999, Intermt. J. Sci. 5, 23-27) and Wilson et al. (2007, Mar. Geod. 30, 3-35, eq. 9), as are the
-topographic position index (eq. 8) and roughness (eq. 10); vector ruggedness after Sappington et al.
-(2007, J. Wildl. Manage. 71, 1419-1426).
+Slope and aspect follow [1]_. Terrain ruggedness follows [2]_ and [3]_ (eq. 9). The topographic
+position index (eq. 8) and roughness (eq. 10) follow [3]_ as well. Vector ruggedness follows [4]_.
 
 Every kernel takes the elevation with whatever surroundings there are and writes a rectangle of it,
-the core. Where the elevation ends the surface is continued linearly, so a plane keeps its slope up
-to its last pixel; where it holds NaN, so does every index that touches it. All arithmetic is in
-float64, in an order that does not depend on the rectangle: the results are bit-identical however a
-grid is cut.
+the core. Where the elevation ends, the surface is continued linearly: a plane keeps its slope up to
+its last pixel. Where the elevation is NaN, every index that touches it is NaN. All arithmetic is in
+float64, in an order that does not depend on the rectangle. So the results are bit-identical however
+a grid is cut.
+
+References
+----------
+.. [1] Horn (1981), Proc. IEEE 69, 14-47.
+.. [2] Riley et al. (1999), Intermt. J. Sci. 5, 23-27.
+.. [3] Wilson et al. (2007), Mar. Geod. 30, 3-35.
+.. [4] Sappington et al. (2007), J. Wildl. Manage. 71, 1419-1426.
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 """The tangent plane of a pixel: the ground at distance zero, which no sample on a grid can see.
 
-A central difference of two neighbours (Zevenbergen & Thorne 1987, Earth Surf. Process. Landf. 12,
-47-56), less what the third derivative adds to it. That is known from the second differences, which
-must rise or fall steadily over three points: an edge two pixels away leaves no mark. Horn's, which
-the slope index uses, also averages over the diagonals: smoother on noise, but off where the surface
-bends, by more than the horizon is.
+Its slope is a central difference of two neighbours [1]_, less what the third derivative adds to it.
+The third derivative is known from the second differences. These must rise or fall steadily over
+three points, or nothing is taken off: an edge two pixels away leaves no mark. The slope index uses
+Horn's difference instead, which also averages over the diagonals. That is smoother on noise, but
+where the surface bends it is off by more than the horizon is.
+
+References
+----------
+.. [1] Zevenbergen & Thorne (1987), Earth Surf. Process. Landf. 12, 47-56.
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ def graph_size(collection: Any) -> GraphSize:
 
 
 def optimised_size(collection: Any) -> GraphSize:
-    """Measure a Dask collection's graph as a scheduler gets it: optimised, every task spelt out.
+    """Measure a Dask collection's graph as a scheduler gets it.
+
+    That is after optimisation, with every task written out.
 
     Parameters
     ----------
@@ -134,18 +136,7 @@ _CHUNK_STEP: Final = 64
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """What a worker holds.
-
-    Attributes
-    ----------
-    input, ancillary : int
-        Bytes per pixel and date of ``tir`` and of fields beside it.
-    terrain : int
-        Bytes per pixel of the static planes.
-    halo : int
-        Pixels around a chunk.
-    shape : (y, x), of the region
-    """
+    """Memory that a worker needs, by the size of its blocks."""
 
     input: int
     halo: int

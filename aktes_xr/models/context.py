@@ -1,24 +1,26 @@
 r"""What lies around a pixel: mean and spread of temperatures over three windows, bit for bit.
 
 One pixel's five radiances do not say what part the atmosphere has in them. Its neighbours share
-the atmosphere and, mostly, the kind of ground; where they differ, they tell the two apart. Over
-windows of 3, 5 and 11 pixels a pixel is described by five numbers each: the mean of the B13
-brightness temperature and of the four differences of the other bands from it, less the pixel's own,
-and their standard deviations. What is fill or cloud does not count; the share of the window that
-did, does.
+the atmosphere and, mostly, the kind of ground. Where they differ, they tell the two apart.
 
-Sums are of integers, temperatures in `FIXED_POINT` parts of a kelvin: exact in any order, so that a
-pixel's description does not depend on how the scene is cut. With :math:`n` pixels, sum :math:`S`
-and sum of squares :math:`Q`,
+The windows have sides of 3, 5 and 11 pixels. Over each, five numbers are described: the B13
+brightness temperature and the four differences of the other bands from it. Their means, less the
+pixel's own, and their standard deviations are taken. Fill and cloud do not count. The share of the
+window that counts is one more number.
 
-.. math:: \bar x - x = \frac{S - n x}{n}, \qquad s^2 = \frac{n Q - S^2}{n^2},
+Sums are of integers: temperatures are counted in `FIXED_POINT` parts of a kelvin. So sums are exact
+in any order, and a pixel's description does not depend on how the scene is cut. With :math:`n`
+pixels, sum :math:`S` and sum of squares :math:`Q`,
 
-and all of these are integers below :math:`2^{53}`, which a float64 holds exactly: sums and products
-run in float64, for which processors have vector instructions, and lose nothing.
+.. math:: \bar x - x = \frac{S - n x}{n}, \qquad s^2 = \frac{n Q - S^2}{n^2}.
 
-Columns' sums run down the rows: a row enters, another leaves, at two additions per number and pixel
-whatever the window; windows are then summed along the row. The retrieval feeds rows of a chunk, the
-training whole simulated fields: both through the kernels here, so they cannot disagree.
+All of these are integers below :math:`2^{53}`, which a float64 holds exactly. Sums and products run
+in float64, for which processors have vector instructions, and lose nothing.
+
+The sums of the columns move down the rows: one row enters and another leaves. That takes two
+additions per number and pixel, whatever the window. Windows are then summed along the row. The
+retrieval feeds rows of a chunk, the training whole simulated fields. Both use the kernels here, so
+they cannot disagree.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """A network's pass by ONNX Runtime, in calls of a fixed number of pixels.
 
 A pixel's bits must not depend on its place in a chunk, on the chunk's shape, on threads or on
-processes. ONNX Runtime adds up a row's products in an order that depends on the layer alone, and
-what could depend on the call is kept fixed: every call has the same number of rows, the last one of
-a chunk being filled up with whatever was there, and one thread. (OpenBLAS keeps no such order: on
-processors without AVX-512 it rounds the columns of one product differently.) Between processors of
-different kinds the last bits may differ.
+processes. ONNX Runtime adds up a row's products in an order that depends on the layer alone. What
+could depend on the call is kept fixed. Every call has the same number of rows, and the last one of
+a chunk is filled up with whatever was there. Every call has one thread. (OpenBLAS keeps no such
+order: on processors without AVX-512 it rounds the columns of one product differently.) Between
+processors of different kinds the last bits may differ.
 
-A session is made from the network's own arrays; no model file is read. Dask's threads share it:
-a run has its own arrays and takes the calling thread.
+A session is made from the network's own arrays; no model file is read. Dask's threads share it: a
+run has its own arrays and takes the calling thread.
 """
 
 from __future__ import annotations

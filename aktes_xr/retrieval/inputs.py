@@ -70,7 +70,7 @@ class Fields:
 
     @property
     def token(self) -> str:
-        """What identifies the inputs."""
+        """Return a text that is the same for the same inputs only."""
         arrays = (self.tir, self.scalars, self.dated, self.static, self.masks)
         return str(tokenize(*arrays, self.layout))
 

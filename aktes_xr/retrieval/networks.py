@@ -24,7 +24,10 @@ _NOTHING: Final = np.int32(0)
 
 
 class Estimator:
-    """One network with its scalings and its arrays for one tile; not to be shared by threads."""
+    """One network with its scalings and its arrays for one tile.
+
+    It must not be shared by threads.
+    """
 
     def __init__(self, model: PixelModel) -> None:
         scaling = model.scaling

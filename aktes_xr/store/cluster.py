@@ -29,7 +29,9 @@ _RUNNING: Final = "running"
 def gather(
     client: Any, arrays: Sequence[da.Array], *, patience_s: float | None = None
 ) -> list[NDArray[np.int64]]:
-    """Compute small arrays on a cluster, which forgets each chunk as soon as it is here.
+    """Compute small arrays on a cluster.
+
+    The cluster forgets each chunk as soon as it has arrived here.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def _fetch(client: Any, futures: Sequence[Any], patience_s: float | None) -> dic
 
 
 def patience() -> float:
-    """Return the seconds a cluster may be without a working worker."""
+    """Return how many seconds a cluster may be without a working worker."""
     return float(parse_timedelta(dask.config.get("aktes.worker-timeout", PATIENCE), "s"))
 
 

@@ -53,7 +53,7 @@ def place(partial: Path, target: Path) -> None:
 
 
 def exchange(partial: Path, target: Path, *, expected: Callable[[Path], bool]) -> None:
-    """Swap two folders, if the one in place still is the one that was to go.
+    """Swap two folders, if the one in place is still the one that is to be replaced.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def exchange(partial: Path, target: Path, *, expected: Callable[[Path], bool]) -
 
 
 def restore(old: Path, target: Path) -> bool:
-    """Put back what plain renames had moved aside when their process ended between the two.
+    """Put a folder back after a crash between two plain renames.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class LocalDraft:
     _identity: tuple[int, ...] | None
 
     def publish(self) -> None:
-        """Put it into place, once it is on the disk.
+        """Put the store into its place, once it is on the disk.
 
         Raises
         ------

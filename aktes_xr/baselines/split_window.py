@@ -4,11 +4,15 @@
            + (c4 + c5 (1-e)/e + c6 de/e^2) (T13-T14)/2
            + c7 (T13-T14)^2 + c8 (sec(view) - 1) (T13-T14)
 
-with e the mean and de the difference of the two emissivities [Wan and Dozier 1996, IEEE TGRS 34(4),
-892-905, equation 11; Wan 2014, Remote Sens. Environ. 140, 36-45, for the square]. The coefficients
-were fitted on simulations by ``python -m aktes_xr.tables.split_window``, in overlapping
-classes of water vapour; between the centres of the classes the results are interpolated, so that
-no step shows where the water column crosses a class.
+with e the mean and de the difference of the two emissivities ([1]_, equation 11; the square:
+[2]_). The coefficients were fitted on simulations by ``python -m aktes_xr.tables.split_window``, in
+overlapping classes of water vapour. Between the centres of the classes the results are
+interpolated, so that no step shows where the water column crosses a class.
+
+References
+----------
+.. [1] Wan and Dozier (1996), IEEE TGRS 34(4), 892-905.
+.. [2] Wan (2014), Remote Sens. Environ. 140, 36-45.
 """
 
 from __future__ import annotations
@@ -90,7 +94,22 @@ def predictors(
     emissivity: NDArray[Any],
     secant: NDArray[Any] | float,
 ) -> NDArray[np.float64]:
-    """Return the terms (n, 9) that the coefficients multiply; ``emissivity`` (n, 2)."""
+    """Return the terms that the coefficients multiply.
+
+    Parameters
+    ----------
+    t13, t14 : ndarray (n,), float32 or float64, K
+        Brightness temperatures of B13 and B14.
+    emissivity : ndarray (n, 2), float32 or float64, 1
+        Of B13 and B14.
+    secant : ndarray (n,) or float, 1
+        Secant of the view zenith angle.
+
+    Returns
+    -------
+    ndarray (n, 9), float64
+        In the order of the coefficients.
+    """
     e = emissivity.astype(np.float64).mean(axis=-1)
     difference = emissivity[..., 0].astype(np.float64) - emissivity[..., 1]
     mean, half = (t13.astype(np.float64) + t14) / 2, (t13.astype(np.float64) - t14) / 2
@@ -180,7 +199,24 @@ def split_window_block(
     water_vapor: NDArray[Any],
     view_zenith_deg: NDArray[Any] | float,
 ) -> SplitWindowResult:
-    """Evaluate checked blocks: for use inside Dask tasks; see `split_window`."""
+    """Evaluate a block that was checked before, inside a Dask task; see `split_window`.
+
+    Parameters
+    ----------
+    brightness_temperature : ndarray (..., 5), float32 or float64, K
+        At the sensor, B10..B14.
+    emissivity : ndarray (5,) or (..., 5), 1, or None
+        Known emissivity; NaN or None where there is none.
+    water_vapor : ndarray () or (...), kg m-2
+        Column above the surface.
+    view_zenith_deg : ndarray () or (...) or float, degrees
+        View zenith angle.
+
+    Returns
+    -------
+    SplitWindowResult
+        Temperature (...), emissivities used (..., 2) and flags (...).
+    """
     dtype = np.dtype(np.float32 if brightness_temperature.dtype == np.float32 else np.float64)
     shape = brightness_temperature.shape[:-1]
     rows = brightness_temperature[..., [_B13, _B14]].reshape(-1, 2).astype(dtype)

@@ -1,9 +1,9 @@
 """Temperature-emissivity separation (TES), with each choice implementations differ in as an option.
 
-NEM: with a first emissivity the sky is removed, the warmest band gives the temperature, emissivity
-is the radiance over Planck's; repeat. RATIO: emissivities relative to their mean. MMD: their range
-gives the minimum emissivity by ``emin = a - b MMD^c``. [Gillespie et al. 1998, IEEE TGRS 36(4),
-1113-1126, equations 4-10; ASTER ATBD 2.4, 1999.]
+The algorithm [1]_ [2]_ has three steps. NEM: the sky is removed with a first emissivity, the
+warmest band gives the temperature, and the emissivity is the radiance over Planck's; this is
+repeated. RATIO: emissivities are divided by their mean. MMD: their range gives the minimum
+emissivity by ``emin = a - b MMD^c`` ([1]_, equations 4-10).
 
 The band that the temperature is read from tells whose implementation is meant, and every other
 choice follows it unless `TesConventions` are given:
@@ -17,7 +17,12 @@ choice follows it unless `TesConventions` are given:
 =================== ========= ================= ====================
 
 VICAR's program also rounds the radiation constants (c1 = 3.74151e-16 W m2, c2 = 0.0143879 m K, pi =
-3.1416), which moves a monochromatic temperature by 8 mK; so do its conventions here.
+3.1416), which moves a monochromatic temperature by 8 mK. Its conventions here do the same.
+
+References
+----------
+.. [1] Gillespie et al. (1998), IEEE TGRS 36(4), 1113-1126.
+.. [2] ASTER ATBD 2.4 (1999).
 """
 
 from __future__ import annotations
@@ -123,6 +128,26 @@ def tes_parameters(
     conventions: TesConventions | None = None,
 ) -> TesParameters:
     """Check the options of `tes` and turn them into the kernel's numbers.
+
+    Parameters
+    ----------
+    emissivity_max : float, 1
+        First guess of the greatest emissivity, from 0.5 to 1.
+    mmd : tuple of three float
+        Coefficients (a, b, c) of ``emin = a - b MMD^c``.
+    temperature_band : str or int
+        The band the temperature is read from, as in `tes`.
+    wavelength_um : array_like (5,), um, optional
+        Wavelengths of the monochromatic Planck function; by default the response-weighted one.
+    iterations : int, optional
+        Most NEM iterations; overrides the conventions.
+    conventions : TesConventions, optional
+        All other choices; by default those of the temperature band.
+
+    Returns
+    -------
+    TesParameters
+        Plain numbers.
 
     Raises
     ------
@@ -294,7 +319,7 @@ def tes(
     conventions: TesConventions | None = None,
     full_output: bool = False,
 ) -> TesResult | tuple[NDArray[Any], NDArray[Any]]:
-    """Separate temperature and emissivity (Gillespie et al. 1998).
+    """Separate temperature and emissivity [1]_.
 
     Parameters
     ----------
@@ -330,6 +355,10 @@ def tes(
     ------
     ShapeError, InputError, BandError
         If an array or an option is not as described.
+
+    References
+    ----------
+    .. [1] Gillespie et al. (1998), see the module.
     """
     leaving = _checked("surface_leaving", surface_leaving)
     sky = _checked("sky_radiance", sky_radiance)

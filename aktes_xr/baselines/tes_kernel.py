@@ -101,14 +101,28 @@ class PlanckIndex(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def planck_index(parameters: TesParameters) -> PlanckIndex:
-    """Arrange `aktes_xr.sensor.planck_table` for the kernel, once per process and variant."""
+    """Arrange `aktes_xr.sensor.planck_table` for the kernel, once per process and variant.
+
+    Parameters
+    ----------
+    parameters : TesParameters
+        The variant.
+
+    Returns
+    -------
+    PlanckIndex
+        The table, its index and the numbers of the innermost loops.
+    """
     planck = planck_table()
     radiance = planck.radiance.T
+    # The last node has no slope; NaN marks it, and no look-up ends there.
     slope = np.diff(radiance, axis=0, append=np.nan) / planck.step
     bins_per_radiance = (_BINS - 1) / radiance[-1]
     node = np.empty((_BINS, radiance.shape[1]), dtype=np.int16)
     for band, column in enumerate(radiance.T):
         edges = np.arange(_BINS) / bins_per_radiance[band]
+        # The node at the bin's lower edge. A bin may span several nodes, and the look-up steps on
+        # from this one.
         found = np.searchsorted(column, edges, side="right") - 1
         node[:, band] = np.clip(found, 0, column.size - 2)
     numbers = np.zeros((5, 5))
@@ -137,6 +151,8 @@ def _planck(temperature, table, numbers, out):  # type: ignore[no-untyped-def]
     else:
         position = (temperature - numbers[_LAW_ROW, 0]) * numbers[_LAW_ROW, 1]
         last = table.shape[0] - 1
+        # The index stays inside the table for any temperature, NaN included. The fraction then says
+        # NaN.
         node = max(0, min(int(position), last - 1))
         fraction = position - node if 0.0 <= position <= last else np.nan
         for band in range(5):
@@ -184,6 +200,8 @@ def _normalise(  # type: ignore[no-untyped-def]
             emissivity[row, band] = greatest
             corrected[row, band] = np.inf
             inverse[band] = np.inf
+        # Infinite `inverse` makes the first band's test true, so it sets the first temperature.
+        # Infinite `corrected` makes the first pass count as a change.
         valid, settled = True, False
         for _ in range(iterations):
             settled = True
@@ -231,6 +249,7 @@ def _vertex(variances):  # type: ignore[no-untyped-def]
     """Return the maximum emissivity at which a parabola through four variances is least."""
     s0 = s1 = s2 = s3 = s4 = t0 = t1 = t2 = 0.0
     for number, trial in enumerate(_TRIALS):
+        # Centred, or the normal equations would be nearly singular in trials between 0.92 and 0.99.
         x = trial - 0.95
         s0 += 1.0
         s1 += x
@@ -264,6 +283,7 @@ def _refine(  # type: ignore[no-untyped-def]
     first = np.empty(rows)
     column = np.empty(rows)
     _variance(emissivity, first)
+    # Trials may fail to converge without any meaning for the result: their flags are thrown away.
     unused = flags.copy()
     for number, trial in enumerate(_TRIALS):
         emissivity_max[:] = trial
@@ -291,6 +311,8 @@ def _scale_by_contrast(emissivity, parameters, flags):  # type: ignore[no-untype
             mean += 0.2 * emissivity[row, band]
             least = min(least, emissivity[row, band])
             most = max(most, emissivity[row, band])
+        # The ratios to the mean are formed here for the extremes only. The last line divides all
+        # bands.
         least /= mean
         most /= mean
         if least < BETA_RANGE[0] or most > BETA_RANGE[1]:
@@ -331,6 +353,8 @@ def _finish(  # type: ignore[no-untyped-def]
         chosen = _temperature_band(spectrum, parameters.band)
         radiance = corrected[row, chosen] / spectrum[chosen]
         value = _temperature(radiance, chosen, table, node_of_bin, numbers)
+        # Stated so that NaN counts as invalid. Other bits mean nothing for such a row and are
+        # replaced.
         if flags[row] & INVALID or not value > 0.0:
             flags[row] = INVALID
             temperature[row] = np.nan
@@ -360,6 +384,7 @@ def _refuse(leaving, sky, flags):  # type: ignore[no-untyped-def]
         above = row if sky.shape[0] > 1 else 0
         valid = True
         for band in range(5):
+            # NaN fails both comparisons.
             valid &= leaving[row, band] > 0.0 and sky[above, band] >= 0.0
         flags[row] = 0 if valid else INVALID
 
@@ -383,6 +408,8 @@ def tes_kernel(  # type: ignore[no-untyped-def]
     temperature, emissivity, flags : (n,), (n, 5), (n,) uint8
         Written; NaN where a pixel is invalid.
     """
+    # Blocks are copied to float64, so that one compiled version of the steps serves both
+    # precisions.
     shared = sky_radiance.shape[0] == 1
     block = np.zeros((4, _BLOCK, 5))
     numbers = np.empty((2, _BLOCK))

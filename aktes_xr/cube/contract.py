@@ -219,7 +219,18 @@ def new_cube(
 
 
 def describe(ds: xr.Dataset) -> xr.Dataset:
-    """Return a copy whose known variables carry the contract's attributes and grid mapping."""
+    """Return a copy whose known variables carry the contract's attributes and grid mapping.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Variables of any names; unknown ones keep their attributes.
+
+    Returns
+    -------
+    Dataset
+        The arrays are shared with ``ds``.
+    """
     ds = ds.copy()
     for name, field in (VARIABLES | COORDINATES).items():
         if name not in ds.variables:

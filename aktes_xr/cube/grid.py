@@ -101,7 +101,23 @@ def check_grid(field: xr.DataArray, like: xr.Dataset | xr.DataArray, *, name: st
 
 
 def check_crs(ds: xr.Dataset) -> Any:
-    """Return the cube's CRS; `CRSError` if it is missing, geographic or not in metres."""
+    """Return the cube's coordinate reference system.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube.
+
+    Returns
+    -------
+    rasterio.crs.CRS
+        Projected, in metres.
+
+    Raises
+    ------
+    CRSError
+        If it is missing, geographic or not in metres.
+    """
     crs = ds.rio.crs
     if crs is None:
         raise CRSError(
@@ -123,7 +139,29 @@ def check_crs(ds: xr.Dataset) -> Any:
 
 
 def check_axis(ds: xr.Dataset, axis: str) -> float:
-    """Return the spacing of ``y`` or ``x`` (m); refuse one that is uneven or in degrees."""
+    """Return the spacing of an axis.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube.
+    axis : str
+        ``y`` or ``x``.
+
+    Returns
+    -------
+    float, m
+        NaN for an axis of fewer than two pixels.
+
+    Raises
+    ------
+    MissingVariableError
+        If the axis has no coordinate.
+    UnitsError
+        If the coordinate is in degrees.
+    GridError
+        If the coordinate is not finite or not evenly spaced.
+    """
     if axis not in ds.indexes:
         raise MissingVariableError(
             f"the dimension {axis!r} has no coordinate: expected pixel centres in metres; "
@@ -157,7 +195,18 @@ def check_axis(ds: xr.Dataset, axis: str) -> float:
 
 
 def centre(ds: xr.Dataset) -> tuple[float, float]:
-    """Longitude and latitude of a cube's centre, degrees; NaN for a cube without pixels."""
+    """Longitude and latitude of a cube's centre.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube with a coordinate reference system.
+
+    Returns
+    -------
+    longitude, latitude : float, degrees
+        NaN for a cube without pixels.
+    """
     if ds.sizes["x"] == 0 or ds.sizes["y"] == 0:
         return float("nan"), float("nan")
     transformer = pyproj.Transformer.from_crs(ds.rio.crs, "EPSG:4326", always_xy=True)
@@ -172,6 +221,11 @@ def grid_convergence(elevation: xr.DataArray) -> float:
     A sun azimuth counts from true north, an aspect from grid north (the y axis): on a UTM grid
     they differ by up to some three degrees at the zone's edge, more at high latitudes. Across one
     ASTER scene the convergence itself changes by some tenths of a degree, which is neglected.
+
+    Parameters
+    ----------
+    elevation : DataArray (y, x)
+        Only its coordinates and coordinate reference system are used.
 
     Returns
     -------

@@ -69,7 +69,9 @@ def graph_size(collection: Any) -> GraphSize:
 
 
 def optimised_size(collection: Any) -> GraphSize:
-    """Measure a Dask collection's graph as a scheduler gets it: optimised, every task spelt out.
+    """Measure a Dask collection's graph as a scheduler gets it.
+
+    That is after optimisation, with every task written out.
 
     Parameters
     ----------
@@ -134,18 +136,7 @@ _CHUNK_STEP: Final = 64
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """What a worker holds.
-
-    Attributes
-    ----------
-    input, ancillary : int
-        Bytes per pixel and date of ``tir`` and of fields beside it.
-    terrain : int
-        Bytes per pixel of the static planes.
-    halo : int
-        Pixels around a chunk.
-    shape : (y, x), of the region
-    """
+    """Memory that a worker needs, by the size of its blocks."""
 
     input: int
     halo: int
@@ -155,7 +146,19 @@ class MemoryModel:
 
     @classmethod
     def of(cls, ds: xr.Dataset, *, halo: int) -> MemoryModel:
-        """Read the bytes per pixel off a cube."""
+        """Read the bytes per pixel off a cube.
+
+        Parameters
+        ----------
+        ds : Dataset
+            A cube.
+        halo : int, pixels
+            Width of the edge that a block takes from its neighbours.
+
+        Returns
+        -------
+        MemoryModel
+        """
         ancillary = sum(
             ds[name].dtype.itemsize
             for name in ds.data_vars
@@ -172,7 +175,17 @@ class MemoryModel:
         return cls(size, halo, ancillary, 4 * planes if static else 0, shape)
 
     def peak(self, chunk: tuple[int, int, int]) -> int:
-        """Projected peak of a worker, bytes."""
+        """Estimate the most memory that a worker needs.
+
+        Parameters
+        ----------
+        chunk : tuple of int
+            Dates, rows and columns of a block.
+
+        Returns
+        -------
+        int, bytes
+        """
         dates, rows, columns = chunk
         pixels = dates * rows * columns
         padded = dates * (rows + 2 * self.halo) * (columns + 2 * self.halo)
@@ -184,7 +197,22 @@ class MemoryModel:
 
 
 def remedy(memory: MemoryModel, chunk: tuple[int, int, int], available: int) -> str:
-    """Say what does not fit, and which chunks or which memory would do."""
+    """Say what does not fit, and which chunks or which memory would do.
+
+    Parameters
+    ----------
+    memory : MemoryModel
+        Of the cube.
+    chunk : tuple of int
+        Dates, rows and columns of a block.
+    available : int, bytes
+        Memory of a worker.
+
+    Returns
+    -------
+    str
+        A sentence for an error message.
+    """
     dates, rows, columns = chunk
     needed = memory.peak(chunk)
     found = (

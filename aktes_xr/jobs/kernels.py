@@ -155,7 +155,22 @@ def sample_cube(side: int, *, digital: bool) -> xr.Dataset:
 
 
 def even_terrain(ds: xr.Dataset, complexity_k: float, *, lazy: bool = False) -> xr.Dataset:
-    """Terrain of one complexity (K) everywhere; in memory, or ``lazy`` as that of a region is."""
+    """Make terrain of one complexity everywhere.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube; its grid is taken over.
+    complexity_k : float, K
+        Terrain complexity.
+    lazy : bool
+        Make dask arrays, as the terrain of a region is, and not numpy arrays.
+
+    Returns
+    -------
+    Dataset (y, x), float32
+        Terrain complexity, sky-view factor, slope, aspect and relief.
+    """
     values = {
         "terrain_complexity_k": complexity_k,
         "sky_view_factor": 0.93,
@@ -178,7 +193,17 @@ def even_terrain(ds: xr.Dataset, complexity_k: float, *, lazy: bool = False) -> 
 
 
 def both_networks(bundle: Bundle) -> float:
-    """Terrain complexity (K) at which teacher and student both run."""
+    """Return a terrain complexity at which teacher and student both run.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The networks.
+
+    Returns
+    -------
+    float, K
+    """
     if bundle.fusion is None:
         return 0.5
     return 0.5 * (bundle.fusion.start_k + bundle.fusion.full_k)

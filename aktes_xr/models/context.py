@@ -1,24 +1,26 @@
 r"""What lies around a pixel: mean and spread of temperatures over three windows, bit for bit.
 
 One pixel's five radiances do not say what part the atmosphere has in them. Its neighbours share
-the atmosphere and, mostly, the kind of ground; where they differ, they tell the two apart. Over
-windows of 3, 5 and 11 pixels a pixel is described by five numbers each: the mean of the B13
-brightness temperature and of the four differences of the other bands from it, less the pixel's own,
-and their standard deviations. What is fill or cloud does not count; the share of the window that
-did, does.
+the atmosphere and, mostly, the kind of ground. Where they differ, they tell the two apart.
 
-Sums are of integers, temperatures in `FIXED_POINT` parts of a kelvin: exact in any order, so that a
-pixel's description does not depend on how the scene is cut. With :math:`n` pixels, sum :math:`S`
-and sum of squares :math:`Q`,
+The windows have sides of 3, 5 and 11 pixels. Over each, five numbers are described: the B13
+brightness temperature and the four differences of the other bands from it. Their means, less the
+pixel's own, and their standard deviations are taken. Fill and cloud do not count. The share of the
+window that counts is one more number.
 
-.. math:: \bar x - x = \frac{S - n x}{n}, \qquad s^2 = \frac{n Q - S^2}{n^2},
+Sums are of integers: temperatures are counted in `FIXED_POINT` parts of a kelvin. So sums are exact
+in any order, and a pixel's description does not depend on how the scene is cut. With :math:`n`
+pixels, sum :math:`S` and sum of squares :math:`Q`,
 
-and all of these are integers below :math:`2^{53}`, which a float64 holds exactly: sums and products
-run in float64, for which processors have vector instructions, and lose nothing.
+.. math:: \bar x - x = \frac{S - n x}{n}, \qquad s^2 = \frac{n Q - S^2}{n^2}.
 
-Columns' sums run down the rows: a row enters, another leaves, at two additions per number and pixel
-whatever the window; windows are then summed along the row. The retrieval feeds rows of a chunk, the
-training whole simulated fields: both through the kernels here, so they cannot disagree.
+All of these are integers below :math:`2^{53}`, which a float64 holds exactly. Sums and products run
+in float64, for which processors have vector instructions, and lose nothing.
+
+The sums of the columns move down the rows: one row enters and another leaves. That takes two
+additions per number and pixel, whatever the window. Windows are then summed along the row. The
+retrieval feeds rows of a chunk, the training whole simulated fields. Both use the kernels here, so
+they cannot disagree.
 """
 
 from __future__ import annotations
@@ -66,14 +68,25 @@ _NAN: Final = np.float32(np.nan)
 
 
 class Surroundings(NamedTuple):
-    """Sums around one row of an image, on their way down it; not to be shared by threads.
+    """Sums around one row of an image, on their way down it.
 
-    ``ring`` (12, 5, wide) int32 holds the last rows as temperature and differences, 0 where nothing
-    counts; ``known`` (12, wide) int32 is 1 where something does. ``sums`` (3, 11, wide) float64 are
-    the columns' sums in each window, integers all of them: of five numbers, of their squares, and
-    the count. ``doubled`` (wide,) and ``total`` (11, columns) are scratch; ``place`` (2,) says
-    which date and row the sums stand at; ``described`` (33, columns) float32 is that row's
-    description, in the order of `CONTEXT`.
+    They must not be shared by threads.
+
+    Attributes
+    ----------
+    ring : ndarray (12, 5, wide), int32
+        The last rows, as temperature and differences; 0 where nothing counts.
+    known : ndarray (12, wide), int32
+        1 where a pixel counts.
+    sums : ndarray (3, 11, wide), float64
+        The columns' sums in each window: of five numbers, of their squares, and the count. All of
+        them are integers.
+    doubled, total : ndarray (wide,), (11, columns), float64
+        Scratch memory.
+    place : ndarray (2,), int64
+        Which date and row the sums stand at.
+    described : ndarray (33, columns), float32
+        That row's description, in the order of `CONTEXT`.
     """
 
     ring: NDArray[np.int32]
@@ -110,9 +123,19 @@ def new_surroundings(columns: int) -> Surroundings:
 
 @kernel()
 def enter_row(fixed, row, around):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Put a row into the ring: ``fixed`` (5, wide) int32, temperatures in parts of a kelvin.
+    """Put a row into the ring.
 
-    ``row`` counts from the image's first row with its halo. A pixel counts where all five bands do.
+    A pixel counts where all five bands are known.
+
+    Parameters
+    ----------
+    fixed : ndarray (5, wide), int32, parts of a kelvin
+        Temperatures of the row and its halo, `FIXED_POINT` parts to a kelvin; `MISSING` where there
+        is none.
+    row : int
+        Counted from the image's first row with its halo.
+    around : Surroundings
+        ``ring`` and ``known`` are written in place.
     """
     slot = row % _RING
     known, reference = around.known[slot], around.ring[slot, 0]
@@ -138,6 +161,7 @@ def _count_row(around, window, row, sign):  # type: ignore[no-untyped-def]  # pr
     """Add a row of the ring to a window's sums (``sign`` 1), or take it out again (-1)."""
     slot = row % _RING
     sums = around.sums[window]
+    # Where a pixel does not count, the ring holds zeros, so it adds nothing to any sum.
     for part in range(_N):
         values, plain, squared = around.ring[slot, part], sums[part], sums[_N + part]
         for column in range(values.size):
@@ -153,8 +177,14 @@ def _count_row(around, window, row, sign):  # type: ignore[no-untyped-def]  # pr
 def begin(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sum all windows anew around a row whose surroundings are in the ring.
 
-    ``row`` counts from the first row without the halo: with it, it is ``row + REACH``.
+    Parameters
+    ----------
+    around : Surroundings
+        ``sums`` is written in place.
+    row : int
+        Counted from the first row without the halo. With the halo it is ``row + REACH``.
     """
+    # Exact integers: sums made anew equal those that were moved here row by row.
     around.sums[:] = 0
     middle = row + REACH
     for window in range(len(WINDOWS)):
@@ -165,17 +195,35 @@ def begin(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @kernel()
 def advance(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Move all windows down to ``row`` from the one above; the new rows are in the ring."""
+    """Move all windows down by one row.
+
+    Parameters
+    ----------
+    around : Surroundings
+        ``sums`` stands at the row above and is moved in place. The new rows are in the ring.
+    row : int
+        The row to move to, counted without the halo.
+    """
     middle = row + REACH
     for window in range(len(WINDOWS)):
         half = WINDOWS[window] // 2
+        # The row that leaves is still in the ring: it holds one row more than the largest window.
         _count_row(around, window, middle - 1 - half, -1.0)
         _count_row(around, window, middle + half, 1.0)
 
 
 @kernel()
 def describe_row(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write the description of a row that the sums stand at into ``around.described``."""
+    """Write the description of the row that the sums stand at.
+
+    Parameters
+    ----------
+    around : Surroundings
+        ``described`` (33, columns), float32, is written in place. NaN for a pixel that does not
+        count itself.
+    row : int
+        The row that the sums stand at, counted without the halo.
+    """
     own = around.ring[(row + REACH) % _RING]
     counts = around.known[(row + REACH) % _RING, REACH:]
     columns = around.described.shape[1]
@@ -202,6 +250,8 @@ def _sum_along(columns, side, doubled, total):  # type: ignore[no-untyped-def]  
     skipped = REACH - side // 2
     doubled[:] = columns
     total[:] = 0
+    # The bits of the window's side, lowest first. `doubled` holds sums over `length` columns, and
+    # `start` is where the next part of the window begins.
     rest, length, start = side, 1, skipped
     while rest > 0:
         if rest % 2 == 1:
@@ -212,6 +262,8 @@ def _sum_along(columns, side, doubled, total):  # type: ignore[no-untyped-def]  
             start += length
         rest //= 2
         if rest > 0:
+            # From west to east, in place: the sum ahead is still the old one when it is added. The
+            # last columns are left incomplete, and no window reaches them.
             ahead = doubled[length:]
             for column in range(ahead.size):
                 doubled[column] += ahead[column]
@@ -225,6 +277,8 @@ def _describe(own, total, side, out):  # type: ignore[no-untyped-def]  # pragma:
     size = np.float64(side * side)
     unit = np.empty(count.size, np.float64)
     for column in range(count.size):
+        # One division per pixel instead of ten. Where nothing counts it is infinite, and infinity
+        # times 0 gives the NaN that such a pixel must have.
         unit[column] = 1.0 / (count[column] * FIXED_POINT)
     for part in range(_N):
         plain, squared = total[part], total[_N + part]

@@ -1,14 +1,14 @@
 """A network's pass by ONNX Runtime, in calls of a fixed number of pixels.
 
 A pixel's bits must not depend on its place in a chunk, on the chunk's shape, on threads or on
-processes. ONNX Runtime adds up a row's products in an order that depends on the layer alone, and
-what could depend on the call is kept fixed: every call has the same number of rows, the last one of
-a chunk being filled up with whatever was there, and one thread. (OpenBLAS keeps no such order: on
-processors without AVX-512 it rounds the columns of one product differently.) Between processors of
-different kinds the last bits may differ.
+processes. ONNX Runtime adds up a row's products in an order that depends on the layer alone. What
+could depend on the call is kept fixed. Every call has the same number of rows, and the last one of
+a chunk is filled up with whatever was there. Every call has one thread. (OpenBLAS keeps no such
+order: on processors without AVX-512 it rounds the columns of one product differently.) Between
+processors of different kinds the last bits may differ.
 
-A session is made from the network's own arrays; no model file is read. Dask's threads share it:
-a run has its own arrays and takes the calling thread.
+A session is made from the network's own arrays; no model file is read. Dask's threads share it: a
+run has its own arrays and takes the calling thread.
 """
 
 from __future__ import annotations
@@ -58,7 +58,18 @@ class Engine:
         self.output = str(self.session.get_outputs()[0].name)
 
     def whole_calls(self, pixels: int) -> int:
-        """Return the pixels of as many whole calls as some pixels take."""
+        """Round a number of pixels up to whole calls.
+
+        Parameters
+        ----------
+        pixels : int
+            Pixels to pass.
+
+        Returns
+        -------
+        int
+            Pixels of as many whole calls as they take.
+        """
         return -(-pixels // self.rows) * self.rows
 
 
@@ -95,14 +106,30 @@ class Pass:
         return binding
 
     def run(self, count: int) -> None:
-        """Pass the first ``count`` pixels, and those that share a call with the last of them."""
+        """Pass pixels through the network, in whole calls.
+
+        Parameters
+        ----------
+        count : int
+            Number of pixels. Those that share a call with the last of them are passed too.
+        """
         rows, session = self._engine.rows, self._engine.session
         for binding in self._calls[: -(-count // rows)]:
             session.run_with_iobinding(binding)
 
 
 def rows_per_call(layers: Sequence[Layer]) -> int:
-    """Return how many pixels are passed at once: a power of two, fewer through wider layers."""
+    """Return how many pixels are passed at once: a power of two, fewer through wider layers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The network's layers.
+
+    Returns
+    -------
+    int
+    """
     widest = max(int(layer.weight.shape[0]) for layer in layers)
     rows = 1 << max(_UNITS_TIMES_ROWS // widest, 1).bit_length() - 1
     return min(max(rows, _FEWEST), _MOST)

@@ -1,14 +1,15 @@
 """The networks' input, assembled in one place for training and for retrieval.
 
-A pixel is described by *quantities* in physical units (`QUANTITIES`; a missing one is NaN). They
-become *features* by the few fixed rules of `feature_rows`: brightness-temperature differences
-instead of five correlated temperatures, air and skin temperature relative to the scene, for each
-optional ancillary its value, its stated error and an availability mask, and what lies around the
-pixel (`aktes_xr.models.context`). Features are standardised with the centre and scale of the
-training sample; a missing value takes the centre (zero), and its mask says so. The retrieval and
-the training code call the same compiled functions, so they cannot disagree. Until they are
-standardised, pixels lie along the last axis: each rule is a loop over a row, which the compiler
-turns into vector instructions.
+A pixel is described by *quantities* in physical units (`QUANTITIES`). A missing one is NaN. They
+become *features* by the few fixed rules of `feature_rows`. Brightness-temperature differences stand
+in for five correlated temperatures. Air and skin temperature are taken relative to the scene. Each
+optional ancillary gives its value, its stated error and an availability mask. What lies around the
+pixel comes from `aktes_xr.models.context`.
+
+Features are standardised with the centre and scale of the training sample. A missing value takes
+the centre (zero), and its mask says so. The retrieval and the training code call the same compiled
+functions, so they cannot disagree. Until they are standardised, pixels lie along the last axis:
+each rule is a loop over a row, which the compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -164,6 +165,8 @@ def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # p
     water = features[_WATER]
     for pixel in range(water.size):
         water[pixel] = np.sqrt(_ZERO if water[pixel] < _ZERO else water[pixel])
+    # Air and skin temperature enter as differences from B13, in place: the network need not learn
+    # that all temperatures rise together. NaN stays NaN.
     _ancillary(quantities[AIR_TEMPERATURE : AIR_TEMPERATURE + 2], features[_AIR : _AIR + 3])
     _subtract(features[_AIR], reference, features[_AIR])
     _ancillary(quantities[SKIN_TEMPERATURE : SKIN_TEMPERATURE + 2], features[_SKIN : _SKIN + 3])
@@ -172,6 +175,7 @@ def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # p
     _surroundings(
         quantities[SURROUNDINGS : SURROUNDINGS + N_CONTEXT], features[_AROUND : _AROUND + N_CONTEXT]
     )
+    # The teacher's features are the first of the student's: one order of rows serves both.
     if features.shape[0] > _N_TEACHER:
         for feature, quantity in _TERRAIN:
             features[feature, :] = quantities[quantity]
@@ -205,6 +209,7 @@ def _subtract(
 @kernel()
 def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:  # pragma: no cover
     """Write 1 where both are numbers, else 0."""
+    # NaN alone differs from itself. `&` evaluates both sides, so the loop has no branch.
     for pixel in range(mask.size):
         known = (value[pixel] == value[pixel]) & (error[pixel] == error[pixel])
         mask[pixel] = _ONE if known else _ZERO
@@ -213,6 +218,7 @@ def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:
 @kernel()
 def _ancillary(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
     """Write value, error and mask of one ancillary: a value without its error is not there."""
+    # The mask comes first: it then decides for value and error alike.
     _mask(quantities[0], quantities[1], features[2])
     mask = features[2]
     for part in range(2):
@@ -226,6 +232,7 @@ def _priors(quantities: Float32Array, features: Float32Array) -> None:  # pragma
     """Write the prior's rows and, last, their mask: it counts where all of them are known."""
     mask = features[quantities.shape[0]]
     mask[:] = _ONE
+    # Two passes over the bands: no row may be kept before all of them are known to be there.
     for part in range(quantities.shape[0]):
         source = quantities[part]
         for pixel in range(mask.size):
@@ -241,6 +248,7 @@ def _air_mass_excess(view_zenith: Float32Array, out: Float32Array) -> None:  # p
     # One angle serves a whole granule: its cosine is taken where the angle changes.
     angle, excess = _NAN, _NAN
     for pixel in range(out.size):
+        # A NaN never equals the last angle, and its result is NaN again.
         if view_zenith[pixel] != angle:
             angle = view_zenith[pixel]
             excess = np.float32(1.0 / math.cos(math.radians(np.float64(angle))) - 1.0)

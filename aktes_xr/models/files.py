@@ -41,6 +41,18 @@ class BundleFiles:
     def read(self, name: str, entry: Mapping[str, Any]) -> bytes:
         """Read one listed file and verify its size and hash.
 
+        Parameters
+        ----------
+        name : str
+            The file's name.
+        entry : mapping
+            The manifest's entry, with ``bytes`` and ``sha256``.
+
+        Returns
+        -------
+        bytes
+            The file's content.
+
         Raises
         ------
         BundleIntegrityError
@@ -155,6 +167,18 @@ def _from_zip(data: bytes, manifest: str, shown: str) -> BundleFiles:
 
 def check_members(archive: zipfile.ZipFile, shown: str) -> dict[str, zipfile.ZipInfo]:
     """List a zip's files by name; their declared sizes are what reading them stops at.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        An open archive.
+    shown : str
+        Name of the archive in messages.
+
+    Returns
+    -------
+    dict of str to zipfile.ZipInfo
+        Entries by name, without folders.
 
     Raises
     ------

@@ -58,7 +58,18 @@ class Fusion:
             )
 
     def share(self, complexity_k: Float32Array) -> Float32Array:
-        """Share d of the student by terrain alone; 0 where the complexity is unknown."""
+        """Share d of the student by terrain alone.
+
+        Parameters
+        ----------
+        complexity_k : ndarray, float32, K
+            Terrain complexity.
+
+        Returns
+        -------
+        ndarray, float32, 1
+            In the shape of ``complexity_k``; 0 where the complexity is unknown.
+        """
         complexity = np.asarray(complexity_k, np.float32)
         width = np.float32(self.full_k - self.start_k)
         ramp = np.clip((complexity - np.float32(self.start_k)) / width, 0.0, 1.0)
@@ -88,7 +99,17 @@ class Fusion:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Fusion:
-        """Rebuild from a manifest entry."""
+        """Rebuild from a manifest entry.
+
+        Parameters
+        ----------
+        entry : mapping of str to number
+            One number per field.
+
+        Returns
+        -------
+        Fusion
+        """
         return cls(**{field.name: float(entry[field.name]) for field in fields(cls)})
 
 
@@ -122,7 +143,22 @@ def fuse(
 def terrain_share(
     complexity_k: np.float32, start_k: np.float32, full_k: np.float32, floor: np.float32
 ) -> np.float32:  # pragma: no cover
-    """Share d for one pixel: `Fusion.share` inside a kernel. NaN complexity gives 0."""
+    """Share d for one pixel: `Fusion.share` inside a kernel.
+
+    Parameters
+    ----------
+    complexity_k : float32, K
+        Terrain complexity; NaN where it is unknown.
+    start_k, full_k : float32, K
+        Where the share starts to rise and where it is 1.
+    floor : float32, 1
+        Least share on known terrain.
+
+    Returns
+    -------
+    float32, 1
+        0 where the complexity is NaN.
+    """
     one = np.float32(1.0)
     if math.isnan(complexity_k):
         return np.float32(0.0)
@@ -142,6 +178,21 @@ def student_weight(
     student_sigma: np.float32,
     sharpness: np.float32,
 ) -> np.float32:  # pragma: no cover
-    """Weight w for one pixel: `Fusion.weight` inside a kernel."""
+    """Weight w for one pixel: `Fusion.weight` inside a kernel.
+
+    Parameters
+    ----------
+    share : float32, 1
+        Share d of the student by terrain.
+    teacher_sigma, student_sigma : float32, K
+        Uncertainties of the two temperatures.
+    sharpness : float32, 1
+        How strongly the ratio of the uncertainties counts.
+
+    Returns
+    -------
+    float32, 1
+        From 0 (the teacher alone) to 1 (the student alone).
+    """
     ratio = (student_sigma / teacher_sigma) ** (np.float32(2.0) * sharpness)
     return np.float32(share / (share + (np.float32(1.0) - share) * ratio))

@@ -1,9 +1,13 @@
-"""A bundle's networks as a STAC item of the Machine Learning Model extension.
+"""A bundle's networks as a STAC item of the Machine Learning Model extension [1]_.
 
-[https://github.com/stac-extensions/mlm, version 1.5.0.] Per network, two or three inputs that are
-concatenated in their order: what is made of the five bands, the view and the ancillaries, and a
-student's terrain; each feature with the mean and the standard deviation it is scaled by. Each file
-is an asset with its checksum; all addresses are relative, none leaves the bundle.
+Each network has two or three inputs that are concatenated in their order: what is made of the five
+bands, the view and the ancillaries, and a student's terrain. Each feature has the mean and the
+standard deviation it is scaled by. Each file is an asset with its checksum. All addresses are
+relative, and none leaves the bundle.
+
+References
+----------
+.. [1] https://github.com/stac-extensions/mlm, version 1.5.0.
 """
 
 from __future__ import annotations

@@ -147,6 +147,17 @@ class Network:
     ) -> Network:
         """Build a network from what `arrays` and `description` return.
 
+        Parameters
+        ----------
+        arrays : dict of str to ndarray, float32
+            ``weight_<n>`` and ``bias_<n>`` of each layer.
+        description : list of dict
+            Activation and skip connection of each layer.
+
+        Returns
+        -------
+        Network
+
         Raises
         ------
         BundleIntegrityError

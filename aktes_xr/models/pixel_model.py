@@ -154,7 +154,18 @@ class PixelModel:
         return np.ascontiguousarray(estimate), np.ascontiguousarray(sigma)
 
     def to_json(self, *, file: str) -> dict[str, Any]:
-        """Describe the model for a manifest; its weights are in ``file``."""
+        """Describe the model for a manifest.
+
+        Parameters
+        ----------
+        file : str
+            Name of the file that holds the weights.
+
+        Returns
+        -------
+        dict
+            The manifest's entry.
+        """
         return {
             "name": self.name,
             "role": self.role,
@@ -172,6 +183,17 @@ class PixelModel:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any], network: Network) -> PixelModel:
         """Rebuild a model from its manifest entry and its network.
+
+        Parameters
+        ----------
+        entry : mapping
+            The manifest's entry, as `to_json` returns it.
+        network : Network
+            The model's layers.
+
+        Returns
+        -------
+        PixelModel
 
         Raises
         ------

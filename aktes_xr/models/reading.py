@@ -32,7 +32,7 @@ _LOG_VARIANCE_HIGH: Final = np.float32(LOG_VARIANCE_RANGE[1])
 
 
 class Reading(NamedTuple):
-    """What a model's outputs are read by: each (6,), float32.
+    """The numbers that a model's outputs are read by, each (6,), float32.
 
     The logarithm of sigma, in physical units, is ``log_sigma`` plus ``slope`` times the network's
     logarithm of the variance.

@@ -34,7 +34,20 @@ class BundleReference:
 
 
 def register(bundle: Bundle) -> BundleReference:
-    """Keep a bundle for this process and return the reference tasks use."""
+    """Keep a bundle for this process and return the reference tasks use.
+
+    A signature or password in the bundle's address is left out of the reference.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A loaded bundle.
+
+    Returns
+    -------
+    BundleReference
+        Hash and place of the bundle.
+    """
     with _LOCK:
         _LOADED.setdefault(bundle.sha256, bundle)
     parts = urlsplit(bundle.location)
@@ -47,6 +60,15 @@ def register(bundle: Bundle) -> BundleReference:
 
 def resolve(reference: BundleReference) -> Bundle:
     """Return the bundle a reference stands for, loading it once per process.
+
+    Parameters
+    ----------
+    reference : BundleReference
+        Of `register`.
+
+    Returns
+    -------
+    Bundle
 
     Raises
     ------

@@ -133,6 +133,11 @@ def check_manifest(raw: bytes, *, schema: int) -> dict[str, Any]:
 def check_name(name: str) -> None:
     """Refuse a file name that leaves the bundle or a kind of file that may hold code.
 
+    Parameters
+    ----------
+    name : str
+        As the manifest lists it.
+
     Raises
     ------
     UnsafeBundleError
@@ -151,6 +156,18 @@ def check_name(name: str) -> None:
 
 def check_npz(name: str, data: bytes) -> dict[str, NDArray[np.float32]]:
     """Read the arrays of a network without unpickling.
+
+    Parameters
+    ----------
+    name : str
+        The file's name in messages.
+    data : bytes
+        The file's content.
+
+    Returns
+    -------
+    dict of str to ndarray, float32
+        The arrays by name.
 
     Raises
     ------
@@ -193,6 +210,13 @@ def _single(what: str, array: Any) -> NDArray[np.float32]:
 
 def check_keras(name: str, data: bytes) -> None:
     """Refuse a ``.keras`` file with anything but known layers of Keras itself.
+
+    Parameters
+    ----------
+    name : str
+        The file's name in messages.
+    data : bytes
+        The file's content.
 
     Raises
     ------

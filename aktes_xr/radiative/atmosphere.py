@@ -85,7 +85,16 @@ def solve_columns(
 
 
 def slants_of(view_zenith_deg: ArrayLike) -> NDArray[np.float64]:
-    """Return the secants of view zenith angles in degrees.
+    """Return the secants of view zenith angles.
+
+    Parameters
+    ----------
+    view_zenith_deg : array_like () or (view,), degrees
+        From 0 to 60.
+
+    Returns
+    -------
+    ndarray (view,), float64, 1
 
     Raises
     ------
@@ -191,7 +200,26 @@ def solve_batch(
     gas: GasAbsorption,
     trace_gases: TraceGases = _STANDARD_GASES,
 ) -> AtmosphereBatch:
-    """Solve checked profiles; see `solve_columns` for the arguments."""
+    """Solve profiles that were checked before.
+
+    Parameters
+    ----------
+    profiles : ndarray, float64
+        As `solve_columns` takes them.
+    surface_pressure : ndarray (profile,), float64
+        As `solve_columns` takes it.
+    slants : ndarray (view,), float64, 1
+        Secants of the view zenith angles.
+    gas : GasAbsorption
+        The absorption.
+    trace_gases : TraceGases
+        Amounts of the well-mixed gases.
+
+    Returns
+    -------
+    AtmosphereBatch
+        One row per profile.
+    """
     table = planck_table()
     grid = (float(table.temperature[0]), table.step)
     solution, bottom = solve_columns(

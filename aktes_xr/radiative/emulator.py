@@ -132,7 +132,24 @@ def band_atmosphere_kernel(
     emulator: Emulator,
     out: NDArray[np.float64],
 ) -> None:
-    """Fill ``out`` (15,) with t, Lp and Ls of the five bands; kg m-2, K, hPa and 1 in."""
+    """Write the atmosphere of one column in the five bands.
+
+    Parameters
+    ----------
+    water : float, kg m-2
+        Water vapour of the column above the surface.
+    temperature : float, K
+        Of the air at the surface.
+    pressure_hpa : float, hPa
+        At the surface.
+    secant : float, 1
+        Secant of the view zenith angle.
+    emulator : Emulator
+        The fitted coefficients.
+    out : ndarray (15,), float64
+        Written in place: five transmittances (1), five path radiances and five sky radiances
+        (W m-2 sr-1 um-1). NaN where an input is not finite.
+    """
     if not np.isfinite(water + temperature + pressure_hpa + secant):
         out[:] = np.nan
         return

@@ -6,13 +6,17 @@ depths ``k_i f u`` with weights ``w_i``, where
     f = (p / p_ref)^a (1 + b (T / T_ref - 1) + c (T / T_ref - 1)^2),
 
 and the water continuum has ``k f u n`` with n the molar density (mol m-3) of water vapour (self) or
-of dry air (foreign): J. M. Edwards and A. Slingo, Q. J. R. Meteorol. Soc. 122, 689 (1996).
-Different gases overlap at random within a sub-band, so their transmittances multiply.
+of dry air (foreign) [1]_. Different gases overlap at random within a sub-band, so their
+transmittances multiply.
 
-The calibration multiplies, in each sub-band, the optical depths of water lines, self and foreign
-continuum, ozone and the other gases, and adds two grey optical depths for absorbers that the file
-does not hold, one well mixed and one in the stratosphere (nitric acid, carbon tetrachloride,
-background aerosol): `CALIBRATED`.
+The calibration works in each sub-band. It multiplies the optical depths of water lines, self and
+foreign continuum, ozone and the other gases. It adds two grey optical depths for absorbers that the
+file does not hold (nitric acid, carbon tetrachloride, background aerosol). One is well mixed, the
+other lies in the stratosphere; see `CALIBRATED`.
+
+References
+----------
+.. [1] J. M. Edwards and A. Slingo, Q. J. R. Meteorol. Soc. 122, 689 (1996).
 """
 
 from __future__ import annotations
@@ -51,9 +55,9 @@ FACTORS: Final = 5
 
 @dataclass(frozen=True)
 class TraceGases:
-    """Well-mixed gases, mol per mol of dry air; the defaults are those of about 2012.
+    """Well-mixed gases, mol per mol of dry air.
 
-    2012 is the middle of the instrument's archive; NOAA's global means of that year.
+    The defaults are NOAA's global means of 2012, the middle of the instrument's archive.
     """
 
     co2: float = 393e-6
@@ -113,7 +117,18 @@ class GasAbsorption(NamedTuple):
 
 
 def uncalibrated(sub_bands: int) -> NDArray[np.float64]:
-    """Return the calibration that changes nothing: factors one, depths zero."""
+    """Return the calibration that changes nothing: factors one, depths zero.
+
+    Parameters
+    ----------
+    sub_bands : int
+        Number of sub-bands.
+
+    Returns
+    -------
+    ndarray (sub_bands, column), float64
+        One row per sub-band, in the order of ``CALIBRATED``.
+    """
     out = np.ones((sub_bands, len(CALIBRATED)))
     out[:, FACTORS:] = 0.0
     return out

@@ -121,7 +121,22 @@ def planck_derivative(wavelength_um: ArrayLike, temperature: ArrayLike) -> NDArr
 def band_radiance(
     temperature: float, first_k: float, step_k: float, row: NDArray[np.float64]
 ) -> float:
-    """Interpolate a band's radiance (W m-2 sr-1 um-1) at a temperature (K); NaN outside."""
+    """Interpolate a band's radiance at a temperature.
+
+    Parameters
+    ----------
+    temperature : float, K
+        Of a black body.
+    first_k, step_k : float, K
+        First node of the table and the spacing of its nodes.
+    row : ndarray (node,), float64, W m-2 sr-1 um-1
+        The band's radiance at the nodes.
+
+    Returns
+    -------
+    float, W m-2 sr-1 um-1
+        NaN outside the table.
+    """
     position = (temperature - first_k) / step_k
     if not (0.0 <= position <= row.size - 1):
         return np.nan
@@ -133,7 +148,22 @@ def band_radiance(
 def band_temperature(
     radiance: float, first_k: float, step_k: float, row: NDArray[np.float64]
 ) -> float:
-    """Invert a band's radiance (W m-2 sr-1 um-1) to a temperature (K); NaN outside."""
+    """Invert a band's radiance to a temperature, by bisection.
+
+    Parameters
+    ----------
+    radiance : float, W m-2 sr-1 um-1
+        Of a black body.
+    first_k, step_k : float, K
+        First node of the table and the spacing of its nodes.
+    row : ndarray (node,), float64, W m-2 sr-1 um-1
+        The band's radiance at the nodes; it rises from node to node.
+
+    Returns
+    -------
+    float, K
+        NaN outside the table.
+    """
     last = row.size - 1
     if not (row[0] <= radiance <= row[last]):
         return np.nan

@@ -42,13 +42,42 @@ _LEAST_FRACTION: Final = 1e-16
 
 @kernel()
 def saturation_vapor_pressure(temperature: float) -> float:
-    """Saturation vapour pressure over liquid water (Pa) at a temperature (K): Bolton, eq. 10."""
+    """Saturation vapour pressure over liquid water [1]_, eq. 10.
+
+    Parameters
+    ----------
+    temperature : float, K
+        Of the air.
+
+    Returns
+    -------
+    float, Pa
+
+    References
+    ----------
+    .. [1] Bolton (1980), see the module.
+    """
     celsius = temperature - 273.15
     return float(611.2 * np.exp(17.67 * celsius / (celsius + 243.5)))
 
 
 def ice_saturation_vapor_pressure(temperature: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Saturation vapour pressure over ice (Pa) at temperatures (K): Murphy and Koop, eq. 7."""
+    """Saturation vapour pressure over ice [1]_, eq. 7.
+
+    Parameters
+    ----------
+    temperature : ndarray, float64, K
+        Of the air.
+
+    Returns
+    -------
+    ndarray, float64, Pa
+        In the shape of ``temperature``.
+
+    References
+    ----------
+    .. [1] Murphy and Koop, see the module.
+    """
     logarithm = 9.550426 - 5723.265 / temperature + 3.53068 * np.log(temperature)
     return np.asarray(np.exp(logarithm - 0.00728332 * temperature))
 
@@ -57,7 +86,22 @@ def ice_saturation_vapor_pressure(temperature: NDArray[np.float64]) -> NDArray[n
 def relative_humidity(
     pressure: NDArray[np.float64], temperature: NDArray[np.float64], water: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Relative humidity over liquid water; Pa, K and mol per mol of dry air."""
+    """Relative humidity over liquid water.
+
+    Parameters
+    ----------
+    pressure : ndarray (level,), float64, Pa
+        Of the air.
+    temperature : ndarray (level,), float64, K
+        Of the air.
+    water : ndarray (level,), float64, mol per mol of dry air
+        Water vapour.
+
+    Returns
+    -------
+    ndarray (level,), float64, 1
+        1 at saturation.
+    """
     out = np.empty(pressure.size)
     for level in range(pressure.size):
         vapor = pressure[level] * water[level] / (1.0 + water[level])
@@ -69,9 +113,23 @@ def relative_humidity(
 def condense(
     pressure: NDArray[np.float64], temperature: NDArray[np.float64], water: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Limit water (mol per mol of dry air) to saturation over liquid where there can be any; Pa, K.
+    """Limit water vapour to saturation over liquid water.
 
-    That is below `SATURATION_TOP_HPA` and above `FREEZING_LIMIT_K`.
+    Levels above `SATURATION_TOP_HPA` or colder than `FREEZING_LIMIT_K` are left as they are.
+
+    Parameters
+    ----------
+    pressure : ndarray (level,), float64, Pa
+        Of the air.
+    temperature : ndarray (level,), float64, K
+        Of the air.
+    water : ndarray (level,), float64, mol per mol of dry air
+        Water vapour; not changed.
+
+    Returns
+    -------
+    ndarray (level,), float64, mol per mol of dry air
+        Never more than ``water``.
     """
     out = water.copy()
     for level in range(pressure.size):

@@ -80,9 +80,11 @@ def refine_column(
     ndarray (4, n), float64
         Pressure, temperature, water and ozone at the levels of the refined column, surface first.
     """
+    # The layer that the surface cuts is the first. Levels below it are left out.
     base = 0
     while base < pressure.size - 2 and pressure[base + 1] >= surface_pressure:
         base += 1
+    # Count first, so that the result is allocated once.
     total = 1
     for level in range(base, pressure.size - 1):
         high = min(pressure[level], surface_pressure)
@@ -94,9 +96,12 @@ def refine_column(
         low = pressure[level + 1]
         parts = max(1, int(np.ceil((high - low) / MAX_LAYER_PA)))
         span = np.log(pressure[level] / low)
+        # Each layer writes its lower level and those inside it. Only the last one writes its upper
+        # end.
         last = 1 if level == pressure.size - 2 else 0
         for part in range(parts + last):
             here = high + (low - high) * part / parts
+            # The fraction counts from the profile's own level, which may lie below the surface.
             f = np.log(pressure[level] / here) / span
             out[0, position] = here
             out[1, position] = temperature[level] + f * (
@@ -137,10 +142,12 @@ def layer_amounts(
         dry = mass / (DRY_AIR_MOLAR_MASS + water * WATER_MOLAR_MASS)
         for gas in range(gases):
             out[gas, j] = dry * mole_fraction[gas] * _MASSES[gas]
+        # Water and ozone vary with height: they replace what the mean mole fractions gave.
         out[_WATER, j] = dry * water * _MASSES[_WATER]
         out[_OZONE, j] = dry * ozone * _MASSES[_OZONE]
         p = 0.5 * (column[0, j] + column[0, j + 1])
         t = 0.5 * (column[1, j] + column[1, j + 1])
+        # The ideal gas law; the continua need densities, not amounts.
         density = p / (GAS_CONSTANT * t)
         out[gases, j] = p
         out[gases + 1, j] = t
@@ -153,8 +160,10 @@ def layer_amounts(
 def _scaling(parameters: NDArray[np.float64], pressure: float, temperature: float) -> float:
     x = temperature / parameters[1] - 1.0
     quadratic = 1.0 + x * (parameters[3] + x * parameters[4])
+    # A power costs as much as all the rest: left out where the pressure does not matter.
     if parameters[2] != 0.0:
         quadratic *= (pressure / parameters[0]) ** parameters[2]
+    # The fitted parabola may fall below 0 far from its reference. There is no negative absorption.
     return float(max(quadratic, 0.0))
 
 
@@ -162,7 +171,26 @@ def _scaling(parameters: NDArray[np.float64], pressure: float, temperature: floa
 def grey_depths(
     sub: int, layers: NDArray[np.float64], column: NDArray[np.float64], gas: GasAbsorption
 ) -> NDArray[np.float64]:
-    """Optical depths of a sub-band's layers from what has no line structure: continuum and grey."""
+    """Optical depths of a sub-band's layers from what has no line structure.
+
+    These are the two water continua and the calibration's grey terms.
+
+    Parameters
+    ----------
+    sub : int
+        The sub-band.
+    layers : ndarray (gas + 4, layer), float64
+        Of `layer_amounts`.
+    column : ndarray (4, level), float64
+        Of `refine_column`; its first row is pressure, Pa.
+    gas : GasAbsorption
+        The absorption.
+
+    Returns
+    -------
+    ndarray (layer,), float64, 1
+        Vertical optical depth, surface first.
+    """
     gases = gas.first.shape[1]
     out = np.empty(layers.shape[1])
     factors = gas.calibration[sub]
@@ -174,6 +202,7 @@ def grey_depths(
         foreign *= _scaling(gas.continuum_scaling[sub, 1], p, t) * factors[_FOREIGN]
         out[j] = layers[_WATER, j] * (own + foreign)
         out[j] += factors[_GREY] * (column[0, j] - column[0, j + 1]) / STANDARD_PRESSURE
+        # The part of the layer that lies within the stratospheric one.
         high, low = min(column[0, j], HIGH_BASE), max(column[0, j + 1], HIGH_TOP)
         if high > low:
             out[j] += factors[_HIGH] * (high - low) / (HIGH_BASE - HIGH_TOP)
@@ -184,7 +213,22 @@ def grey_depths(
 def scaled_amounts(
     sub: int, layers: NDArray[np.float64], gas: GasAbsorption
 ) -> NDArray[np.float64]:
-    """Absorber amounts of a sub-band's layers, scaled to reference conditions and calibrated."""
+    """Absorber amounts of a sub-band's layers, scaled to reference conditions and calibrated.
+
+    Parameters
+    ----------
+    sub : int
+        The sub-band.
+    layers : ndarray (gas + 4, layer), float64
+        Of `layer_amounts`.
+    gas : GasAbsorption
+        The absorption.
+
+    Returns
+    -------
+    ndarray (gas, layer), float64, kg m-2
+        0 for a gas that does not absorb in the sub-band.
+    """
     gases = gas.first.shape[1]
     out = np.zeros((gases, layers.shape[1]))
     for g in range(gases):
@@ -262,6 +306,8 @@ def path_transmittance(
     layers = grey.size
     out = np.empty(layers + 1)
     part = np.empty(layers + 1)
+    # What has no line structure attenuates at once. Gases with lines follow, as sums of
+    # exponentials.
     passed = _accumulate(grey, from_space)
     for j in range(layers + 1):
         out[j] = _exponential(slant * passed[j])
@@ -271,6 +317,7 @@ def path_transmittance(
         passed = _accumulate(amounts[g], from_space)
         part[:] = 0.0
         for term in range(gas.first[sub, g], gas.first[sub, g] + gas.terms[sub, g]):
+            # Terms outside, levels inside: the inner loop has one coefficient and is vectorised.
             k, weight = gas.coefficient[term] * slant, gas.weight[term]
             for j in range(layers + 1):
                 part[j] += weight * _exponential(k * passed[j])
@@ -328,6 +375,8 @@ def solve_column(
     """
     bands, views = gas.planck.shape[0], slants.size
     out = np.zeros((2 * views + 1, bands))
+    # Several sub-bands make a band. Each adds its share of the Planck function, whose sum the
+    # transmittance is divided by at the end.
     norm = np.zeros(bands)
     for sub in range(gas.first.shape[0]):
         grey = grey_depths(sub, layers, column, gas)
@@ -342,6 +391,7 @@ def solve_column(
             for b in range(low, high):
                 out[view, b] += planck[b, 0] * passed[0]
                 out[views + view, b] += _emission(passed, planck[b])
+        # The sky is seen from the surface, so its paths begin there.
         for angle in range(SKY_COSINE.size):
             passed = path_transmittance(sub, amounts, grey, 1.0 / SKY_COSINE[angle], False, gas)
             for b in range(low, high):

@@ -1,10 +1,10 @@
 """Surface temperature and emissivity of a cube: lazily mapped, one block function per chunk.
 
-``mapping`` checks and ``graph`` says which task needs what; ``fields`` brings a cube's variables to
-the planes that the block function takes; ``block`` runs one chunk: ``classification`` says what a
-pixel is, ``description`` fills ``tiles`` of pixels, ``estimation`` passes them through networks, or
-``physical`` runs a baseline; ``neighbourhood`` sums what lies around a pixel; ``result`` names what
-comes out.
+``mapping`` checks the cube, and ``graph`` says which task needs what. ``inputs`` brings a cube's
+variables to the planes that the block function takes. ``block`` runs one chunk: ``flags`` says what
+each pixel is, ``gathering`` fills ``tiles`` of pixels, and ``networks`` estimates them, or
+``physics`` runs a baseline. ``surroundings`` describes what lies around a pixel. ``result`` gives
+names to what comes out.
 """
 
 from aktes_xr.retrieval.block import METHODS, Method

@@ -1,6 +1,6 @@
-"""What a pixel is before any network runs: its quality bits.
+"""The quality bits that a pixel has before any network runs.
 
-Row by row, each rule a loop over the row.
+The kernels go row by row. Each rule is a loop over the row.
 """
 
 from __future__ import annotations
@@ -41,13 +41,23 @@ _HORIZON_DEG: Final = 90.0
 
 @kernel()
 def classify(chunk, tables, steep_k, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write quality bits; without a measurement all other planes become NaN.
+    """Write the quality bits; without a measurement all other planes become NaN.
 
-    A pixel is flagged as steep above ``steep_k`` (float32, K). ``out`` is (time, 14, pixel).
+    Parameters
+    ----------
+    chunk : Chunk
+        The chunk's arrays.
+    tables : Calibration
+        The sensor's calibration.
+    steep_k : float32, K
+        A pixel is flagged as steep above this terrain complexity.
+    out : ndarray (time, 14, pixel), float32
+        The planes, written in place.
     """
     flags = np.empty(chunk.columns, np.int32)
     incidence = np.empty(chunk.columns, np.float32)
     for date in range(out.shape[0]):
+        # Bits that the whole date shares are found once. Each rule then adds its bits to the row.
         common = _common(chunk, date)
         for row in range(chunk.rows):
             span = slice(row * chunk.columns, (row + 1) * chunk.columns)
@@ -63,9 +73,21 @@ def classify(chunk, tables, steep_k, out):  # type: ignore[no-untyped-def]  # pr
 
 @kernel()
 def solar_incidence(chunk, date, span, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write the cosine of the local solar incidence, not clipped; NaN where it is unknown.
+    """Write the cosine of the local solar incidence, not clipped at 0.
 
-    The scalar product of the directions of sun and surface normal; needs the latter's planes.
+    It is the scalar product of the directions of the sun and of the surface normal. The chunk must
+    hold the planes of the normal.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The chunk's arrays.
+    date : int
+        Number of the date.
+    span : slice
+        Pixels of the date, one behind the other.
+    out : ndarray (pixel,), float32, 1
+        Written in place; NaN where the normal is unknown.
     """
     zenith = np.radians(np.float64(chunk.scalars[date, _SUN_ZENITH]))
     azimuth = np.radians(np.float64(chunk.scalars[date, _SUN_AZIMUTH]))
@@ -74,6 +96,8 @@ def solar_incidence(chunk, date, span, out):  # type: ignore[no-untyped-def]  # 
     east = np.float32(np.sin(zenith) * np.sin(azimuth))
     norths = chunk.static[chunk.static_place[_NORTH], span]
     easts = chunk.static[chunk.static_place[_EAST], span]
+    # The vertical part of a unit normal follows from the other two. Its square may be rounded to
+    # below 0. The test keeps NaN as NaN, which max would not.
     for pixel in range(out.size):
         level = np.float32(1.0) - norths[pixel] * norths[pixel] - easts[pixel] * easts[pixel]
         upward = np.sqrt(np.float32(0.0) if level < np.float32(0.0) else level)
@@ -122,6 +146,7 @@ def _flag_where(mask, bit, flags):  # type: ignore[no-untyped-def]  # pragma: no
 
 @kernel()
 def _flag_missing(values, bit, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+    # NaN alone differs from itself. In this form the loop is vectorised.
     for column in range(flags.size):
         flags[column] |= bit if values[column] != values[column] else _NOTHING
 
@@ -135,6 +160,8 @@ def _flag_measurement(chunk, date, row, tables, flags):  # type: ignore[no-untyp
         for column in range(flags.size):
             value = np.float32(measured[column])
             bits = _SATURATED if value > end else _NOTHING
+            # A plain `&` and not `and`: both sides are always evaluated, without a branch. NaN
+            # fails both.
             flags[column] |= bits if (value >= low) & (value <= high) else _FILL
 
 
@@ -146,6 +173,7 @@ def _write_flags(flags, out):  # type: ignore[no-untyped-def]  # pragma: no cove
         fill = flags[column] & _FILL
         holes |= fill
         quality[column] = np.float32(_FILL if fill else flags[column])
+    # Most rows have no fill: their thirteen other planes need not be touched.
     if holes:
         for plane in range(QUALITY):
             estimate = out[plane]

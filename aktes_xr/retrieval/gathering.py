@@ -1,9 +1,10 @@
-"""From a chunk to tiles of quantities: pixels that need the same networks, described once.
+"""From a chunk to tiles of quantities: pixels that need the same networks, described together.
 
-A date is gone through once, row by row. Each pixel joins the tile of the networks it needs, and
-takes along what lies around it, whose sums stand at its row. A tile that is full is described,
-estimated and emptied. The rows of a tile are those of `aktes_xr.models.features.QUANTITIES`. Pixels
-that lie side by side, as nearly all do, are copied as one run.
+A date is read once, row by row. Each pixel joins the tile of the networks it needs. The description
+of its surroundings is copied at once, while the sums stand at its row. A tile that is full is
+described, estimated and emptied. The rows of a tile are those of
+`aktes_xr.models.features.QUANTITIES`. Nearly all pixels lie side by side; those are copied as one
+run.
 """
 
 from __future__ import annotations
@@ -71,12 +72,22 @@ _HORIZON_DEG: Final = 90.0
 
 
 class Tile(NamedTuple):
-    """Pixels on their way through the networks; stale behind the last one.
+    """Pixels on their way through the networks. Values behind the last pixel are old ones.
 
-    ``pixels`` (TILE,) int64 numbers within the date, ascending; ``quantities`` (57, TILE) and raw
-    ``features`` (62, TILE), float32; ``excess`` (TILE,) is how far a standardised feature lies
-    outside a network's domain, 0 for inside; ``share`` (TILE,) is the student's share by terrain,
-    ``weight`` (TILE,) its weight.
+    Attributes
+    ----------
+    pixels : ndarray (TILE,), int64
+        Numbers of the pixels within the date, ascending.
+    quantities : ndarray (57, TILE), float32
+        In the order and units of `aktes_xr.models.features.QUANTITIES`.
+    features : ndarray (62, TILE), float32
+        Raw features.
+    excess : ndarray (TILE,), float32
+        How far a standardised feature lies outside a network's domain; 0 for inside.
+    share : ndarray (TILE,), float32
+        Share of the student by terrain.
+    weight : ndarray (TILE,), float32
+        Weight of the student.
     """
 
     pixels: NDArray[np.int64]
@@ -88,12 +99,26 @@ class Tile(NamedTuple):
 
 
 class Gathering(NamedTuple):
-    """One tile's beginning for each kind of networks, and the row that is being handed out.
+    """The beginning of one tile for each kind of networks, and the row that is being handed out.
 
-    ``pixels`` and ``share`` (kind, TILE) and ``quantities`` (kind, 57, TILE) are the tiles', of
-    which ``held`` (kind,) pixels are there. Of row ``row`` (1,), ``needed`` (x,) is each pixel's
-    kind, -1 for fill, ``row_share`` (x,) its share, and ``start`` (kind,) the column from which a
-    kind goes on. Not to be shared between threads.
+    It must not be shared between threads.
+
+    Attributes
+    ----------
+    pixels, share : ndarray (kind, TILE), int64 and float32
+        Those of the tiles.
+    quantities : ndarray (kind, 56, TILE), float32
+        Those of the tiles.
+    held : ndarray (kind,), int64
+        How many pixels each tile holds.
+    row : ndarray (1,), int64
+        The row; -1 for none.
+    needed : ndarray (x,), int64
+        Kind of networks that each pixel of the row needs; -1 for fill.
+    row_share : ndarray (x,), float32
+        Share of the student by terrain at each pixel of the row.
+    start : ndarray (kind,), int64
+        Column from which each kind goes on.
     """
 
     pixels: NDArray[np.int64]
@@ -107,7 +132,24 @@ class Gathering(NamedTuple):
 
 
 def new_gathering(columns: int, kinds: int) -> tuple[Gathering, list[Tile]]:
-    """Allocate tiles for each kind of networks; what only a full tile needs they have in common."""
+    """Allocate one tile for each kind of networks.
+
+    The tiles have in common what only a full tile needs.
+
+    Parameters
+    ----------
+    columns : int
+        Pixels of a row.
+    kinds : int
+        Number of kinds.
+
+    Returns
+    -------
+    gathering : Gathering
+        The beginnings of the tiles.
+    tiles : list of Tile
+        One for each kind. They share their memory with ``gathering``.
+    """
     gathering = Gathering(
         np.zeros((kinds, TILE), np.int64),
         np.full((kinds, TILE), 0.5, np.float32),
@@ -128,10 +170,17 @@ def new_gathering(columns: int, kinds: int) -> tuple[Gathering, list[Tile]]:
 
 
 class Limits(NamedTuple):
-    """What separates teacher from student: float32, K but for the floor.
+    """What decides between teacher and student.
 
-    ``student`` is 0 where there is none, 1 where terrain decides, 2 where it runs alone wherever
-    there is terrain.
+    Attributes
+    ----------
+    start_k, full_k : float32, K
+        Terrain complexity at which the student's share starts to rise, and at which it is 1.
+    floor : float32, 1
+        Least share of the student on known terrain.
+    student : int
+        0 without a student, 1 where terrain decides, 2 where the student runs alone wherever there
+        is terrain.
     """
 
     start_k: np.float32
@@ -142,13 +191,41 @@ class Limits(NamedTuple):
 
 @kernel()
 def gather(chunk, tables, date, row, quality, limits, around, gathering):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Go on gathering a date's pixels from a row until a tile is full.
+    """Go on gathering a date's pixels until a tile is full.
 
-    Returns the row to go on from and which kind's tile is full: -1 at the end of the date, where
-    each kind may have some pixels left. ``quality`` (pixel,) is the date's plane; fill needs no
-    network. A share of 0 by terrain leaves the teacher alone, of 1 the student.
+    Fill needs no network. Where the share by terrain is 0, the teacher runs alone. Where it is 1,
+    the student does.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The chunk's arrays.
+    tables : Calibration
+        The sensor's calibration.
+    date : int
+        Number of the date.
+    row : int
+        The row to go on from.
+    quality : ndarray (pixel,), float32
+        The date's quality plane.
+    limits : Limits
+        What separates teacher from student.
+    around : Neighbourhood
+        Sums of the surroundings, changed in place.
+    gathering : Gathering
+        The tiles, filled in place.
+
+    Returns
+    -------
+    row : int
+        The row to go on from.
+    kind : int
+        Which kind's tile is full. It is -1 at the end of the date, where each kind may have some
+        pixels left.
     """
     while row < chunk.rows:
+        # A row may fill several tiles. It is divided and described when it is first met, and the
+        # calls after that go on where its kinds stopped.
         if gathering.row[0] != row:
             gathering.row[0] = row
             gathering.start[:] = 0
@@ -191,6 +268,8 @@ def _hand_out(chunk, row, kind, around, gathering):  # type: ignore[no-untyped-d
     count, column = before, gathering.start[kind]
     first = row * chunk.columns
     while column < chunk.columns and count < pixels.size:
+        # Written at every pixel, kept only where `count` goes on: no branch that is hard to
+        # predict.
         pixels[count] = first + column
         share[count] = gathering.row_share[column]
         count += gathering.needed[column] == kind
@@ -214,7 +293,23 @@ def _share(complexity_k, limits):  # type: ignore[no-untyped-def]  # pragma: no 
 
 @kernel()
 def describe(chunk, tables, date, count, terrain, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write a tile's other quantities for its first ``count`` pixels, with ``terrain`` all."""
+    """Write the quantities of a tile's pixels that are not written yet.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The chunk's arrays.
+    tables : Calibration
+        The sensor's calibration.
+    date : int
+        Number of the date.
+    count : int
+        Number of the tile's pixels that are in use.
+    terrain : bool
+        Write the student's terrain quantities too.
+    tile : Tile
+        ``quantities`` and ``excess`` are written in place.
+    """
     pixels = tile.pixels[:count]
     quantities = tile.quantities
     tile.excess[:] = np.float32(0.0)
@@ -249,6 +344,7 @@ def _given_pressure(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  
         return
     field = chunk.dated[date, place]
     for number in range(pixels.size):
+        # NaN does not equal itself: what the date does not know stays as elevation gave it.
         given = field[pixels[number]]
         row[number] = given if given == given else row[number]
 
@@ -292,6 +388,8 @@ def _sine_of_slope(chunk, pixels, row):  # type: ignore[no-untyped-def]  # pragm
 
 @kernel()
 def _brightness(chunk, tables, date, pixels, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
+    # Row by row: between the numbers with and without the halo the difference is the same along a
+    # row.
     start = 0
     while start < pixels.size:
         row, stop = _rest_of_row(chunk, pixels, start)
@@ -312,6 +410,7 @@ def _insolation(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pr
     if chunk.static_place[_NORTH] < 0:
         row[:] = np.float32(np.nan)
         return
+    # All pixels between the first and the last, needed or not: one run over slices is vectorised.
     first, last = pixels[0], pixels[-1]
     incidence = np.empty(last + 1 - first, np.float32)
     solar_incidence(chunk, date, slice(first, last + 1), incidence)
@@ -331,7 +430,20 @@ def _rest_of_row(chunk, pixels, start):  # type: ignore[no-untyped-def]  # pragm
 
 @kernel()
 def take(source, pixels, base, target):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Copy the values of some pixels; ``base`` is the number of the source's first pixel."""
+    """Copy the values of some pixels.
+
+    Parameters
+    ----------
+    source : ndarray (m,)
+        Values of pixels that lie one behind the other.
+    pixels : ndarray (n,), int64
+        Numbers of the pixels to copy, ascending; at least one.
+    base : int
+        Number of the source's first pixel.
+    target : ndarray (n,)
+        Written in place.
+    """
+    # Numbers ascend, so this holds only for pixels side by side. Their copy is one run of memory.
     if pixels[-1] - pixels[0] == pixels.size - 1:
         first = pixels[0] - base
         for place in range(pixels.size):
@@ -343,7 +455,17 @@ def take(source, pixels, base, target):  # type: ignore[no-untyped-def]  # pragm
 
 @kernel()
 def put(source, pixels, target):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Copy values to where some pixels are."""
+    """Copy values to where some pixels are.
+
+    Parameters
+    ----------
+    source : ndarray (n,)
+        One value for each pixel.
+    pixels : ndarray (n,), int64
+        Numbers of the pixels, ascending; at least one.
+    target : ndarray (m,)
+        Values of all pixels, written in place.
+    """
     if pixels[-1] - pixels[0] == pixels.size - 1:
         first = pixels[0]
         for place in range(pixels.size):

@@ -70,13 +70,24 @@ class Fields:
 
     @property
     def token(self) -> str:
-        """What identifies the inputs."""
+        """Return a text that is the same for the same inputs only."""
         arrays = (self.tir, self.scalars, self.dated, self.static, self.masks)
         return str(tokenize(*arrays, self.layout))
 
 
 def terrain_of(ds: xr.Dataset) -> xr.Dataset:
-    """Compute terrain indices and complexity of a cube's elevation, lazily."""
+    """Compute terrain indices and complexity of a cube's elevation, lazily.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube with ``elevation`` (y, x), m.
+
+    Returns
+    -------
+    Dataset (y, x), float32
+        The terrain indices and the terrain complexity.
+    """
     indices = terrain_indices(ds["elevation"], rechunk="auto")
     return indices.assign(terrain_complexity(indices).data_vars)
 

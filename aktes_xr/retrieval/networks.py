@@ -24,7 +24,10 @@ _NOTHING: Final = np.int32(0)
 
 
 class Estimator:
-    """One network with its scalings and its arrays for one tile; not to be shared by threads."""
+    """One network with its scalings and its arrays for one tile.
+
+    It must not be shared by threads.
+    """
 
     def __init__(self, model: PixelModel) -> None:
         scaling = model.scaling
@@ -80,7 +83,21 @@ def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pra
 
 @kernel()
 def fuse(teacher, student, sharpness, share, weights):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Fuse two tiles of estimates into the second, by the student's weights, which are written."""
+    """Fuse the estimates of teacher and student.
+
+    Parameters
+    ----------
+    teacher : ndarray (12, pixel), float32
+        Six estimates, then their six uncertainties (K, then 1).
+    student : ndarray (12, pixel), float32
+        The same of the student; the fused estimates are written over it.
+    sharpness : float32, 1
+        How strongly the ratio of the uncertainties counts.
+    share : ndarray (pixel,), float32, 1
+        Share of the student by terrain.
+    weights : ndarray (pixel,), float32, 1
+        The student's weights, written in place.
+    """
     one = np.float32(1.0)
     for place in range(share.size):
         weights[place] = student_weight(
@@ -92,6 +109,7 @@ def fuse(teacher, student, sharpness, share, weights):  # type: ignore[no-untype
         for place in range(share.size):
             weight = weights[place]
             gap = value[place] - other[place]
+            # The variance of a mixture: that of its parts, and that between their means.
             variance = (
                 weight * (sigma[place] * sigma[place])
                 + (one - weight) * (other_sigma[place] * other_sigma[place])
@@ -103,7 +121,21 @@ def fuse(teacher, student, sharpness, share, weights):  # type: ignore[no-untype
 
 @kernel()
 def write(estimate, bit, tile, count, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write a tile's estimates, weights and quality bits into a date's planes (14, pixel)."""
+    """Write a tile's estimates, weights and quality bits into the planes of a date.
+
+    Parameters
+    ----------
+    estimate : ndarray (12, pixel), float32
+        Six estimates, then their six uncertainties.
+    bit : int
+        Quality bit of the networks that made them.
+    tile : Tile
+        Its pixels, weights and domain excess.
+    count : int
+        Number of its pixels that are in use.
+    out : ndarray (14, pixel), float32
+        The planes of the date, written in place.
+    """
     pixels = tile.pixels[:count]
     for plane in range(2 * N_OUTPUTS):
         put(estimate[plane], pixels, out[plane])

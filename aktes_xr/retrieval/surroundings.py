@@ -1,9 +1,9 @@
 """A pixel's measurement and what lies around it, inside compiled kernels.
 
-A chunk's rows become temperatures in parts of a kelvin and enter the sums of
-`aktes_xr.models.context`, row by row on the way down: integers, so that a pixel's description does
-not depend on how the scene is cut, bit for bit. What is no measurement does not count, nor does
-cloud. Where a row has no pixel to describe, its sums are not made.
+A chunk's rows become temperatures in parts of a kelvin. They enter the sums of
+`aktes_xr.models.context` row by row, from the top down. The sums are of integers, so a pixel's
+description does not depend on how the scene is cut, bit for bit. Fill and cloud do not count. No
+sums are made for a row without a pixel to describe.
 """
 
 from __future__ import annotations
@@ -45,11 +45,24 @@ _PARTS: Final = np.float32(FIXED_POINT)
 class Calibration(NamedTuple):
     """The sensor's calibration for kernels, and water's emissivity.
 
-    ``kelvin`` (5, 4096) is the brightness temperature by DN, ``fixed`` (5, 4096) int32 the same in
-    parts of a kelvin, `MISSING` for no radiance; ``radiance`` (5, n) is the Planck table from
-    ``first_k`` in steps of ``step_k``; ``digital`` tells DN from radiance. A measurement (DN or
-    radiance) has a temperature from ``lowest`` to ``highest`` (5,) and is saturated above
-    ``saturation`` (5,). ``water`` (6,) is water's emissivity in the bands and its uncertainty.
+    Attributes
+    ----------
+    kelvin : ndarray (5, 4096), float32, K
+        Brightness temperature by DN.
+    fixed : ndarray (5, 4096), int32, parts of a kelvin
+        The same; `MISSING` where there is no radiance.
+    first_k, step_k : float, K
+        First node and spacing of the Planck table.
+    radiance : ndarray (5, n), float64, W m-2 sr-1 um-1
+        The Planck table.
+    lowest, highest : ndarray (5,), float32
+        Range of the measurements (DN or radiance) that have a temperature.
+    saturation : ndarray (5,), float32
+        A measurement above this is saturated.
+    water : ndarray (6,), float32, 1
+        Water's emissivity in the bands, and its uncertainty.
+    digital : bool
+        Whether measurements are DN; otherwise they are radiances.
     """
 
     kelvin: Float32Array
@@ -67,7 +80,14 @@ class Calibration(NamedTuple):
 class Neighbourhood(NamedTuple):
     """Sums around one row of a chunk, and a row of temperatures on its way into them.
 
-    ``fixed`` (5, x + 2 halo) int32 is scratch. Not to be shared by threads.
+    It must not be shared by threads.
+
+    Attributes
+    ----------
+    sums : Surroundings
+        The sums.
+    fixed : ndarray (5, x + 2 halo), int32
+        Scratch memory for one row.
     """
 
     sums: Surroundings
@@ -76,17 +96,32 @@ class Neighbourhood(NamedTuple):
 
 @functools.cache
 def calibration(*, digital: bool) -> Calibration:
-    """Tabulate the sensor's calibration, once per process."""
+    """Tabulate the sensor's calibration, once per process.
+
+    Parameters
+    ----------
+    digital : bool
+        Whether measurements are digital numbers; otherwise they are radiances.
+
+    Returns
+    -------
+    Calibration
+    """
     numbers = np.arange(_SATURATED + 1, dtype=np.uint16)
     kelvin = sensor.dn_to_brightness_temperature(np.repeat(numbers[:, np.newaxis], 5, axis=1)).T
     kelvin = np.ascontiguousarray(kelvin, np.float32)
     fixed = np.where(np.isfinite(kelvin), np.rint(kelvin * _PARTS), MISSING).astype(np.int32)
     table = sensor.planck_table()
     if digital:
+        # The first DN with a radiance. Nothing is too high for a DN: what is above the scale is
+        # saturated.
         lowest = np.isfinite(kelvin).argmax(axis=1).astype(np.float32)
         highest = np.full(5, np.iinfo(np.uint16).max, np.float32)
+        # Half a number below the scale's end, so that rounding decides no comparison.
         saturation = np.full(5, _SATURATED - 0.5, np.float32)
     else:
+        # Limits are rounded inwards: kernels compare in float32, and what passes must lie in the
+        # float64 table.
         lowest = -_at_most(-table.radiance[:, 0])
         highest = _at_most(table.radiance[:, -1])
         saturation = _at_most((_SATURATED - 1.5) * sensor.UNIT_CONVERSION)
@@ -112,7 +147,17 @@ def _at_most(limit: NDArray[np.float64]) -> Float32Array:
 
 
 def neighbourhood(columns: int) -> Neighbourhood:
-    """Allocate the sums for rows of ``columns`` pixels."""
+    """Allocate the sums for the rows of a chunk.
+
+    Parameters
+    ----------
+    columns : int
+        Pixels of a row without the halo.
+
+    Returns
+    -------
+    Neighbourhood
+    """
     return Neighbourhood(
         new_surroundings(columns), np.full((5, columns + 2 * REACH), MISSING, np.int32)
     )
@@ -120,9 +165,22 @@ def neighbourhood(columns: int) -> Neighbourhood:
 
 @kernel()
 def read_kelvin(measured, band, tables, pixels, shift, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write brightness temperatures (K) of DN or radiances; NaN where there is none.
+    """Write brightness temperatures of digital numbers or radiances.
 
-    ``measured`` is an image with its halo, where a pixel's number is greater by ``shift``.
+    Parameters
+    ----------
+    measured : ndarray (pixel with the halo,), uint16 or float32
+        One band of one date: DN or W m-2 sr-1 um-1.
+    band : int
+        Number of the band, 0 to 4.
+    tables : Calibration
+        The sensor's calibration.
+    pixels : ndarray (n,), int64
+        Numbers of the pixels in the image without the halo.
+    shift : int
+        What to add for the number in the image with its halo.
+    out : ndarray (n,), float32, K
+        Written in place; NaN where there is no temperature.
     """
     if tables.digital:
         by_number = tables.kelvin[band]
@@ -139,10 +197,26 @@ def read_kelvin(measured, band, tables, pixels, shift, out):  # type: ignore[no-
 
 @kernel()
 def describe_surroundings(chunk, tables, date, row, around):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Bring ``around.sums.described`` to a row of a date; rows count without the halo.
+    """Describe what lies around the pixels of a row.
 
-    From the row above, one row enters and one leaves; from anywhere else all are summed anew.
+    From the row above, one row enters the sums and one leaves. From anywhere else all rows are
+    summed anew.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The chunk's arrays.
+    tables : Calibration
+        The sensor's calibration.
+    date : int
+        Number of the date.
+    row : int
+        Number of the row, counted without the halo.
+    around : Neighbourhood
+        Changed in place; ``around.sums.described`` is the row's description.
     """
+    # `place` says where the sums stand. Rows without a pixel to describe are skipped, so the last
+    # row described need not be the one above.
     place = around.sums.place
     if place[0] == date and place[1] == row - 1:
         _enter(chunk, tables, date, row + 2 * REACH, around)
@@ -186,5 +260,6 @@ def _read_fixed(measured, band, tables, out):  # type: ignore[no-untyped-def]  #
         for column in range(out.size):
             value = np.float64(measured[column])
             kelvin = np.float32(band_temperature(value, first_k, step_k, radiance))
+            # NaN has no integer: it is replaced before it is used, not converted.
             known = kelvin == kelvin
             out[column] = np.int32(np.rint(kelvin * _PARTS)) if known else _MISSING

@@ -82,10 +82,26 @@ class Layout:
 class Chunk(NamedTuple):
     """The inputs of one chunk, C-contiguous and read-only so that kernels compile once.
 
-    ``tir`` (time, 5, pixel with the halo) is uint16 DN or float32 radiance; ``scalars`` (time, 11);
-    ``dated`` (time, plane, pixel) and ``static`` (plane, pixel), float32; ``masks`` (time, plane,
-    pixel) bool; the ``..._place`` arrays, int64, say which plane holds each name of `DATED`,
-    `STATIC` and `MASKS`, -1 for none. ``wide`` is the length of a row with the halo.
+    Attributes
+    ----------
+    tir : ndarray (time, 5, pixel with the halo), uint16 or float32
+        DN, or radiance in W m-2 sr-1 um-1.
+    scalars : ndarray (time, 11), float32
+        In the order of `SCALARS`.
+    dated : ndarray (time, plane, pixel), float32
+        Planes of `DATED`.
+    static : ndarray (plane, pixel), float32
+        Planes of `STATIC`.
+    masks : ndarray (time, plane, pixel), bool
+        Planes of `MASKS`.
+    dated_place, static_place, mask_place : ndarray, int64
+        Which plane holds each name of `DATED`, `STATIC` and `MASKS`; -1 for none.
+    rows, columns : int
+        Size of the chunk without the halo.
+    halo : int
+        Width of the edge around ``tir``.
+    wide : int
+        Length of a row with the halo.
     """
 
     tir: NDArray[Any]
@@ -102,21 +118,58 @@ class Chunk(NamedTuple):
     wide: int
 
     def static_plane(self, name: str) -> Float32Array:
-        """Return a static plane (y, x); NaN (1, 1) where there is none."""
+        """Return a plane that all dates share.
+
+        Parameters
+        ----------
+        name : str
+            Of `STATIC`.
+
+        Returns
+        -------
+        ndarray (y, x), float32
+            NaN in the shape (1, 1) where there is none.
+        """
         place = int(self.static_place[STATIC.index(name)])
         if place < 0:
             return np.full((1, 1), np.nan, np.float32)
         return np.reshape(self.static[place], (self.rows, self.columns))
 
     def dated_plane(self, name: str, date: int) -> Float32Array:
-        """Return a dated plane (y, x), or the date's one number (1, 1)."""
+        """Return a plane of one date.
+
+        Parameters
+        ----------
+        name : str
+            Of `DATED`.
+        date : int
+            Number of the date.
+
+        Returns
+        -------
+        ndarray (y, x), float32
+            Where the date has one number only, that number in the shape (1, 1).
+        """
         place = int(self.dated_place[DATED.index(name)])
         if place < 0:
             return np.full((1, 1), self.scalars[date, SCALARS.index(name)], np.float32)
         return np.reshape(self.dated[date, place], (self.rows, self.columns))
 
     def mask_plane(self, name: str, date: int) -> NDArray[np.bool_]:
-        """Return a mask (y, x); False (1, 1) where there is none."""
+        """Return a mask of one date.
+
+        Parameters
+        ----------
+        name : str
+            Of `MASKS`.
+        date : int
+            Number of the date.
+
+        Returns
+        -------
+        ndarray (y, x), bool
+            False in the shape (1, 1) where there is none.
+        """
         place = int(self.mask_place[MASKS.index(name)])
         if place < 0:
             return np.zeros((1, 1), np.bool_)
@@ -133,7 +186,29 @@ def new_chunk(
     layout: Layout,
     halo: int,
 ) -> Chunk:
-    """Arrange a chunk's arrays for the kernels; see `aktes_xr.retrieval.block.retrieve_block`."""
+    """Arrange a chunk's arrays for the kernels; see `aktes_xr.retrieval.block.retrieve_block`.
+
+    Parameters
+    ----------
+    tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 or floating
+        DN, or radiance in W m-2 sr-1 um-1.
+    scalars : ndarray (time, 11)
+        In the order of `SCALARS`.
+    dated : ndarray (time, plane, y, x)
+        The planes that ``layout`` names.
+    static : ndarray (plane, y, x)
+        The planes that ``layout`` names.
+    masks : ndarray (time, plane, y, x), bool
+        The planes that ``layout`` names.
+    layout : Layout
+        Which planes there are.
+    halo : int, pixels
+        Width of the edge around ``tir``.
+
+    Returns
+    -------
+    Chunk
+    """
     digital = tir.dtype == np.uint16
     dates, _, high, wide = tir.shape
     rows, columns = high - 2 * halo, wide - 2 * halo

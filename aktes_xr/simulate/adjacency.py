@@ -5,8 +5,12 @@ to h2 fills the part ``G(h1) - G(h2)`` of the pixel's Lambert-weighted hemispher
 
     G(h) = cosS sin^2 H + sinS cos(phi - A)(H - sinH cosH),   H = 90 deg - h
 
-(Dozier and Frew 1990, equation 7b), and the mean over all stretches of what leaves them, weighted
-by that part, is the adjacent radiance of the terrain's radiance equation.
+([1]_, equation 7b). The mean over all stretches of what leaves them, weighted by that part, is the
+adjacent radiance of the terrain's radiance equation.
+
+References
+----------
+.. [1] Dozier and Frew (1990).
 """
 
 from __future__ import annotations

@@ -51,7 +51,18 @@ class Columns(NamedTuple):
     profile: NDArray[np.int32]
 
     def take(self, index: NDArray[np.intp]) -> Columns:
-        """Return the columns of these numbers."""
+        """Return some of the columns.
+
+        Parameters
+        ----------
+        index : ndarray (n,), int
+            Numbers of the columns.
+
+        Returns
+        -------
+        Columns
+            ``n`` columns in that order.
+        """
         return Columns._make([values[index] for values in self])
 
 
@@ -110,9 +121,24 @@ def _evened(split: Split, protocol: Protocol) -> NDArray[np.float64]:
 def draw_surface_pressure(
     rng: np.random.Generator, deepest_hpa: NDArray[np.float64], *, high_share: float = 0.0
 ) -> NDArray[np.float64]:
-    """Draw surface pressures (hPa): exponential elevations, weather, the profile's own ground.
+    """Draw surface pressures.
 
-    A share of the elevations is drawn uniformly instead: plateaus as often as plains.
+    Elevations are exponentially distributed. A share of them is drawn uniformly instead, so that
+    plateaus are as frequent as plains. Weather is added, and no pressure exceeds that of the
+    profile's own ground.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    deepest_hpa : ndarray (n,), float64, hPa
+        Pressure at the profile's own ground.
+    high_share : float, 1
+        Share of the elevations that are drawn uniformly.
+
+    Returns
+    -------
+    ndarray (n,), float64, hPa
     """
     elevation = rng.exponential(MEAN_ELEVATION_M, size=deepest_hpa.size)
     elevation = np.where(elevation > MAX_ELEVATION_M, elevation % MAX_ELEVATION_M, elevation)
@@ -197,7 +223,24 @@ def _believable(rng: np.random.Generator, columns: Columns) -> NDArray[np.intp]:
 def colder_than(
     rng: np.random.Generator, columns: Columns, chosen: NDArray[Any], limit_k: float
 ) -> NDArray[np.intp]:
-    """Give the ``chosen`` samples columns colder than ``limit_k``, where there are any."""
+    """Give some samples columns that are cold, where there are any.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    columns : Columns
+        The columns, one per sample.
+    chosen : ndarray (n,), bool
+        Samples that need a cold column.
+    limit_k : float, K
+        Air temperature that a cold column stays below.
+
+    Returns
+    -------
+    ndarray (n,), int
+        Number of the column for each sample.
+    """
     index = np.arange(columns.profile.size)
     cold = np.flatnonzero(columns.air_temperature < limit_k)
     if cold.size:

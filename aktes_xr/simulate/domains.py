@@ -215,5 +215,17 @@ def domain_makers(
 
 
 def domains(split: Split, locality: Locality | None = None) -> tuple[Domain, ...]:
-    """Make all of a split's relief, dry (`domain_makers`)."""
+    """Make all of a split's relief, dry; see `domain_makers`.
+
+    Parameters
+    ----------
+    split : Split
+        The split.
+    locality : Locality, optional
+        With relief or landforms of its own.
+
+    Returns
+    -------
+    tuple of Domain
+    """
     return tuple(make() for make in domain_makers(split, locality))

@@ -173,7 +173,23 @@ class EmissivityPrior:
     def draw(
         self, rng: np.random.Generator, surface: SurfaceClass, size: int, *, split: Split
     ) -> NDArray[np.float32]:
-        """Draw ``size`` spectra (size, 5) of one class: mixtures, and single endmembers."""
+        """Draw spectra of one class: mixtures, and single endmembers.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of the numbers.
+        surface : SurfaceClass
+            The class.
+        size : int
+            Number of spectra.
+        split : Split
+            Whose endmembers to draw from.
+
+        Returns
+        -------
+        ndarray (size, 5), float32, 1
+        """
         alphas = np.array([alpha for _, alpha in surface.mixture], dtype=np.float32)
         fractions = rng.standard_gamma(alphas, size=(size, alphas.size), dtype=np.float32)
         fractions /= fractions.sum(axis=1, keepdims=True)
@@ -194,7 +210,23 @@ class EmissivityPrior:
     def draw_raw(
         self, rng: np.random.Generator, surface: SurfaceClass, size: int, *, split: Split
     ) -> NDArray[np.float32]:
-        """Draw ``size`` spectra (size, 5) of single endmembers that stand alone in a class."""
+        """Draw spectra of single endmembers that stand alone in a class.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of the numbers.
+        surface : SurfaceClass
+            The class.
+        size : int
+            Number of spectra.
+        split : Split
+            Whose endmembers to draw from.
+
+        Returns
+        -------
+        ndarray (size, 5), float32, 1
+        """
         pool = np.concatenate([self.endmembers[part, split] for part in RAW[surface.name]])
         pool = pool[pool.min(axis=1) >= RAW_FLOOR]
         chosen = pool[rng.integers(len(pool), size=size)]
@@ -280,7 +312,20 @@ def draw_emissivity(
 
 
 def contrast(emissivity: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return TES's MMD, the range of emissivity over its mean, and the minimum emissivity."""
+    """Return the two numbers that the TES algorithm relates.
+
+    Parameters
+    ----------
+    emissivity : ndarray (..., 5), 1
+        Spectra.
+
+    Returns
+    -------
+    mmd : ndarray (...), 1
+        Range of the emissivity over its mean.
+    minimum : ndarray (...), 1
+        Least emissivity.
+    """
     beta = emissivity / emissivity.mean(axis=-1, keepdims=True)
     return np.ptp(beta, axis=-1), emissivity.min(axis=-1)
 
@@ -288,8 +333,23 @@ def contrast(emissivity: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 def prior_figure(*, size: int = 20_000, seed: int = 0) -> Figure:
     """Draw the prior's MMD and minimum emissivity over the published relation.
 
-    The line is Gillespie et al. (1998), 86 laboratory spectra; its accuracy is stated there as
-    +-0.015, the shaded band.
+    The line is the relation of [1]_, from 86 laboratory spectra. The shaded band is the accuracy
+    stated there, +-0.015.
+
+    Parameters
+    ----------
+    size : int
+        Number of spectra.
+    seed : int
+        Seed of the random numbers.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    References
+    ----------
+    .. [1] Gillespie et al. (1998), see `aktes_xr.baselines.tes`.
     """
     from matplotlib.figure import Figure
 

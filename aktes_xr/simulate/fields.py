@@ -126,18 +126,54 @@ class FieldRecipe:
         return range(self.first, self.first + self.count)
 
     def generator(self, number: int) -> np.random.Generator:
-        """Return the generator of one field: no two recipes of different splits share one."""
+        """Return the random numbers of one field.
+
+        No two recipes of different splits share a generator.
+
+        Parameters
+        ----------
+        number : int
+            Number of the field.
+
+        Returns
+        -------
+        numpy.random.Generator
+        """
         kind = [SPLITS.index(self.split), ord(self.protocol), int(self.terrain), 29]
         return np.random.default_rng([self.seed, number, *kind])
 
     def surface_split(self, rng: np.random.Generator) -> Split:
-        """Return whose endmembers a field has: those of the split, or by protocol P of any."""
+        """Return the split whose endmembers a field has.
+
+        By protocol G it is the recipe's own. By protocol P it may be any.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of the numbers.
+
+        Returns
+        -------
+        str
+        """
         if self.protocol == "G":
             return self.split
         return SPLITS[int(rng.choice(len(SPLITS), p=(0.6, 0.2, 0.2)))]
 
     def structure(self, number: int) -> str:
-        """Return the structure of a field: they take turns, so that their shares are equal."""
+        """Return the structure of a field.
+
+        Structures take turns, so that their shares are equal.
+
+        Parameters
+        ----------
+        number : int
+            Number of the field.
+
+        Returns
+        -------
+        str
+        """
         names = self.structures or self.possible
         return names[number % len(names)]
 

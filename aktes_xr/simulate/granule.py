@@ -49,7 +49,19 @@ _TRUTH_CHUNK: Final = 512
 
 
 def write_cog(path: Path, counts: NDArray[np.uint16], grid: GranuleGrid, *, tags: bool) -> None:
-    """Write digital numbers (band, y, x) as a cloud-optimised GeoTIFF without nodata tag."""
+    """Write digital numbers as a cloud-optimised GeoTIFF without a nodata tag.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    counts : ndarray (band, y, x), uint16
+        Digital numbers.
+    grid : GranuleGrid
+        Where they lie.
+    tags : bool
+        Write gains and saturation as tags.
+    """
     left, _, _, top = grid.bbox
     profile: dict[str, Any] = {
         "driver": "COG",
@@ -73,7 +85,17 @@ def write_cog(path: Path, counts: NDArray[np.uint16], grid: GranuleGrid, *, tags
 
 
 def write_elevation(path: Path, elevation: xr.DataArray, grid: GranuleGrid) -> None:
-    """Write the elevation (m) on the granule's grid, with -9999 for what is missing."""
+    """Write the elevation on the granule's grid, with -9999 for what is missing.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    elevation : DataArray (y, x), m
+        On ``grid``.
+    grid : GranuleGrid
+        Where it lies.
+    """
     left, _, _, top = grid.bbox
     with rasterio.open(
         path,
@@ -93,7 +115,17 @@ def write_elevation(path: Path, elevation: xr.DataArray, grid: GranuleGrid) -> N
 
 
 def grid_of(elevation: xr.DataArray) -> GranuleGrid:
-    """Return the grid of an elevation model with pixel-centre coordinates."""
+    """Return the grid of an elevation model.
+
+    Parameters
+    ----------
+    elevation : DataArray (y, x)
+        Its coordinates are those of pixel centres.
+
+    Returns
+    -------
+    GranuleGrid
+    """
     rows, columns = elevation.shape
     y, x = elevation["y"].to_numpy(), elevation["x"].to_numpy()
     height, width = float(y[0] - y[-1]) / (rows - 1), float(x[-1] - x[0]) / (columns - 1)

@@ -97,7 +97,22 @@ def _site(
 
 
 def climatology(ground: Ground, settings: SceneSettings) -> dict[str, NDArray[np.float32]]:
-    """Tell an emissivity of the stated error, in patches of a few pixels; the same on all dates."""
+    """Tell the retrieval an emissivity with the stated error.
+
+    The error comes in patches of a few pixels and is the same on all dates.
+
+    Parameters
+    ----------
+    ground : Ground
+        The true emissivity.
+    settings : SceneSettings
+        Seed and stated error.
+
+    Returns
+    -------
+    dict of str to ndarray (y, x, 5), float32, 1
+        Prior and its uncertainty; empty where no error is stated.
+    """
     if settings.emissivity_error is None:
         return {}
     rng = np.random.default_rng([settings.seed, SPLITS.index(settings.split), 3])
@@ -118,7 +133,20 @@ def climatology(ground: Ground, settings: SceneSettings) -> dict[str, NDArray[np
 
 
 def ground_dataset(elevation: xr.DataArray, ground: Ground) -> xr.Dataset:
-    """Return what does not change: elevation, emissivity, sky view, slope, relief, class."""
+    """Collect what does not change from date to date.
+
+    Parameters
+    ----------
+    elevation : DataArray (y, x), m
+        Coordinates and coordinate reference system.
+    ground : Ground
+        The fields.
+
+    Returns
+    -------
+    Dataset
+        Elevation, relief (m), sky-view factor (1), slope (degrees), emissivity (1) and class.
+    """
     fields = {
         "elevation": (ground.elevation, "m"),
         "sky_view_factor": (ground.sky_view_factor, "1"),

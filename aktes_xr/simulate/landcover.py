@@ -105,7 +105,23 @@ def emissivity_map(
     split: Split,
     cell_size_m: float,
 ) -> NDArray[np.float32]:
-    """Give a map of classes its emissivity (y, x, 5), float32."""
+    """Give a map of classes its emissivity.
+
+    Parameters
+    ----------
+    classes : ndarray (y, x), int8
+        Number of each pixel's class.
+    rng : numpy.random.Generator
+        Source of the numbers.
+    split : Split
+        Whose endmembers to draw from.
+    cell_size_m : float, m
+        Size of a pixel.
+
+    Returns
+    -------
+    ndarray (y, x, 5), float32, 1
+    """
     prior = load_prior()
     emissivity = np.empty((*classes.shape, 5), dtype=np.float32)
     field = fractal_noise(classes.shape, PATCH_M / 2 / cell_size_m, rng)
@@ -133,6 +149,21 @@ def draw_surface_temperature(
     """Draw surface temperatures about the air's, by class and by day or night.
 
     Snow and ice stay at or below freezing.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    air_temperature : ndarray (n,), K
+        At the surface.
+    surface_class : ndarray (n,), int8
+        Number of each sample's class.
+    day : ndarray (n,), bool
+        False for a sample of the night.
+
+    Returns
+    -------
+    ndarray (n,), float32, K
     """
     table = np.where(day[:, np.newaxis], CONTRAST_DAY[surface_class], CONTRAST_NIGHT[surface_class])
     contrast = table[:, 0] + table[:, 1] * rng.standard_normal(day.size)

@@ -147,10 +147,26 @@ def air_over(
     moment: Moment,
     water_factor: NDArray[np.float32] | float = 1.0,
 ) -> tuple[AtmosphereBatch, NDArray[np.float32]]:
-    """Return the air (fields (..., 5) and (...)) and surface pressure (hPa) at elevations (m).
+    """Return the air over ground of given elevations.
 
-    One air mass over many pixels differs by height and moisture alone: it is solved at some heights
+    One air mass over many pixels differs by height and moisture alone. It is solved at some heights
     and moistures and interpolated in between.
+
+    Parameters
+    ----------
+    elevation : ndarray (...), float32, m
+        Of the ground.
+    moment : Moment
+        The air mass and the view.
+    water_factor : ndarray (...), float32, or float, 1
+        Factor of the water vapour.
+
+    Returns
+    -------
+    air : AtmosphereBatch
+        Fields (..., 5) and (...).
+    pressure : ndarray (...), float32, hPa
+        At the surface.
     """
     pressure = surface_pressure_from_elevation(elevation).astype(np.float32)
     factor = np.broadcast_to(np.asarray(water_factor, np.float32), elevation.shape)
@@ -202,12 +218,38 @@ def _air_at(
 
 
 def solar_incidence(ground: Ground, moment: Moment) -> NDArray[np.float32]:
-    """Cosine of the local angle of the sun; 0 in shadow, on averted slopes and by night."""
+    """Cosine of the local solar incidence, with cast shadows.
+
+    Parameters
+    ----------
+    ground : Ground
+        Slope and aspect.
+    moment : Moment
+        Position of the sun and cast shadows.
+
+    Returns
+    -------
+    ndarray (y, x), float32, 1
+        0 in shadow, on slopes that face away from the sun, and by night.
+    """
     return np.where(moment.shadow, np.float32(0.0), facing_sun(ground, moment))
 
 
 def facing_sun(ground: Ground, moment: Moment) -> NDArray[np.float32]:
-    """Cosine of the local angle of the sun as a retrieval knows it: without cast shadows."""
+    """Cosine of the local solar incidence as a retrieval knows it: without cast shadows.
+
+    Parameters
+    ----------
+    ground : Ground
+        Slope and aspect.
+    moment : Moment
+        Position of the sun.
+
+    Returns
+    -------
+    ndarray (y, x), float32, 1
+        0 on slopes that face away from the sun, and by night.
+    """
     if not moment.day:
         return np.zeros(ground.elevation.shape, dtype=np.float32)
     cosine = local_incidence(
@@ -223,7 +265,25 @@ def surface_temperature(
     incidence: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Draw the surface temperature (y, x), float32, K (see the module)."""
+    """Draw the surface temperature; see the module.
+
+    Parameters
+    ----------
+    ground : Ground
+        Cover or classes, and the sky-view factor.
+    moment : Moment
+        Position of the sun, and what warmed the ground before.
+    air_temperature : ndarray (y, x), float32, K
+        At the surface.
+    incidence : ndarray (y, x), float32, 1
+        Of `solar_incidence`.
+    rng : numpy.random.Generator
+        Source of the numbers.
+
+    Returns
+    -------
+    ndarray (y, x), float32, K
+    """
     if ground.cover is not None:
         light = None
         if moment.day:
@@ -308,6 +368,17 @@ def illuminate(
 
 
 def neighbourhood_radiance(radiance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean radiance (y, x, 5) of the square around each pixel, `NEIGHBOURHOOD_PIXELS` wide."""
+    """Average the radiance over the square around each pixel.
+
+    Parameters
+    ----------
+    radiance : ndarray (y, x, 5), float32, W m-2 sr-1 um-1
+        Of the pixels.
+
+    Returns
+    -------
+    ndarray (y, x, 5), float32, W m-2 sr-1 um-1
+        Means over squares `NEIGHBOURHOOD_PIXELS` wide.
+    """
     size = (NEIGHBOURHOOD_PIXELS, NEIGHBOURHOOD_PIXELS, 1)
     return np.asarray(uniform_filter(radiance, size=size, mode="nearest"))

@@ -27,7 +27,24 @@ _CANDIDATES: Final = 12
 
 
 def draw_air(rng: np.random.Generator, recipe: FieldRecipe, structure: str) -> Columns:
-    """Draw one column; cold where there is snow, at the sea's level over the sea."""
+    """Draw one column of air.
+
+    It is cold where there is snow. Over the sea it reaches down to sea level.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    recipe : FieldRecipe
+        Split, protocol and range of view angles.
+    structure : str
+        Structure of the field.
+
+    Returns
+    -------
+    Columns
+        One column.
+    """
     columns = draw_columns(
         rng,
         _CANDIDATES,
@@ -120,19 +137,54 @@ def level_field(recipe: FieldRecipe, number: int) -> Field:
 def flat_radiance(
     temperature: NDArray[np.float32], emissivity: NDArray[np.float32], air: AtmosphereBatch
 ) -> NDArray[np.float32]:
-    """Evaluate the radiance equation of flat ground (y, x, 5), W m-2 sr-1 um-1."""
+    """Evaluate the radiance equation of flat ground.
+
+    Parameters
+    ----------
+    temperature : ndarray (y, x), float32, K
+        Of the surface.
+    emissivity : ndarray (y, x, 5), float32, 1
+        Of the surface.
+    air : AtmosphereBatch
+        Fields that broadcast to (y, x, 5).
+
+    Returns
+    -------
+    ndarray (y, x, 5), float32, W m-2 sr-1 um-1
+        At the sensor.
+    """
     planck = planck_radiance(temperature)
     leaving = emissivity * (planck - air.sky_radiance) + air.sky_radiance
     return np.asarray(air.transmittance * leaving + air.path_radiance, np.float32)
 
 
 def planck_radiance(temperature: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Evaluate the Planck function (y, x, 5) of temperatures (y, x), K."""
+    """Evaluate the Planck function in the five bands.
+
+    Parameters
+    ----------
+    temperature : ndarray (y, x), float32, K
+        Of a black body.
+
+    Returns
+    -------
+    ndarray (y, x, 5), W m-2 sr-1 um-1
+    """
     spread = np.broadcast_to(temperature[..., np.newaxis], (*temperature.shape, 5))
     return np.asarray(sensor.brightness_temperature_to_radiance(spread))
 
 
 def kelvin(dn: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Look brightness temperatures (y, x, 5), K, up."""
+    """Look up the brightness temperatures of digital numbers.
+
+    Parameters
+    ----------
+    dn : ndarray (y, x, 5), uint16
+        Digital numbers.
+
+    Returns
+    -------
+    ndarray (y, x, 5), float32, K
+    """
     table = kelvin_by_dn()
     return np.stack([table[:, band][dn[..., band]] for band in range(5)], axis=-1)

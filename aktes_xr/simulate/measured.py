@@ -63,7 +63,18 @@ def _jacksboro_source() -> tuple[NDArray[np.float64], tuple[float, float, float,
 
 
 def jacksboro_centre(seed: int = 0) -> tuple[float, float]:
-    """Return where a granule lies (y, x), m in UTM: for seed 0 centred on the relief."""
+    """Return where a granule lies.
+
+    Parameters
+    ----------
+    seed : int
+        With 0 the granule is centred on the relief; otherwise it is moved at random.
+
+    Returns
+    -------
+    y, x : float, m
+        In UTM.
+    """
     from pyproj import Transformer
 
     _, (west, east, south, north) = _jacksboro_source()

@@ -66,7 +66,18 @@ def measure(
 def leave_gaps(
     rng: np.random.Generator, dn: NDArray[np.uint16], air_temperature_k: float, share: float
 ) -> NDArray[np.bool_]:
-    """Lay clouds over digital numbers (y, x, 5), or take some away, in place, in a share of fields.
+    """Lay clouds over digital numbers, or take some of the numbers away, in a share of fields.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    dn : ndarray (y, x, 5), uint16
+        Changed in place.
+    air_temperature_k : float, K
+        Clouds are colder than this.
+    share : float, 1
+        Share of the fields that get gaps.
 
     Returns
     -------

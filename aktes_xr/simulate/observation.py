@@ -88,7 +88,16 @@ class SampleRecipe:
 def observe(
     rng: np.random.Generator, radiance: NDArray[Any], nedt_range_k: tuple[float, float]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Measure radiances (n, 5): noise per band, then 12 bit.
+    """Measure radiances: noise per band, then 12 bit.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    radiance : ndarray (n, 5), W m-2 sr-1 um-1
+        At the sensor, without noise.
+    nedt_range_k : tuple of float, K
+        Least and greatest noise at 300 K.
 
     Returns
     -------
@@ -124,7 +133,26 @@ def draw_ancillaries(
     air_temperature: NDArray[Any],
     emissivity: NDArray[Any],
 ) -> dict[str, NDArray[np.float32]]:
-    """Draw what a retrieval is told, with errors of the stated size."""
+    """Draw what a retrieval is told, with errors of the stated size.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    recipe : SampleRecipe
+        Sizes of the errors.
+    water_vapor : ndarray (n,), kg m-2
+        True column.
+    air_temperature : ndarray (n,), K
+        True temperature of the air at the surface.
+    emissivity : ndarray (n, 5), 1
+        True emissivity.
+
+    Returns
+    -------
+    dict of str to ndarray (n,) or (n, 5), float32
+        Water vapour, air temperature and emissivity prior, each with its stated error.
+    """
     size = water_vapor.size
     relative = _stated(rng, size, recipe.water_vapor_error)
     kelvin = _stated(rng, size, recipe.air_temperature_error_k)
@@ -171,7 +199,19 @@ _UNITS: Final = {
 
 
 def to_dataset(fields: dict[str, NDArray[Any]], recipe: SampleRecipe) -> xr.Dataset:
-    """Name the dimensions: (sample,) or (sample, band)."""
+    """Give the fields of samples names and units.
+
+    Parameters
+    ----------
+    fields : dict of str to ndarray (sample,) or (sample, 5)
+        The fields.
+    recipe : SampleRecipe
+        Kept in the attributes.
+
+    Returns
+    -------
+    Dataset (sample,) or (sample, band)
+    """
     variables = {
         name: (
             ("sample", "band")[: values.ndim],

@@ -93,7 +93,20 @@ def demo_elevation(
 def on_alpine_grid(
     values: NDArray[np.float64], cell_size_m: tuple[float, float] = CELL_SIZE_M
 ) -> xr.DataArray:
-    """Place heights (y, x), m, where the synthetic alpine relief lies."""
+    """Place heights where the synthetic alpine relief lies.
+
+    Parameters
+    ----------
+    values : ndarray (y, x), float64, m
+        Heights.
+    cell_size_m : tuple of float, m
+        Size of a pixel along y and x.
+
+    Returns
+    -------
+    DataArray (y, x), m
+        With coordinates and coordinate reference system.
+    """
     return _placed(values, cell_size_m, _ALPINE_CENTRE, _ALPINE_EPSG)
 
 
@@ -133,7 +146,23 @@ def alpine_relief(
     seed: int = 0,
     relief_m: float = _ALPINE_RELIEF_M,
 ) -> NDArray[np.float64]:
-    """Make alpine relief (m): ridges by multifractal noise, valleys cut into them."""
+    """Make alpine relief: ridges by multifractal noise, and valleys cut into them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    cell_size_m : tuple of float, m
+        Size of a pixel along y and x.
+    seed : int
+        Seed of the random numbers.
+    relief_m : float, m
+        Mean height of the crests above the base.
+
+    Returns
+    -------
+    ndarray (y, x), float64, m
+    """
     rng = np.random.default_rng([seed, 11])
     pixel = float(np.sqrt(cell_size_m[0] * cell_size_m[1]))
     height = np.zeros(shape)
@@ -199,7 +228,24 @@ def relief_of(
 def landform(
     kind: Landform, shape: tuple[int, int] = (700, 830), *, seed: int = 0, relief_m: float = 1800.0
 ) -> xr.DataArray:
-    """Return `relief_of` a kind as elevation on a granule's grid: (y, x), float32, m, with CRS."""
+    """Return `relief_of` a kind as elevation on a granule's grid.
+
+    Parameters
+    ----------
+    kind : Landform
+        Kind of the landform.
+    shape : tuple of int
+        Rows and columns.
+    seed : int
+        Seed of the random numbers.
+    relief_m : float, m
+        Height of the relief.
+
+    Returns
+    -------
+    DataArray (y, x), float32, m
+        With coordinate reference system.
+    """
     return on_alpine_grid(relief_of(kind, shape, seed=seed, relief_m=relief_m))
 
 

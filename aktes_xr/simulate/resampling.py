@@ -33,7 +33,21 @@ _MARGIN: Final = 3
 
 @kernel()
 def cubic_weights(fraction, out):  # type: ignore[no-untyped-def]
-    """Write Keys' four weights for a place between the second and the third of four nodes."""
+    """Write the four weights of cubic convolution [1]_.
+
+    They are for a place between the second and the third of four nodes.
+
+    Parameters
+    ----------
+    fraction : float, 1
+        Distance from the second node, from 0 to 1.
+    out : ndarray (4,)
+        Written in place.
+
+    References
+    ----------
+    .. [1] Keys (1981), see the module.
+    """
     f = fraction
     out[0] = ((-0.5 * f + 1.0) * f - 0.5) * f
     out[1] = (1.5 * f - 2.5) * f * f + 1.0

@@ -50,7 +50,20 @@ def _centre(elevation: xr.DataArray) -> tuple[float, float]:
 
 
 def scene_dates(settings: SceneSettings, *, longitude: float) -> tuple[datetime, ...]:
-    """Return the dates (UTC): those given, or overpasses every 16 days from 15 July 2003."""
+    """Return the dates of a series.
+
+    Parameters
+    ----------
+    settings : SceneSettings
+        Its dates are taken as they are. Without any there are overpasses every 16 days from 15 July
+        2003.
+    longitude : float, degrees
+        Of the scene; it turns local time into UTC.
+
+    Returns
+    -------
+    tuple of datetime, UTC
+    """
     if settings.dates:
         return settings.dates
     hour = LOCAL_HOUR_NIGHT if settings.night else LOCAL_HOUR_DAY
@@ -60,7 +73,21 @@ def scene_dates(settings: SceneSettings, *, longitude: float) -> tuple[datetime,
 
 
 def swath_mask(shape: tuple[int, int], *, tilt_deg: float = SWATH_TILT_DEG) -> NDArray[np.bool_]:
-    """Return where the tilted swath, a rectangle that touches all four edges, has data."""
+    """Return where the tilted swath has data.
+
+    The swath is a rectangle that touches all four edges.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    tilt_deg : float, degrees
+        Angle of the swath.
+
+    Returns
+    -------
+    ndarray (y, x), bool
+    """
     rows, columns = shape
     sine, cosine = np.sin(np.deg2rad(tilt_deg)), np.cos(np.deg2rad(tilt_deg))
     across = (columns * cosine - rows * sine) / (cosine**2 - sine**2)
@@ -74,7 +101,23 @@ def swath_mask(shape: tuple[int, int], *, tilt_deg: float = SWATH_TILT_DEG) -> N
 def draw_air_mass(
     rng: np.random.Generator, settings: SceneSettings, elevation: NDArray[np.float32]
 ) -> dict[str, Any]:
-    """Draw a profile and its perturbation that suit the scene's water vapour and season."""
+    """Draw a profile and its perturbation that suit the scene's water vapour and season.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    settings : SceneSettings
+        Ranges of water vapour and air temperature.
+    elevation : ndarray (y, x), float32, m
+        The profile reaches down to the lowest ground where one does.
+
+    Returns
+    -------
+    dict
+        ``profile`` (number), ``water_scale`` (1), ``temperature_shift_k`` (K) and ``ozone_scale``
+        (1).
+    """
     profiles = members(settings.split, "G")
     needed = float(surface_pressure_from_elevation(float(elevation.min())))
     deep = ground_pressure()[profiles] >= min(needed, ground_pressure()[profiles].max()) - 1e-6
@@ -135,7 +178,26 @@ def simulate_date(
     number: int,
     date: datetime,
 ) -> xr.Dataset:
-    """Simulate one date of a series; the variables are those of `simulate_scene`."""
+    """Simulate one date of a series.
+
+    Parameters
+    ----------
+    elevation : DataArray (y, x), m
+        With a coordinate reference system.
+    ground : Ground
+        What does not change from date to date.
+    settings : SceneSettings
+        The scene's settings.
+    number : int
+        Number of the date in the series; it seeds the random numbers.
+    date : datetime
+        Time of the acquisition, with a time zone.
+
+    Returns
+    -------
+    Dataset
+        One date, with the variables of `simulate_scene`.
+    """
     rng = np.random.default_rng([settings.seed, SPLITS.index(settings.split), 2, number])
     longitude, latitude = _centre(elevation)
     sun_zenith, sun_azimuth = solar_position(date, longitude=longitude, latitude=latitude)
@@ -220,7 +282,22 @@ def _count(
 def simulate_dates(
     elevation: xr.DataArray, settings: SceneSettings, ground: Ground
 ) -> Iterator[xr.Dataset]:
-    """Yield the dates of a series one after the other."""
+    """Simulate the dates of a series one after the other.
+
+    Parameters
+    ----------
+    elevation : DataArray (y, x), m
+        With a coordinate reference system.
+    settings : SceneSettings
+        The scene's settings.
+    ground : Ground
+        What does not change from date to date.
+
+    Yields
+    ------
+    Dataset
+        One date.
+    """
     longitude, _ = _centre(elevation)
     for number, date in enumerate(scene_dates(settings, longitude=longitude)):
         yield simulate_date(elevation, ground, settings, number=number, date=date)

@@ -46,18 +46,50 @@ class GranuleGrid:
 
 
 def granule_id(date: datetime) -> str:
-    """Return a granule's name: version, acquisition and processing time."""
+    """Return a granule's name: version, acquisition and processing time.
+
+    Parameters
+    ----------
+    date : datetime
+        Time of the acquisition, with a time zone.
+
+    Returns
+    -------
+    str
+    """
     return f"AST_L1T_003{date.astimezone(UTC):%m%d%Y%H%M%S}_{PROCESSED}"
 
 
 def off_nadir_of(view_zenith_deg: float) -> float:
-    """Return the pointing angle (deg) whose view reaches the ground at a zenith angle (deg)."""
+    """Return the pointing angle whose view reaches the ground at a zenith angle.
+
+    Parameters
+    ----------
+    view_zenith_deg : float, degrees
+        View zenith angle at the ground.
+
+    Returns
+    -------
+    float, degrees
+        Angle from nadir at the sensor.
+    """
     ratio = EARTH_RADIUS_KM / (EARTH_RADIUS_KM + ORBIT_HEIGHT_KM)
     return float(np.rad2deg(np.arcsin(ratio * np.sin(np.deg2rad(view_zenith_deg)))))
 
 
 def eo_bands(bands: Sequence[str]) -> list[dict[str, Any]]:
-    """Return ``eo:bands`` of thermal bands."""
+    """Return the entries of ``eo:bands`` for thermal bands.
+
+    Parameters
+    ----------
+    bands : sequence of str
+        Names such as ``B10``.
+
+    Returns
+    -------
+    list of dict
+        Wavelengths and widths are in um.
+    """
     out = []
     for band in bands:
         centre, width = _BANDS[BANDS.index(band)]
@@ -171,7 +203,18 @@ def item(
 
 
 def collection(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the static collection of a series; it links its items."""
+    """Return the static collection of a series, with links to its items.
+
+    Parameters
+    ----------
+    items : sequence of mapping
+        STAC items.
+
+    Returns
+    -------
+    dict
+        A STAC collection.
+    """
     boxes = np.array([one["bbox"] for one in items])
     times = sorted(str(one["properties"]["datetime"]) for one in items)
     return {

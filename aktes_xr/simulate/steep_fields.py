@@ -46,7 +46,17 @@ class Pool:
 
     @classmethod
     def of(cls, recipe: FieldRecipe) -> Pool:
-        """Return the relief of a recipe's split and locality."""
+        """Return the relief of a recipe's split and locality.
+
+        Parameters
+        ----------
+        recipe : FieldRecipe
+            The recipe.
+
+        Returns
+        -------
+        Pool
+        """
         return cls(
             domain_makers(recipe.split, recipe.locality),
             domain_makers(recipe.split, recipe.locality, flooded=True),

@@ -77,7 +77,17 @@ class Layout:
         return np.asarray(self.fractions.argmax(axis=-1))
 
     def share(self, surface_class: int) -> NDArray[np.float32]:
-        """Return how much (y, x) of each pixel is of a class."""
+        """Return how much of each pixel belongs to a class.
+
+        Parameters
+        ----------
+        surface_class : int
+            Number of the class.
+
+        Returns
+        -------
+        ndarray (y, x), 1
+        """
         return np.asarray(self.fractions[..., self.classes == surface_class].sum(axis=-1))
 
 
@@ -132,7 +142,17 @@ def draw_layout(rng: np.random.Generator, structure: str, site: Site) -> Layout:
 
 
 def draw_patch_pixels(rng: np.random.Generator) -> float:
-    """Draw a patch size in pixels: log-uniform over `PATCH_M`."""
+    """Draw the size of a patch, log-uniformly over `PATCH_M`.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+
+    Returns
+    -------
+    float, pixels
+    """
     return float(np.exp(rng.uniform(*np.log(PATCH_M))) / PIXEL_M)
 
 

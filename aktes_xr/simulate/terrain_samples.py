@@ -81,7 +81,23 @@ def draw_moment(
     air_mass: dict[str, Any],
     shadows: tuple[NDArray[np.bool_], ...],
 ) -> Moment:
-    """Put an air mass under a sun (or the night), a view, and a past that warmed the ground."""
+    """Give an air mass a sun (or the night), a view, and a past that warmed the ground.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    recipe : SampleRecipe
+        Range of view angles.
+    air_mass : dict
+        Of `draw_air_mass`.
+    shadows : tuple of ndarray (y, x), bool
+        Cast shadows, one for each of `SUNS`.
+
+    Returns
+    -------
+    Moment
+    """
     night = rng.random() < NIGHT_SHARE
     which = int(rng.integers(len(SUNS)))
     zenith, azimuth = (120.0, 0.0) if night else SUNS[which]

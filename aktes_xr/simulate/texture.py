@@ -33,9 +33,22 @@ def _spline_weights(places: NDArray[np.float64], nodes: int) -> NDArray[np.float
 def value_noise(
     shape: tuple[int, int], wavelength: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Smooth random field of about unit standard deviation; ``wavelength`` in pixels.
+    """Make a smooth random field of about unit standard deviation.
 
-    Cubic splines through normal numbers on a lattice: two small matrix products.
+    Cubic splines run through normal numbers on a lattice. That takes two small matrix products.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    wavelength : float, pixels
+        Spacing of the lattice.
+    rng : numpy.random.Generator
+        Source of the numbers.
+
+    Returns
+    -------
+    ndarray (y, x), float64, 1
     """
     nodes = [int(np.ceil(extent / wavelength)) + 4 for extent in shape]
     lattice = rng.standard_normal(nodes)
@@ -50,7 +63,23 @@ def value_noise(
 def fractal_noise(
     shape: tuple[int, int], wavelength: float, rng: np.random.Generator, *, octaves: int = 4
 ) -> NDArray[np.float64]:
-    """Sum octaves of `value_noise`, each of half the wavelength and half the height."""
+    """Sum octaves of `value_noise`, each of half the wavelength and half the height.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    wavelength : float, pixels
+        Of the first octave.
+    rng : numpy.random.Generator
+        Source of the numbers.
+    octaves : int
+        Most octaves; those shorter than 1.5 pixels are left out.
+
+    Returns
+    -------
+    ndarray (y, x), float64, 1
+    """
     total = np.zeros(shape)
     for octave in range(octaves):
         if wavelength / 2**octave < 1.5:

@@ -32,7 +32,7 @@ class ObjectAddress:
 
     @property
     def name(self) -> str:
-        """Return the last part, by which messages call it."""
+        """Return the last part of the address, which messages show."""
         return self.url.rsplit("/", 1)[-1]
 
     def __str__(self) -> str:
@@ -94,9 +94,9 @@ def zarr_store(address: str) -> Any:
 
 
 def object_store(address: str) -> Any:
-    """Open an object store at a prefix, with what the environment says of it.
+    """Open an object store at a prefix, with the settings of the environment.
 
-    Nothing of the environment is kept in the address, and so none of it travels in a task graph.
+    Nothing of the environment is kept in the address, so none of it travels in a task graph.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
 """One task per block that writes all its variables.
 
-xarray's own writer makes a task for each variable and chunk. Here one task takes what a block has
-of all variables and writes them as a region, by xarray.
+xarray's own writer makes a task for each variable and chunk. Here one task takes a block of all
+variables and writes them as a region, by xarray.
 
-The tasks of different dates meet nowhere: both the workers and the scheduler of a cluster keep a
-task, some tens of kilobytes per date and chunk, until all that comes of it is done with. One end
-for all blocks, such as xarray's own writer has, would let their memory grow with the dates.
+No task joins those of different dates. Workers and scheduler of a cluster keep a task, some tens of
+kilobytes per date and chunk, until all that depends on it is done. If all blocks ended in one task,
+as with xarray's own writer, their memory would grow with the number of dates.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def write_lazily(ds: xr.Dataset, write: Write) -> list[da.Array]:
 def finish(
     written: Sequence[da.Array], *, client: Any = None, patience_s: float | None = None
 ) -> list[NDArray[np.int64]]:
-    """Write what `write_lazily` has prepared; where a block fails, so does this, with its error.
+    """Write what `write_lazily` has prepared.
+
+    Where a block fails, its error is raised here.
 
     Parameters
     ----------
@@ -124,7 +126,9 @@ def finish(
 
 
 def computed(ds: xr.Dataset, names: Iterable[Hashable]) -> dict[Hashable, xr.Variable]:
-    """Compute small variables where Dask computes now; on a cluster, in time or not at all.
+    """Compute small variables where Dask computes now.
+
+    On a cluster, it gives up where the cluster does not answer in time.
 
     Parameters
     ----------

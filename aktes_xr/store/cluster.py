@@ -29,7 +29,9 @@ _RUNNING: Final = "running"
 def gather(
     client: Any, arrays: Sequence[da.Array], *, patience_s: float | None = None
 ) -> list[NDArray[np.int64]]:
-    """Compute small arrays on a cluster, which forgets each chunk as soon as it is here.
+    """Compute small arrays on a cluster.
+
+    The cluster forgets each chunk as soon as it has arrived here.
 
     Parameters
     ----------
@@ -58,7 +60,22 @@ def gather(
 
 
 def compute(client: Any, arrays: Sequence[da.Array]) -> list[NDArray[Any]]:
-    """Compute arrays of any shape on a cluster; in time, or not at all, as `gather` does."""
+    """Compute arrays of any shape on a cluster.
+
+    Like `gather`, it gives up where the cluster does not answer in time.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        A connected client.
+    arrays : sequence of dask arrays
+        What to compute.
+
+    Returns
+    -------
+    list of ndarray
+        In the order of ``arrays``.
+    """
     futures = _reached(client, client.compute, list(arrays))
     keys = [str(future.key) for future in futures]
     found = _fetch(client, futures, None)
@@ -94,12 +111,23 @@ def _fetch(client: Any, futures: Sequence[Any], patience_s: float | None) -> dic
 
 
 def patience() -> float:
-    """Return the seconds a cluster may be without a working worker."""
+    """Return how many seconds a cluster may be without a working worker."""
     return float(parse_timedelta(dask.config.get("aktes.worker-timeout", PATIENCE), "s"))
 
 
 def worker_states(dask_scheduler: Any) -> list[str]:
-    """Return the state of each worker; runs on the scheduler."""
+    """Return the state of each worker; runs on the scheduler.
+
+    Parameters
+    ----------
+    dask_scheduler : distributed.Scheduler
+        Filled in by ``Client.run_on_scheduler``.
+
+    Returns
+    -------
+    list of str
+        Such as ``running`` or ``paused``.
+    """
     return [str(worker.status.name) for worker in dask_scheduler.workers.values()]
 
 

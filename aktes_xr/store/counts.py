@@ -1,7 +1,6 @@
-"""What a result's dates hold, counted where they are written; and when one is worse than another.
+"""What a result's dates hold, and when one result is worse than another.
 
-A block's pixels are counted by the task that has them in its hands. Nothing that was written is
-read again.
+A block's pixels are counted by the task that writes them. Nothing that was written is read again.
 """
 
 from __future__ import annotations
@@ -54,7 +53,17 @@ class Counts:
 
     @classmethod
     def of(cls, numbers: NDArray[np.int64]) -> Counts:
-        """Name the numbers (time, `N_COUNTS`) that `count_pixels` returns."""
+        """Give names to the numbers that `count_pixels` returns.
+
+        Parameters
+        ----------
+        numbers : ndarray (time, N_COUNTS), int64
+            Counts of pixels.
+
+        Returns
+        -------
+        Counts
+        """
         pixels, valid, unreadable, fill, *by = numbers.T
         return cls(pixels, valid, unreadable, fill, dict(zip(_METHODS, by, strict=True)))
 
@@ -86,7 +95,20 @@ def count_pixels(block: xr.Dataset) -> NDArray[np.int64]:
 
 
 def is_counted(ds: xr.Dataset) -> bool:
-    """Return whether a dataset is a retrieval's: a temperature (time, y, x) in floating point."""
+    """Return whether a dataset is the result of a retrieval.
+
+    That is one with a floating-point temperature (time, y, x). Its quality flags, if there are any,
+    are uint16 on the same dimensions.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Any dataset.
+
+    Returns
+    -------
+    bool
+    """
     return (
         MEASURE in ds.data_vars
         and set(ds[MEASURE].dims) == {"time", "y", "x"}
@@ -97,12 +119,12 @@ def is_counted(ds: xr.Dataset) -> bool:
 
 
 def why_worse(new: xr.Dataset, counts: Counts, old: xr.Dataset) -> str | None:
-    """Say why a result must not take another's place; None where it may.
+    """Say why a result must not replace another one; None where it may.
 
-    It is worse where it has a temperature nowhere and the other has one somewhere; and, for the
-    dates that both have, where it has less than half (`WORSE_BELOW`) of the other's share of pixels
-    with a temperature *and* less than half of the ground. A larger or a smaller area is not worse
-    by itself.
+    It is worse where it has no temperature at all and the other has some. It is also worse where,
+    on the dates that both have, two things are true: it has less than half (`WORSE_BELOW`) of the
+    other's share of pixels with a temperature, *and* less than half of the ground. A larger or a
+    smaller area is not worse by itself.
 
     Parameters
     ----------

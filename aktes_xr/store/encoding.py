@@ -44,7 +44,24 @@ _CONVENTIONS = [
 
 
 def encode(result: xr.Dataset, *, sharded: bool) -> xr.Dataset:
-    """Return a copy whose variables carry all that the store needs in their own ``.encoding``."""
+    """Return a copy whose variables carry all that the store needs in their own ``.encoding``.
+
+    Parameters
+    ----------
+    result : Dataset
+        A result with a coordinate reference system; not changed.
+    sharded : bool
+        Join chunks into shards.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    CRSError
+        If there is no coordinate reference system.
+    """
     crs = result.rio.crs
     if crs is None:
         raise CRSError(

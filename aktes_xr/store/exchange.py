@@ -53,7 +53,7 @@ def place(partial: Path, target: Path) -> None:
 
 
 def exchange(partial: Path, target: Path, *, expected: Callable[[Path], bool]) -> None:
-    """Swap two folders, if the one in place still is the one that was to go.
+    """Swap two folders, if the one in place is still the one that is to be replaced.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def exchange(partial: Path, target: Path, *, expected: Callable[[Path], bool]) -
 
 
 def restore(old: Path, target: Path) -> bool:
-    """Put back what plain renames had moved aside when their process ended between the two.
+    """Put a folder back after a crash between two plain renames.
 
     Parameters
     ----------
@@ -130,7 +130,18 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

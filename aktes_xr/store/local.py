@@ -38,7 +38,7 @@ class LocalDraft:
     _identity: tuple[int, ...] | None
 
     def publish(self) -> None:
-        """Put it into place, once it is on the disk.
+        """Put the store into its place, once it is on the disk.
 
         Raises
         ------
@@ -104,7 +104,17 @@ def claim(target: Path, *, overwrite: bool) -> Iterator[LocalDraft]:
 
 
 def is_store(path: Path) -> bool:
-    """Return whether a Zarr store lies there."""
+    """Return whether there is a Zarr store in a folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it need not exist.
+
+    Returns
+    -------
+    bool
+    """
     return any((path / marker).is_file() for marker in _MARKERS)
 
 

@@ -84,7 +84,19 @@ def _lock(path: Path, name: str) -> tuple[int, bool]:
 
 
 def busy(name: str, owner: Owner | None) -> str:
-    """Return the message for whom a lock keeps out."""
+    """Return the message for a run that a lock keeps out.
+
+    Parameters
+    ----------
+    name : str
+        What is locked.
+    owner : Owner or None
+        Who holds the lock, if that is known.
+
+    Returns
+    -------
+    str
+    """
     return (
         f"{name} is being written by {owner or 'another run'}; wait until that has ended, or "
         "choose another place"

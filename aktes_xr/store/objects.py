@@ -1,14 +1,14 @@
 """A place in an object store: claimed by a lease, and replaced by one conditional write.
 
 Object stores cannot rename. Each result is written below a prefix of its own,
-``ADDRESS/.versions/ID``; which of them counts is said by ``ADDRESS/zarr.json``, a Zarr group whose
-attribute `CURRENT` names it. That one small object is written last, and only if it still is what it
-was when the writing began. So a reader sees the old result or the new one, and of two runs that did
-not know of each other only one is believed.
+``ADDRESS/.versions/ID``. ``ADDRESS/zarr.json`` is a Zarr group whose attribute `CURRENT` names the
+version that readers see. That one small object is written last, and only if it has not changed
+since the writing began. So a reader sees the old result or the new one. Of two runs that did not
+know of each other, only one takes effect.
 
-A lease keeps two runs apart before they begin: an object that only one of them can create, renewed
-while its run lives. It is taken over when it has run out, by clocks that agree within half a
-minute, or at once where its process is known to be dead.
+A lease keeps two runs apart before they begin. It is an object that only one of them can create,
+and it is renewed while its run lives. Another run takes it over when it has run out, by clocks that
+agree within half a minute, or at once where its process is known to be dead.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ObjectDraft:
     _lease: _Lease
 
     def publish(self) -> None:
-        """Make it the one that counts.
+        """Make this version the result that readers see.
 
         Raises
         ------
@@ -129,7 +129,7 @@ def claim_object(target: ObjectAddress, *, overwrite: bool) -> Iterator[ObjectDr
 
 
 def current_version(target: ObjectAddress) -> str | None:
-    """Return the address of the result that counts; None where there is none.
+    """Return the address of the version that readers see; None where there is none.
 
     Parameters
     ----------
@@ -149,7 +149,20 @@ def current_version(target: ObjectAddress) -> str | None:
 
 @contextlib.contextmanager
 def object_errors(name: str) -> Iterator[None]:
-    """Turn an object store's errors into ours; their text may hold addresses that are signed."""
+    """Turn an object store's errors into this package's.
+
+    The text of the original may hold signed addresses, so it is not passed on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the store in the message.
+
+    Raises
+    ------
+    StoreError
+        In place of the object store's error.
+    """
     from obstore.exceptions import BaseError
 
     try:

@@ -1,4 +1,4 @@
-"""Who holds a place: as it is written into a lock, and read from it by whom it keeps out."""
+"""Who holds a place. A run writes it into the lock, and the runs that are kept out read it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,18 @@ class Owner:
 
     @classmethod
     def read(cls, text: str) -> Owner | None:
-        """Read what `text` wrote; None where it is cut or not ours."""
+        """Read what `text` wrote.
+
+        Parameters
+        ----------
+        text : str
+            Content of a lock.
+
+        Returns
+        -------
+        Owner or None
+            None where the content is cut off or was not written by `text`.
+        """
         try:
             found = json.loads(text)
             return cls(int(found["pid"]), *(str(found[k]) for k in ("host", "start", "space")))
@@ -42,7 +53,18 @@ class Owner:
             return None
 
     def text(self, **more: Any) -> str:
-        """Return it as one line of JSON, with what else the lock is to say."""
+        """Return the owner as one line of JSON.
+
+        Parameters
+        ----------
+        **more
+            What else the lock is to say.
+
+        Returns
+        -------
+        str
+            With a line break at its end.
+        """
         return json.dumps({**asdict(self), **more}) + "\n"
 
     def __str__(self) -> str:
@@ -50,7 +72,7 @@ class Owner:
 
     @property
     def dead(self) -> bool:
-        """Whether the process certainly has ended: it was of this machine, and is no more."""
+        """Whether the process has certainly ended: it ran on this machine and is there no more."""
         if self.space != _space() or not self.space:
             return False
         try:

@@ -38,14 +38,14 @@ class Draft(Protocol):
 
     @property
     def address(self) -> str:
-        """Where its blocks are written."""
+        """Where the store's blocks are written."""
 
     @property
     def previous(self) -> str | None:
-        """Where the store lies that it will replace; None where there is none."""
+        """Where the store that will be replaced lies; None where there is none."""
 
     def publish(self) -> None:
-        """Put it into its place."""
+        """Put the store into its place."""
 
 
 def write_result(
@@ -60,9 +60,10 @@ def write_result(
 ) -> Counts | None:
     """Compute a result and write it to a Zarr store.
 
-    The store is written beside its place and put there by one step when it is complete and on the
-    disk: a reader never sees half of one, and when anything fails nothing is left and an older
-    store stays. One run at a time writes to a place. What appears there meanwhile is not touched.
+    The store is written beside its place. When it is complete and on the disk, one step puts it
+    there. So a reader never sees half of a store. When anything fails, nothing is left behind and
+    an older store stays. Only one run at a time writes to a place. What appears there meanwhile is
+    not touched.
 
     Parameters
     ----------

@@ -229,10 +229,24 @@ def box_average(
     half: tuple[NDArray[np.float64], NDArray[np.float64]],
     out: NDArray[np.float32],
 ) -> None:
-    """Mean and standard deviation of the cells under each box, weighted by their overlap.
+    """Write mean and standard deviation of the cells under each box, weighted by their overlap.
 
-    Boxes are given by centre and half width in cells; one smaller than a cell is widened to a
-    cell, which makes the mean a bilinear interpolation. NaN where less than half is known.
+    A box smaller than a cell is widened to a cell, which makes the mean a bilinear interpolation.
+
+    Parameters
+    ----------
+    values : ndarray (rows, columns), float64
+        One number per cell; NaN where it is unknown.
+    centre : tuple of two ndarray (y, x), float64, cells
+        Row and column of each box's centre, counted from the array's outer corner.
+    half : tuple of two ndarray (y, x), float64, cells
+        Half height and half width of each box.
+    out : ndarray (2, y, x), float32, unit of ``values``
+        Written in place: mean, standard deviation. NaN where less than half of a box is known.
+
+    References
+    ----------
+    .. [1] West (1979), Commun. ACM 22, 532-535.
     """
     rows, columns = values.shape
     for i in range(out.shape[1]):
@@ -242,6 +256,7 @@ def box_average(
             left, right = centre[1][i, j] - half_column, centre[1][i, j] + half_column
             out[0, i, j] = np.nan
             out[1, i, j] = np.nan
+            # Stated so that a NaN centre fails the test as well.
             if not (bottom > 0.0 and top < rows and right > 0.0 and left < columns):
                 continue
             first_row, end_row = max(0, math.floor(top)), min(rows, math.ceil(bottom))
@@ -260,6 +275,7 @@ def box_average(
                         step = z - mean
                         mean += step * w / weight
                         square += w * step * (z - mean)
+            # The small term is for the rounding of overlaps that are exactly one half.
             if weight >= 0.5 * (bottom - top) * (right - left) - 1e-9:
                 out[0, i, j] = mean
                 out[1, i, j] = math.sqrt(square / weight)

@@ -161,7 +161,22 @@ def block_flags(
     *,
     core: tuple[int, int, int, int] | None = None,
 ) -> NDArray[np.uint8]:
-    """Flag the core of one block, bits as in `FLAGS`; arrays as in `block_indices`."""
+    """Flag the core of one block.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), any float dtype, m
+        The block and its halo, as in `block_indices`.
+    settings : TerrainSettings
+        Cell size, window and radius.
+    core : tuple of int, optional
+        First row, end row, first column, end column to flag; by default everything.
+
+    Returns
+    -------
+    ndarray (rows, columns of the core), uint8
+        Sum of the bits in `FLAGS`.
+    """
     rows, columns = elevation.shape
     if core is None:
         core = (0, rows, 0, columns)
@@ -234,7 +249,26 @@ def block_horizon(
     core: tuple[int, int, int, int] | None = None,
     anchor: tuple[int, int] = (0, 0),
 ) -> NDArray[np.float32]:
-    """Tangent of the horizon (>= 0) of one azimuth from grid north; arrays as `block_indices`."""
+    """Compute the horizon of one azimuth for the core of one block.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), any float dtype, m
+        The block and its halo, as in `block_indices`.
+    azimuth_rad : float, rad
+        Direction of the view, clockwise from grid north.
+    settings : TerrainSettings
+        Cell size and radius.
+    core : tuple of int, optional
+        First row, end row, first column, end column to compute; by default everything.
+    anchor : tuple of int
+        Row and column number of the array's first pixel in the whole grid.
+
+    Returns
+    -------
+    ndarray (rows, columns of the core), float32, 1
+        Tangent of the horizon's angle, at least 0; NaN where the pixel has no tangent plane.
+    """
     rows, columns = elevation.shape
     if core is None:
         core = (0, rows, 0, columns)
@@ -314,7 +348,27 @@ def slope_aspect_array(
 def local_indices_array(
     elevation: NDArray[np.floating], cell_size_m: tuple[float, float]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the seven 3 x 3 indices alone, of an array in memory, as `indices_array` does."""
+    """Return the seven 3 x 3 indices alone, of an array in memory.
+
+    They are the same numbers as those of `indices_array`.
+
+    Parameters
+    ----------
+    elevation : ndarray (y, x), float32 or float64, m
+        At least 3 x 3; NaN where there is no elevation.
+    cell_size_m : tuple of float, m
+        Southward metres per row and eastward metres per column.
+
+    Returns
+    -------
+    dict of str to ndarray (y, x), float32
+        The first seven names of `INDICES` and their planes.
+
+    Raises
+    ------
+    TerrainError
+        If the array has not two dimensions of at least 3 pixels.
+    """
     check_shape(elevation.shape)
     settings = TerrainSettings(cell_size_m)
     rows, columns = elevation.shape
@@ -331,7 +385,31 @@ def sky_view_array(
     azimuths: int = 32,
     radius_m: float = 10_000.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the two sky-view factors alone, of an array in memory, as `indices_array` does."""
+    """Return the two sky-view factors alone, of an array in memory.
+
+    They are the same numbers as those of `indices_array`.
+
+    Parameters
+    ----------
+    elevation : ndarray (y, x), float32 or float64, m
+        At least 3 x 3; NaN where there is no elevation.
+    cell_size_m : tuple of float, m
+        Southward metres per row and eastward metres per column.
+    azimuths : int
+        Number of directions.
+    radius_m : float, m
+        How far the horizon is sought.
+
+    Returns
+    -------
+    lambert, uniform : ndarray (y, x), float32, 1
+        The sky-view factor weighted by the cosine of incidence, and the unweighted one.
+
+    Raises
+    ------
+    TerrainError
+        If the array has not two dimensions of at least 3 pixels.
+    """
     check_shape(elevation.shape)
     settings = TerrainSettings(cell_size_m, azimuths, radius_m)
     rows, columns = elevation.shape
@@ -343,7 +421,18 @@ def sky_view_array(
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
-    """Raise `TerrainError` unless a slope can be computed."""
+    """Refuse an elevation from which no slope can be computed.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the elevation.
+
+    Raises
+    ------
+    TerrainError
+        If there are not two dimensions of at least 3 pixels.
+    """
     if len(shape) != 2 or min(shape) < 3:
         raise TerrainError(
             f"elevation of shape {shape}: expected two dimensions (y, x) of at least 3 pixels"

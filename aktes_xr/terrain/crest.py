@@ -1,11 +1,15 @@
 """Crests between the points of a profile, where a chord would cut them off.
 
 A roof that is sampled at its eaves and beside its ridge has lost the ridge, and a horizon with it.
-Where a profile of five equally spaced points bends downwards most at the middle one, what it bends
-there more than around is taken for an edge. The bend at the middle point and the one at its
-stronger neighbour say where between the two the edge lies (subcell resolution: Harten 1989, J.
-Comput. Phys. 83, 148-184), and the wall continued to that place how high it is. A smooth profile
-bends as much around as in the middle: there is little to add.
+Five equally spaced points are looked at. Where the profile bends downwards most at the middle one,
+the part of this bend that exceeds the bend around it is taken for an edge. The bend at the middle
+point and the one at its stronger neighbour tell where between the two the edge lies (subcell
+resolution [1]_). The wall, continued to that place, tells how high it is. A smooth profile bends as
+much around the middle as in it, so there is little to add.
+
+References
+----------
+.. [1] Harten (1989), J. Comput. Phys. 83, 148-184.
 """
 
 from __future__ import annotations
@@ -24,12 +28,25 @@ _ROUNDER = 1.5 * 2.0**32
 
 @kernel(inline="always", error_model="numpy")
 def crest(a: float, b: float, z: float, d: float, e: float, half: Any) -> tuple[float, float]:
-    """Rise above, and place relative to, the middle of five points of the crest beside it.
+    """Find the crest beside the middle one of five points.
 
-    The place is in [-1/2, 1/2] steps; (0, 0) where there is no crest or a point is NaN. ``half``
-    is 1/2 in the precision of the points: a literal would make everything float64.
+    Parameters
+    ----------
+    a, b, z, d, e : float
+        Heights of five points one step apart; ``z`` is the middle one.
+    half : float
+        One half in the precision of the points. A literal would make all of it float64.
+
+    Returns
+    -------
+    rise : float
+        Height of the crest above ``z``; 0 where there is no crest or a point is NaN.
+    place : float
+        Where the crest lies, in steps from ``z``, from -1/2 to 1/2.
     """
+    # Constants come from `half`, so that they have the precision of the points.
     zero, one = half - half, half + half
+    # Second differences at the three inner points: negative where the profile bends down.
     first = (a - b) - (b - z)
     here = (b - z) - (z - d)
     third = (z - d) - (d - e)
@@ -59,9 +76,16 @@ def raise_to_crests(
     steps: float,
     tangent: NDArray[np.float32],
 ) -> None:
-    """Raise the tangents of a row of pixels to the crest of each pixel's ray, ``steps`` away.
+    """Raise the tangents of a row of pixels to the crest of each pixel's ray.
 
-    ``profile`` holds heights above the pixel in units of a step's length, of five steps in turn.
+    Parameters
+    ----------
+    profile : tuple of five ndarray (n,), float32
+        Heights above the pixel of five steps in turn, in units of a step's length.
+    steps : float
+        Distance of the middle one of the five, in steps.
+    tangent : ndarray (n,), float32, 1
+        Tangents of the horizon, raised in place.
     """
     before, near, here, far, after = profile
     distance = np.float32(steps)
@@ -75,9 +99,18 @@ def raise_to_crests(
 def move_to_crests(
     profile: NDArray[np.float64], places: NDArray[np.float64], heights: NDArray[np.float64]
 ) -> None:
-    """Places and heights of a profile's points, those beside a crest moved onto it.
+    """Move the points of a profile that lie beside a crest onto it.
 
     Nothing is lost with the point that moves: it lies on the wall to its crest.
+
+    Parameters
+    ----------
+    profile : ndarray (n,), float64, m
+        Heights of points one step apart; NaN where there is none.
+    places : ndarray (n,), float64, steps
+        Written in place: where each point lies, at most half a step from its number.
+    heights : ndarray (n,), float64, m
+        Written in place: the height there.
     """
     size = profile.size
     for p in range(size):

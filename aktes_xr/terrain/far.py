@@ -1,14 +1,20 @@
 """Far horizons: cost per azimuth linear in pixels, whatever the radius.
 
-Parallel lines sweep the grid, one per row, and each pixel looks along the line that passes within
-half a pixel of it, from its own tangent plane. On a line the window of each pixel is cut where a
-lattice of blocks as long as the window cuts it: what is left of the cut is a suffix, what is right
-of it a prefix of a block, and the upper convex hulls of all suffixes and prefixes, for both senses
-of the view, come from two passes of a stack, O(1) per pixel. (For hulls as horizons see Timonen &
-Westerholm 2010, Comput. Graph. Forum 29, 557-566; for blocks, van Herk 1992, Pattern Recognit.
-Lett. 13, 517-521.) The steepest line to a hull is a bisection. Lines and blocks are anchored on
-the row and column numbers of the whole grid and every window ends at its radius exactly, so a
-pixel's horizon is the same bit for bit however the grid is cut into chunks.
+Parallel lines sweep the grid, one per row. Each pixel looks along the line that passes within half
+a pixel of it, from its own tangent plane. On a line, every pixel has a window of the ground it can
+see. A lattice of blocks as long as the window cuts it in two: what is left of the cut is a suffix
+of one block, what is right of it a prefix of the next. The upper convex hulls of all suffixes and
+prefixes, for both senses of the view, come from two passes of a stack, O(1) per pixel (hulls as
+horizons: [1]_; blocks: [2]_). The steepest line to a hull is found by bisection.
+
+Lines and blocks are anchored on the row and column numbers of the whole grid, and every window ends
+at its radius exactly. So a pixel's horizon is the same bit for bit however the grid is cut into
+chunks.
+
+References
+----------
+.. [1] Timonen & Westerholm (2010), Comput. Graph. Forum 29, 557-566.
+.. [2] van Herk (1992), Pattern Recognit. Lett. 13, 517-521.
 """
 
 from __future__ import annotations
@@ -41,6 +47,8 @@ def _tangent(
     first, last, stride = span
     x, z, sense = origin
     size = (last - first) * stride
+    # Gallop first: jumps double while the slope still rises. The maximum is mostly near the start,
+    # which a plain bisection would not use.
     low = 0
     jump = 1
     high = size
@@ -48,12 +56,15 @@ def _tangent(
         j = first + stride * (low + jump)
         i = j - stride
         near, far = (hull_x[i] - x) * sense, (hull_x[j] - x) * sense
+        # Slopes are compared as cross products: both distances are positive, and no division is
+        # needed.
         if (hull_z[j] - z) * near > (hull_z[i] - z) * far:
             low += jump
             jump *= 2
         else:
             high = low + jump - 1
             break
+    # The maximum is now enclosed: bisect what the last jump skipped.
     while low < high:
         middle = (low + high + 1) // 2
         j = first + stride * middle
@@ -112,6 +123,7 @@ def _sweep_line(
     # Steps until the next block begins.
     left = (first_global + start) % length
     left = (length - left) % length if sense > 0 else (left + 1) % length
+    # The pass goes on `far` steps beyond the last point: the last pixels' windows end there.
     for k in range(size + far):
         p = start + sense * k
         if left == 0:
@@ -122,6 +134,8 @@ def _sweep_line(
         z = heights[p] if k < size else np.nan
         x = places[p] if k < size else 0.0
         if z == z:
+            # The upper hull: points that would lie on or below the chord to the new one are
+            # dropped. Each point is pushed once and dropped at most once, so the pass is linear.
             while top > 0 and (hull_z[top] - hull_z[top - 1]) * ((x - hull_x[top]) * view) <= (
                 z - hull_z[top]
             ) * ((hull_x[top] - hull_x[top - 1]) * view):
@@ -169,6 +183,7 @@ def far_horizons(
     first_row, end_row, first_column, end_column = core
     out[0][:, :] = 0.0
     out[1][:, :] = 0.0
+    # Within the near steps there is no far part.
     if steps <= NEAR_STEPS:
         return
     # Only the columns a pixel of the core can see, and two more to know a crest by.
@@ -178,6 +193,7 @@ def far_horizons(
     side = np.empty(size, np.int64)
     share = np.empty(size)
     for p in range(size):
+        # From the number in the whole grid: every chunk rounds the line to the same rows.
         position = shear * float(anchor + begin + p)
         shift[p] = math.floor(position + 0.5)
         offset = position - shift[p]
@@ -197,6 +213,8 @@ def far_horizons(
         _read_line(elevation, (number, begin), (shift, side, share), (profile, origin))
         asked = False
         for p in range(size):
+            # Pixels outside the core look nowhere. NaN as their height makes every comparison with
+            # them false.
             asks = inside <= p < outside and first_row <= number + shift[p] < end_row
             asked = asked or asks
             origin[p] = origin[p] if asks else np.nan

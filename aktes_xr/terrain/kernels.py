@@ -1,15 +1,20 @@
 """Morphometric indices of a 3 x 3 neighbourhood: numba, plain arrays.
 
-Slope and aspect after Horn (1981, Proc. IEEE 69, 14-47); terrain ruggedness after Riley et al.
-(1999, Intermt. J. Sci. 5, 23-27) and Wilson et al. (2007, Mar. Geod. 30, 3-35, eq. 9), as are the
-topographic position index (eq. 8) and roughness (eq. 10); vector ruggedness after Sappington et al.
-(2007, J. Wildl. Manage. 71, 1419-1426).
+Slope and aspect follow [1]_. Terrain ruggedness follows [2]_ and [3]_ (eq. 9). The topographic
+position index (eq. 8) and roughness (eq. 10) follow [3]_ as well. Vector ruggedness follows [4]_.
 
 Every kernel takes the elevation with whatever surroundings there are and writes a rectangle of it,
-the core. Where the elevation ends the surface is continued linearly, so a plane keeps its slope up
-to its last pixel; where it holds NaN, so does every index that touches it. All arithmetic is in
-float64, in an order that does not depend on the rectangle: the results are bit-identical however a
-grid is cut.
+the core. Where the elevation ends, the surface is continued linearly: a plane keeps its slope up to
+its last pixel. Where the elevation is NaN, every index that touches it is NaN. All arithmetic is in
+float64, in an order that does not depend on the rectangle. So the results are bit-identical however
+a grid is cut.
+
+References
+----------
+.. [1] Horn (1981), Proc. IEEE 69, 14-47.
+.. [2] Riley et al. (1999), Intermt. J. Sci. 5, 23-27.
+.. [3] Wilson et al. (2007), Mar. Geod. 30, 3-35.
+.. [4] Sappington et al. (2007), J. Wildl. Manage. 71, 1419-1426.
 """
 
 from __future__ import annotations
@@ -35,8 +40,21 @@ _DEGREES = 180.0 / math.pi
 def extended_row(
     elevation: NDArray[Float], row: int, first_column: int, buffer: NDArray[np.float64]
 ) -> None:
-    """Read one row from ``first_column`` on, continued linearly beyond the array's edges."""
+    """Read one row from ``first_column`` on, continued linearly beyond the array's edges.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), float32 or float64, m
+        The block and its halo; NaN where there is no elevation.
+    row : int
+        Number of the row; it may lie outside the array.
+    first_column : int
+        Column of the buffer's first pixel; it may be negative.
+    buffer : ndarray (n,), float64, m
+        Written in place.
+    """
     rows, columns = elevation.shape
+    # Outside the array, `inner` is the edge row and `towards` the one next to it, further inside.
     inner = min(max(row, 0), rows - 1)
     outside = float(row - inner)
     towards = inner + 1 if outside < 0.0 else inner - 1
@@ -53,6 +71,8 @@ def extended_row(
         for i in range(target.size):
             z = np.float64(source[i])
             target[i] = z + distance * (z - neighbour[i])
+    # Columns come after rows, so that a corner continues what the row continued. Outwards, pixel by
+    # pixel: each one needs the two before it.
     left = start - first_column
     for i in range(left - 1, -1, -1):
         buffer[i] = 2.0 * buffer[i + 1] - buffer[i + 2]
@@ -103,6 +123,8 @@ def _difference_row(
         z = here[i + 1]
         a, b, c, d = north[i] - z, north[i + 1] - z, north[i + 2] - z, here[i] - z
         e, f, g, h = here[i + 2] - z, south[i] - z, south[i + 1] - z, south[i + 2] - z
+        # Sums and extremes are balanced trees: their parts do not wait for each other. Extremes by
+        # comparison instead of max and min keep the loop vectorised.
         total = ((a + b) + (c + d)) + ((e + f) + (g + h))
         square = ((a * a + b * b) + (c * c + d * d)) + ((e * e + f * f) + (g * g + h * h))
         absolute = ((abs(a) + abs(b)) + (abs(c) + abs(d))) + ((abs(e) + abs(f)) + (abs(g) + abs(h)))
@@ -170,9 +192,12 @@ def local_indices(
     width = end_column - first_column
     scale_east = 0.125 / cell_size_m[1]
     scale_north = 0.125 / cell_size_m[0]
+    # Rings of rows: five of elevation, three of gradients and normals. Each row of elevation is
+    # read once and each normal is made once, although nine pixels use it.
     z = np.empty((5, width + 4))
     gradient = np.empty((3, 2, width + 2))
     normal = np.empty((3, 3, width + 2))
+    # The vector index needs normals one pixel around the core, and these need elevation two around.
     for k in range(4):
         extended_row(elevation, first_row - 2 + k, first_column - 2, z[k])
     for k in range(2):
@@ -213,11 +238,28 @@ def horn_gradient(
     cell_size_m: tuple[float, float],
     out: NDArray[np.float32],
 ) -> None:
-    """Fill Horn's gradient east and north (2, rows, columns) alone, as `local_indices` does."""
+    """Fill Horn's gradient alone, with the same numbers as `local_indices`.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), float32 or float64, m
+        The block and its halo; NaN where there is no elevation.
+    core : tuple of int
+        First row, end row, first column, end column within ``elevation``.
+    cell_size_m : tuple of float, m
+        Southward metres per row and eastward metres per column.
+    out : ndarray (2, rows of the core, columns of the core), float32, m m-1
+        Written in place: rise towards east, rise towards north.
+
+    References
+    ----------
+    .. [1] Horn (1981), Proc. IEEE 69, 14-47.
+    """
     first_row, end_row, first_column, end_column = core
     width = end_column - first_column
     scale_east = 0.125 / cell_size_m[1]
     scale_north = 0.125 / cell_size_m[0]
+    # The same ring as in `local_indices`, without what the other indices need.
     z = np.empty((3, width + 2))
     gradient, normal = np.empty((2, width)), np.empty((3, width))
     for k in range(2):
@@ -234,9 +276,17 @@ def horn_gradient(
 
 @kernel(error_model="numpy")
 def finish_gradient(first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
-    """Turn gradient east and north (m m-1) into slope and aspect (degrees) in place.
+    """Turn the gradient into slope and aspect, in place.
 
-    Aspect is the downslope direction clockwise from grid north, in [0, 360); 0 where it is flat.
+    Aspect is the direction in which the ground falls, clockwise from grid north, from 0 to 360
+    degrees. It is 0 where the ground is flat.
+
+    Parameters
+    ----------
+    first : ndarray (rows, columns), float32
+        Gradient towards east (m m-1) before, slope (degrees) after.
+    second : ndarray (rows, columns), float32
+        Gradient towards north (m m-1) before, aspect (degrees) after.
     """
     for row in range(first.shape[0]):
         east_row, north_row = first[row], second[row]
@@ -244,6 +294,8 @@ def finish_gradient(first: NDArray[np.float32], second: NDArray[np.float32]) -> 
             east, north = np.float64(east_row[i]), np.float64(north_row[i])
             slope = arctangent(math.sqrt(east * east + north * north)) * _DEGREES
             aspect = bearing(-east, -north) * _DEGREES
+            # In float32 this would round up to 360.
             aspect = 0.0 if aspect >= 359.99999 else aspect
             east_row[i] = slope
+            # A NaN slope makes the aspect NaN too.
             north_row[i] = aspect + 0.0 * slope

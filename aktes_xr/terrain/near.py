@@ -39,6 +39,8 @@ def _near_tap(
         chord = a + share * (b - a)
         left = a + share * np.float32(first[i] - before[i])
         right = b + rest * np.float32(second[i] - after[i])
+        # Selections without a branch, for the loop to be vectorised. Where one of
+        # the two inner points is NaN the slope is NaN, and leaves the horizon as it was.
         lower = left if left > right else right
         rise = lower if lower < chord else chord
         q = plane[i]
@@ -70,6 +72,8 @@ def _tap_row(
     row_0, row_3 = max(row_1 - next_row, 0), min(row_2 + next_row, rows - 1)
     left = min(end, max(begin, next_column - column_1))
     right = max(left, min(end, columns - column_2 - next_column))
+    # Three stretches: west end, middle and east end. Only the middle has points on both sides to
+    # extrapolate from, and this way its loop needs no test per pixel.
     for part in range(3):
         lo = begin if part == 0 else left if part == 1 else right
         hi = left if part == 0 else right if part == 1 else end
@@ -116,6 +120,8 @@ def near_row(
     size = tangent.size
     # Heights of five steps in turn, in units of a step's length.
     profile = np.zeros((5, size), np.float32)
+    # Steps go outwards. A crest at step k - 2 can be judged once step k is known, so two steps more
+    # than the reach are read. The ring of five rows holds what is needed.
     for k in range(1, reach + 3):
         step = profile[k % 5]
         _tap_row(elevation, place, taps[k - 1], plane, step)
@@ -133,6 +139,9 @@ def near_row(
                 step,
             )
             raise_to_crests(five, float(k - 2), tangent)
+    # The taps behind are the crossings with grid lines of the other axis. They raise the horizon,
+    # but are not evenly spaced, so no crest is sought among them. The ring is free to hold their
+    # slopes.
     slopes = profile[0]
     for k in range(reach + 2, taps.shape[0]):
         _tap_row(elevation, place, taps[k], plane, slopes)

@@ -1,10 +1,14 @@
 """The tangent plane of a pixel: the ground at distance zero, which no sample on a grid can see.
 
-A central difference of two neighbours (Zevenbergen & Thorne 1987, Earth Surf. Process. Landf. 12,
-47-56), less what the third derivative adds to it. That is known from the second differences, which
-must rise or fall steadily over three points: an edge two pixels away leaves no mark. Horn's, which
-the slope index uses, also averages over the diagonals: smoother on noise, but off where the surface
-bends, by more than the horizon is.
+Its slope is a central difference of two neighbours [1]_, less what the third derivative adds to it.
+The third derivative is known from the second differences. These must rise or fall steadily over
+three points, or nothing is taken off: an edge two pixels away leaves no mark. The slope index uses
+Horn's difference instead, which also averages over the diagonals. That is smoother on noise, but
+where the surface bends it is off by more than the horizon is.
+
+References
+----------
+.. [1] Zevenbergen & Thorne (1987), Earth Surf. Process. Landf. 12, 47-56.
 """
 
 from __future__ import annotations
@@ -35,16 +39,34 @@ def plane_row(
     cell_size_m: tuple[float, float],
     gradient: NDArray[np.float64],
 ) -> None:
-    """Gradient east and north (2, n) of a row."""
+    """Write the gradient of the tangent planes of a row's pixels.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), float32 or float64, m
+        The block and its halo; NaN where there is no elevation.
+    place : tuple of int
+        Row, first column, end column.
+    cell_size_m : tuple of float, m
+        Southward metres per row and eastward metres per column.
+    gradient : ndarray (2, end column - first column), float64, m m-1
+        Written in place: rise towards east, rise towards north.
+
+    References
+    ----------
+    .. [1] Zevenbergen & Thorne (1987), Earth Surf. Process. Landf. 12, 47-56.
+    """
     rows, columns = elevation.shape
     row, first_column, end_column = place
     north = elevation[max(row - 1, 0), first_column:end_column]
     here = elevation[row, first_column:end_column]
     south = elevation[min(row + 1, rows - 1), first_column:end_column]
+    # At the grid's first and last row `north` or `south` is the row itself: one step, not two.
     scale = (0.5 if 0 < row < rows - 1 else 1.0) / cell_size_m[0]
     east_gradient, north_gradient = gradient[0], gradient[1]
     for i in range(here.size):
         north_gradient[i] = (np.float64(north[i]) - np.float64(south[i])) * scale
+    # The third derivative needs two rows on each side. Nearer the edge the plain difference stays.
     if 1 < row < rows - 2:
         far_north = elevation[row - 2, first_column:end_column]
         far_south = elevation[row + 2, first_column:end_column]
@@ -53,6 +75,8 @@ def plane_row(
             b, c = np.float64(south[i]), np.float64(north[i])
             a, d = np.float64(far_south[i]), np.float64(far_north[i])
             north_gradient[i] -= _excess(a, b, z, c, d) * scale
+    # East and west are slices of the same row, shifted. The edge columns are done after, so that
+    # the loops over the inner ones have no branch and are vectorised.
     per_column = 0.5 / cell_size_m[1]
     begin, end = max(first_column, 1), min(end_column, columns - 1)
     west = elevation[row, begin - 1 : end - 1]
@@ -96,7 +120,17 @@ _A, _B, _C, _D, _E, _F, _G, _H, _I, _J, _K, _L = _COEFFICIENTS
 
 @kernel(inline="always", error_model="numpy")
 def arctangent_unit(x: float) -> float:
-    """Arctangent of ``x`` in [0, 1], rad."""
+    """Arctangent of a number from 0 to 1.
+
+    Parameters
+    ----------
+    x : float, 1
+        From 0 to 1. Outside this range the polynomial does not hold.
+
+    Returns
+    -------
+    float, rad
+    """
     s = x * x
     upper = _G + s * (_H + s * (_I + s * (_J + s * (_K + s * _L))))
     return x * (_A + s * (_B + s * (_C + s * (_D + s * (_E + s * (_F + s * upper))))))
@@ -104,7 +138,17 @@ def arctangent_unit(x: float) -> float:
 
 @kernel(inline="always", error_model="numpy")
 def arctangent(x: float) -> float:
-    """Arctangent of ``x`` >= 0 (infinity included), rad."""
+    """Arctangent of a number that is not negative.
+
+    Parameters
+    ----------
+    x : float, 1
+        At least 0; infinity is allowed.
+
+    Returns
+    -------
+    float, rad
+    """
     large = x > 1.0
     angle: float = arctangent_unit(1.0 / x if large else x)
     return HALF_PI - angle if large else angle
@@ -112,12 +156,26 @@ def arctangent(x: float) -> float:
 
 @kernel(inline="always", error_model="numpy")
 def bearing(east: float, north: float) -> float:
-    """Direction of a vector clockwise from north, rad in [0, 2 pi); 0 for the null vector."""
+    """Direction of a vector, clockwise from north.
+
+    Parameters
+    ----------
+    east, north : float
+        Parts of the vector, both in the same unit.
+
+    Returns
+    -------
+    float, rad
+        From 0 to 2 pi; 0 for the null vector.
+    """
+    # Reduce to the first half quadrant, where the argument is at most 1. Then undo the reduction
+    # step by step.
     across = abs(east)
     along = abs(north)
     steep = across > along
     larger = across if steep else along
     smaller = along if steep else across
+    # The null vector would divide 0 by 0: it divides 0 by 1 and gives 0.
     angle: float = arctangent_unit(smaller / (larger if larger > 0.0 else 1.0))
     angle = HALF_PI - angle if steep else angle
     angle = math.pi - angle if north < 0.0 else angle

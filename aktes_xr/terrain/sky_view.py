@@ -19,6 +19,8 @@ from aktes_xr.terrain.plane import HALF_PI, arctangent, plane_row
 
 Float = np.floating
 
+# A transposed far horizon is read column by column. Sixteen float32 fill one cache line of 64
+# bytes, so each line is fetched once for a tile and not once for each row.
 _TILE_ROWS = 16
 
 
@@ -66,7 +68,22 @@ def horizon_tangent(
     view: tuple[tuple[NDArray[np.float64], int], float, float, float, float],
     out: NDArray[np.float32],
 ) -> None:
-    """Tangent of one azimuth's horizon (>= 0), own plane included; see `add_sky_view`."""
+    """Write the tangent of one azimuth's horizon, the pixel's own plane included.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), float32 or float64, m
+        The block and its halo; NaN where there is no elevation.
+    core : tuple of int
+        First row, end row, first column, end column within ``elevation``.
+    far : tuple
+        Far horizons of the core (ndarray, float32) and whether they are transposed.
+    view : tuple
+        (``taps``, ``reach``), ``east`` and ``north`` of the direction, and the cell's size (y, x),
+        m.
+    out : ndarray (rows of the core, columns of the core), float32, 1
+        Written in place: at least 0; NaN where the pixel has no tangent plane.
+    """
     first_row, end_row, first_column, end_column = core
     tile = np.empty((_TILE_ROWS, end_column - first_column), np.float32)
     gradient = np.zeros((2, end_column - first_column))
@@ -79,6 +96,8 @@ def horizon_tangent(
             _horizon_row(elevation, place, view, (gradient, plane), tile[k])
             for i in range(plane.size):
                 q = plane[i]
+                # The far part is 0 over a hole. Adding 0 times the inputs makes the result NaN
+                # there.
                 hole = 0.0 * (np.float64(elevation[place[0], first_column + i]) + q)
                 out[top + k, i] = (q if q > tile[k, i] else tile[k, i]) + hole
 
@@ -96,8 +115,8 @@ def add_sky_view(
     """Add one azimuth's share to the two sky-view sums.
 
     With ``q`` the rise of the pixel's own plane towards the azimuth, ``m`` the horizon's tangent
-    (at least ``q`` and 0) and ``H = pi/2 - atan m``, Dozier & Frew (1990, IEEE Trans. Geosci. 28,
-    963-969) eq. 7b reads ``cosS [sin^2 H - q (H - sin H cos H)]``: cosS is left to the end.
+    (at least ``q`` and 0) and ``H = pi/2 - atan m``, eq. 7b of [1]_ reads
+    ``cosS [sin^2 H - q (H - sin H cos H)]``. The factor cosS is left to `finish_sky_view`.
 
     Parameters
     ----------
@@ -116,6 +135,10 @@ def add_sky_view(
         Lambert-weighted and uniform sums.
     carry : ndarray (rows, columns) float32
         What the first sum lost to rounding so far.
+
+    References
+    ----------
+    .. [1] Dozier & Frew (1990), IEEE Trans. Geosci. 28, 963-969.
     """
     first_row, end_row, first_column, end_column = core
     tile = np.empty((_TILE_ROWS, end_column - first_column), np.float32)
@@ -143,8 +166,12 @@ def _add_row(
         q = np.float64(plane[i])
         m = np.float64(tangent[i])
         m = q if q > m else m
+        # With H = pi/2 - atan m: sin^2 H = 1 / (1 + m^2), and sin H cos H = m / (1 + m^2). No sine
+        # or cosine needs to be evaluated.
         share = 1.0 / (1.0 + m * m)
         zenith = HALF_PI - arctangent(m)
+        # Sums are kept in float32 to save memory. What rounding takes is carried to the next
+        # azimuth, so that rounding does not add up.
         total = (np.float64(weighted[i]) + carry[i]) + weight * (share - q * (zenith - m * share))
         high = np.float32(total)
         weighted[i] = high
@@ -161,7 +188,25 @@ def finish_sky_view(
     sums: NDArray[np.float32],
     carry: NDArray[np.float32],
 ) -> None:
-    """Multiply the Lambert-weighted sum by cosS and carry Horn's holes over, in place."""
+    """Multiply the Lambert-weighted sum by the cosine of the slope, in place.
+
+    A pixel without Horn's gradient gets no sky view either.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), float32 or float64, m
+        The block and its halo; NaN where there is no elevation.
+    core : tuple of int
+        First row, end row, first column, end column within ``elevation``.
+    cell_size_m : tuple of float, m
+        Southward metres per row and eastward metres per column.
+    horn : ndarray (2, rows of the core, columns of the core), float32
+        Any two planes that are NaN where Horn's gradient is.
+    sums : ndarray (2, rows of the core, columns of the core), float32, 1
+        Sums of `add_sky_view` before, sky-view factors after.
+    carry : ndarray (rows of the core, columns of the core), float32
+        What the first sum lost to rounding.
+    """
     first_row, end_row, first_column, end_column = core
     gradient = np.zeros((2, end_column - first_column))
     for row in range(end_row - first_row):
@@ -169,6 +214,8 @@ def finish_sky_view(
         for i in range(end_column - first_column):
             east, north = gradient[0, i], gradient[1, i]
             cosine = 1.0 / math.sqrt(1.0 + east * east + north * north)
+            # The plane reaches across some holes that Horn's gradient does not. Both products must
+            # have the same holes as slope and aspect.
             hole = 0.0 * (np.float64(horn[0, row, i]) + horn[1, row, i])
             total = np.float64(sums[0, row, i]) + carry[row, i]
             sums[0, row, i] = cosine * total + hole

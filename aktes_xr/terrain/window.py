@@ -23,15 +23,28 @@ def window_indices(
     half: tuple[int, int],
     out: NDArray[np.float32],
 ) -> None:
-    """Fill relief (max - min) and surface incision (mean - min) over a window, m.
+    """Fill relief (max - min) and surface incision (mean - min) over a window.
 
     The window holds the pixels within ``half`` rows and columns of the centre that exist and are
-    not NaN; a centre that is NaN stays NaN. ``out`` is (2, rows, columns) of the core.
+    not NaN. A centre that is NaN stays NaN.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), float32 or float64, m
+        The block and its halo; NaN where there is no elevation.
+    core : tuple of int
+        First row, end row, first column, end column within ``elevation``.
+    half : tuple of int
+        Rows and columns that the window reaches to each side of its centre.
+    out : ndarray (2, rows of the core, columns of the core), float32, m
+        Written in place: relief, surface incision.
     """
     rows, columns = elevation.shape
     first_row, end_row, first_column, end_column = core
     start = max(0, first_column - half[1])
     stop = min(columns, end_column + half[1])
+    # Buffers over the columns that any window of the row touches. First each column's part is taken
+    # down the window's rows, then the parts are taken along the row.
     highest = np.empty(stop - start)
     lowest = np.empty(stop - start)
     total = np.empty(stop - start)
@@ -47,6 +60,8 @@ def window_indices(
         for r in range(max(0, row - half[0]), min(rows, row + half[0] + 1)):
             line = elevation[r, start:stop]
             for i in range(line.size):
+                # Comparisons with NaN are false, so a hole changes neither extreme. Only the sums
+                # need to ask.
                 z = np.float64(line[i])
                 valid = z == z
                 highest[i] = z if z > highest[i] else highest[i]
@@ -57,6 +72,8 @@ def window_indices(
         bottom[:] = np.inf
         mass[:] = 0.0
         number[:] = 0.0
+        # The offset is the outer loop: the inner one then runs along whole rows and is vectorised.
+        # Every pixel still meets its columns from west to east, wherever the block begins.
         for offset in range(-half[1], half[1] + 1):
             begin = max(0, start - first_column - offset)
             end = min(width, stop - first_column - offset)
@@ -74,6 +91,7 @@ def window_indices(
                 t_n[i] += n[i]
         relief, incision = out[RELIEF, row - first_row], out[INCISION, row - first_row]
         for i in range(width):
+            # A centre that is NaN makes its results NaN without a branch.
             hole = 0.0 * np.float64(centre[i])
             relief[i] = (top[i] - bottom[i]) + hole
             incision[i] = (mass[i] / number[i] - bottom[i]) + hole
@@ -87,13 +105,28 @@ def flag_incomplete(
     flag: int,
     out: NDArray[np.uint8],
 ) -> None:
-    """Set ``flag`` where a box of ``half`` rows and columns each side is not all known.
+    """Set a flag where a box around the pixel is not known completely.
 
-    Pixels beyond the array do not exist; the counts are of integers, so their order is free.
+    Pixels beyond the array count as unknown. The counts are integers, so their order is free.
+
+    Parameters
+    ----------
+    elevation : ndarray (rows, columns), float32 or float64, m
+        The block and its halo; NaN where there is no elevation.
+    core : tuple of int
+        First row, end row, first column, end column within ``elevation``.
+    half : tuple of int
+        Rows and columns that the box reaches to each side of its centre.
+    flag : int
+        The bit to set.
+    out : ndarray (rows of the core, columns of the core), uint8
+        Changed in place: other bits stay as they are.
     """
     rows, columns = elevation.shape
     first_row, end_row, first_column, end_column = core
     full = (2 * half[0] + 1) * (2 * half[1] + 1)
+    # `count` is the number of known pixels per column in the box's rows. A row enters below and
+    # another leaves above, so the cost does not grow with the box.
     count = np.zeros(columns, np.int64)
     low, high = max(0, first_row - half[0]), max(0, first_row - half[0])
     for row in range(first_row, end_row):
@@ -105,6 +138,9 @@ def flag_incomplete(
             for i in range(columns):
                 count[i] -= elevation[low, i] == elevation[low, i]
             low += 1
+        # Along the row the same again: a column enters on the right, another leaves on the left.
+        # What lies outside the array is never counted, so a box that reaches there stays below
+        # `full`.
         total = 0
         for i in range(max(0, first_column - half[1]), min(columns, first_column + half[1])):
             total += count[i]

@@ -157,7 +157,18 @@ def open_truth(path: Path, like: xr.Dataset, *, scale: float = 1.0) -> xr.Datase
 
 
 def cells(score: ValidationScore) -> Sequence[str]:
-    """Format a score for a table with `COLUMNS`."""
+    """Format a score as the row of a table.
+
+    Parameters
+    ----------
+    score : ValidationScore
+        The score.
+
+    Returns
+    -------
+    sequence of str
+        In the order of `COLUMNS`.
+    """
     inside = [
         "not stated" if share is None else f"{100 * share:.0f} %"
         for share in (score.inside_68, score.inside_95)

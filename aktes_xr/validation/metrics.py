@@ -1,10 +1,14 @@
 """Scores of an estimate against the truth, with their confidence intervals.
 
-Samples that share an atmosphere (or a scene) err alike, so their number says too much about how
-well a mean is known. Where such groups are given, intervals are those of a mean over clusters: the
-variance of a mean ``m`` is ``G / (G - 1) sum_g (sum_{i in g} (a_i - m))^2 / n^2`` [Cameron and
-Miller 2015, J. Human Resources 50(2), 317-372, section II, for a constant regressor]. Without
-groups each value is its own, and the formula is the usual one.
+Samples that share an atmosphere (or a scene) have similar errors. Counting them as independent
+overstates how well a mean is known. Where such groups are given, intervals are those of a mean over
+clusters. The variance of a mean ``m`` is
+``G / (G - 1) sum_g (sum_{i in g} (a_i - m))^2 / n^2`` ([1]_, section II, for a constant regressor).
+Without groups each value is a group of its own, and the formula is the usual one.
+
+References
+----------
+.. [1] Cameron and Miller (2015), J. Human Resources 50(2), 317-372.
 """
 
 from __future__ import annotations
@@ -208,7 +212,20 @@ def strata_by(
 
 
 def strata_of(classes: ArrayLike, names: Sequence[str]) -> Mapping[str, NDArray[np.bool_]]:
-    """Divide samples by class number (sample,) into one mask per name, in the names' order."""
+    """Divide samples by class into masks.
+
+    Parameters
+    ----------
+    classes : array_like (sample,), int
+        Number of each sample's class.
+    names : sequence of str
+        Names of the classes, by number.
+
+    Returns
+    -------
+    dict of str to ndarray (sample,), bool
+        One mask for each name, in the order of the names.
+    """
     found = np.asarray(classes)
     return {name: found == number for number, name in enumerate(names)}
 

@@ -173,7 +173,18 @@ def store_page(result: xr.Dataset, *, truth: xr.Dataset | None = None) -> str:
 
 
 def provenance(result: xr.Dataset) -> dict[str, str]:
-    """Return what a result's attributes say of its origin, as name and text."""
+    """Return what a result's attributes say of its origin.
+
+    Parameters
+    ----------
+    result : Dataset
+        A result.
+
+    Returns
+    -------
+    dict of str to str
+        Name and text of each attribute; the parts of a list are joined by commas.
+    """
     return {
         str(name): ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         for name, value in result.attrs.items()
@@ -181,7 +192,15 @@ def provenance(result: xr.Dataset) -> dict[str, str]:
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> None:
-    """Write a page made by `page` to `path`."""
+    """Write a page that `page` made.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; an older one is replaced.
+    text : str
+        The page.
+    """
     Path(path).write_text(text, encoding="utf-8")
 
 

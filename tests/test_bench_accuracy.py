@@ -119,16 +119,11 @@ def test_strata_cover_the_sample(pixels: evaluation.UnseenPixels) -> None:
 def test_physics_is_told_what_the_teacher_is_told(pixels: evaluation.UnseenPixels) -> None:
     """Another water column changes what TES and split window find; a true one helps."""
     estimates = physical_estimates(pixels)
-    told = evaluation.UnseenPixels(
-        "G",
-        pixels.quantities,
-        pixels.truth,
-        pixels.simulated.assign(
-            water_vapor=pixels.simulated["precipitable_water"],
-            air_temperature=pixels.simulated["true_air_temperature"],
-            emissivity_prior=pixels.simulated["emissivity"],
-        ),
-    )
+    quantities = pixels.quantities.copy()
+    quantities[:, WATER] = pixels.simulated["precipitable_water"]
+    quantities[:, AIR] = pixels.simulated["true_air_temperature"]
+    quantities[:, PRIOR] = pixels.truth[:, 1:]
+    told = evaluation.UnseenPixels("G", quantities, pixels.truth, pixels.simulated)
     right = physical_estimates(told)
     for key in ((TES, NO_PRIOR), (SPLIT_WINDOW, WATER_AND_PRIOR)):
         error, least = (

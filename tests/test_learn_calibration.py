@@ -20,10 +20,11 @@ def test_calibrated_sigma_covers_heavy_tailed_errors() -> None:
     errors = rng.standard_t(6, (count, 6)) * (4 / 6) ** 0.5 * np.exp(log_sigma)
     outputs = np.hstack([targets + errors, 2.0 * stated]).astype(np.float32)
     scaling = calibrate_uncertainty(
-        outputs[::2], targets[::2].astype(np.float32), random_scaling(21)
+        outputs[::2], targets[::2].astype(np.float32), random_scaling(len(TEACHER_FEATURES))
     )
     np.testing.assert_allclose(scaling.log_sigma_slope, 1 / 1.6, atol=0.03)
-    network = Network((Layer(np.zeros((12, 21), np.float32), np.zeros((12, 1), np.float32)),))
+    weights = np.zeros((12, len(TEACHER_FEATURES)), np.float32)
+    network = Network((Layer(weights, np.zeros((12, 1), np.float32)),))
     model = PixelModel("teacher", "teacher", network, scaling)
     _, sigma = model.read(outputs[1::2], np.zeros(count // 2, np.float32))
     for output in range(6):

@@ -45,6 +45,8 @@ def pixels(count: int, seed: int = 0) -> Sample:
     quantities[:, columns["water_vapor_error"]] = 1.5
     quantities[:, columns["air_temperature"]] = quantities[:, 3] + rng.normal(size=count)
     quantities[:, columns["air_temperature_error"]] = 2.0
+    quantities[:, columns["skin_temperature"]] = quantities[:, 3] + 3.0 * rng.normal(size=count)
+    quantities[:, columns["skin_temperature_error"]] = 3.0
     quantities[:, PRIOR : PRIOR + 5] = rng.uniform(0.9, 0.99, (count, 5))
     quantities[:, columns["emissivity_prior_uncertainty"]] = 0.015
     around = slice(SURROUNDINGS, SURROUNDINGS + N_CONTEXT)

@@ -98,7 +98,7 @@ def recipe() -> Recipe:
         search_epochs=1,
         finalists=2,
         final_epochs=1,
-        epochs=5,
+        epochs=9,
         batch_size=256,
         learning_rate=4e-3,
         space=space,

@@ -57,7 +57,7 @@ def test_the_extension_s_fields(item: dict[str, Any]) -> None:
     assert properties["mlm:pretrained_source"] is None
     assert properties["mlm:accelerator"] == "amd64"
     assert all(re.fullmatch(r"[0-9a-zA-Z_.-]+", key) for key in properties["mlm:hyperparameters"])
-    teacher = (21 + 1) * 64 + (64 + 1) * 64 + (64 + 1) * 12
+    teacher = (len(TEACHER_FEATURES) + 1) * 64 + (64 + 1) * 64 + (64 + 1) * 12
     student = (len(STUDENT_FEATURES) + 1) * 16 + (16 + 1) * 16 + (16 + 1) * 12
     assert properties["mlm:total_parameters"] == teacher + student
 

@@ -7,6 +7,7 @@ from random_bundle import random_scaling
 from aktes_xr.learn.fitting import calibrate_fusion, calibrate_uncertainty
 from aktes_xr.learn.pixels import ALL, GROUPS, drop_ancillaries, keep_only
 from aktes_xr.models import Layer, Network, PixelModel
+from aktes_xr.models.context import CONTEXT
 from aktes_xr.models.features import QUANTITIES, TEACHER_FEATURES
 from aktes_xr.validation.metrics import scores
 
@@ -111,4 +112,4 @@ def test_drop_out_serves_every_combination() -> None:
     others = [index for index in range(len(QUANTITIES)) if index not in sum(GROUPS.values(), ())]
     assert np.isfinite(reduced[:, others]).all()
     assert np.isnan(keep_only(quantities, frozenset())[:, GROUPS["water_vapor"]]).all()
-    assert len(TEACHER_FEATURES) == 21
+    assert len(TEACHER_FEATURES) == 24 + len(CONTEXT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,10 +79,25 @@ def toy_draw(size: int, world: World) -> tuple[Sample, xr.Dataset]:
     return Sample(table, truth), simulated
 
 
+class Here:
+    """Draws each epoch in this process: another one would not know the toy world."""
+
+    def __init__(self, make: Callable[[int], Sample], epochs: int, *, workers: int = 1) -> None:
+        self._make = make
+
+    def __enter__(self) -> Callable[[int], Sample]:
+        return self._make
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def toy(patch: pytest.MonkeyPatch) -> None:
     """Let training and its evidence draw from the toy world."""
     for module in (teacher, student, evaluation, card):
         patch.setattr(module, "draw", toy_draw)
+    for module in (teacher, student):
+        patch.setattr(module, "Ahead", Here)
     patch.setattr(card, "TEST_SAMPLES", 4_000)
 
 
@@ -98,7 +114,7 @@ def recipe() -> Recipe:
         search_epochs=1,
         finalists=2,
         final_epochs=1,
-        epochs=9,
+        epochs=5,
         batch_size=256,
         learning_rate=4e-3,
         space=space,

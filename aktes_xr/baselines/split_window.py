@@ -131,9 +131,7 @@ def predictors(
 
 
 @kernel(error_model="numpy")
-def _evaluate(  # type: ignore[no-untyped-def]
-    row, t13, t14, e13, e14, secant
-):
+def _evaluate(row, t13, t14, e13, e14, secant):
     e = 0.5 * (e13 + e14)
     gray = (1.0 - e) / e
     spread = (e13 - e14) / (e * e)
@@ -145,7 +143,7 @@ def _evaluate(  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def split_window_kernel(  # type: ignore[no-untyped-def]
+def split_window_kernel(
     brightness, emissivity, water, secant, table, limits, temperature, used, flags
 ):
     """Evaluate the split window for rows (n, 2) of B13 and B14.

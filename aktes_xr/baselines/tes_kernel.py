@@ -141,7 +141,7 @@ def planck_index(parameters: TesParameters) -> PlanckIndex:
 
 
 @kernel(error_model="numpy", inline="always")
-def _planck(temperature, table, numbers, out):  # type: ignore[no-untyped-def]
+def _planck(temperature, table, numbers, out):
     """Fill ``out`` with the five radiances at ``temperature``; NaN outside the table."""
     if numbers[_LAW_ROW, 4] > 0.0:
         for band in range(5):
@@ -161,7 +161,7 @@ def _planck(temperature, table, numbers, out):  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy", inline="always")
-def _temperature(radiance, band, table, node_of_bin, numbers):  # type: ignore[no-untyped-def]
+def _temperature(radiance, band, table, node_of_bin, numbers):
     """Invert one band's radiance; NaN outside the table."""
     last = table.shape[0] - 1
     temperature = np.nan
@@ -180,9 +180,7 @@ def _temperature(radiance, band, table, node_of_bin, numbers):  # type: ignore[n
 
 
 @kernel(error_model="numpy")
-def _normalise(  # type: ignore[no-untyped-def]
-    leaving, sky, emissivity_max, index, corrected, emissivity, flags
-):
+def _normalise(leaving, sky, emissivity_max, index, corrected, emissivity, flags):
     """Run the NEM module on rows; write ``corrected``, ``emissivity`` and ``flags``.
 
     A row that is flagged ``INVALID`` is left as it is.
@@ -234,7 +232,7 @@ def _normalise(  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def _variance(emissivity, out):  # type: ignore[no-untyped-def]
+def _variance(emissivity, out):
     for row in range(emissivity.shape[0]):
         mean = 0.0
         out[row] = 0.0
@@ -245,7 +243,7 @@ def _variance(emissivity, out):  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def _vertex(variances):  # type: ignore[no-untyped-def]
+def _vertex(variances):
     """Return the maximum emissivity at which a parabola through four variances is least."""
     s0 = s1 = s2 = s3 = s4 = t0 = t1 = t2 = 0.0
     for number, trial in enumerate(_TRIALS):
@@ -274,9 +272,7 @@ def _vertex(variances):  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def _refine(  # type: ignore[no-untyped-def]
-    leaving, sky, emissivity_max, index, corrected, emissivity, flags
-):
+def _refine(leaving, sky, emissivity_max, index, corrected, emissivity, flags):
     """Repeat the NEM module with the maximum that the variance test chooses for each row."""
     rows = leaving.shape[0]
     variances = np.empty((rows, len(_TRIALS)))
@@ -301,7 +297,7 @@ def _refine(  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def _scale_by_contrast(emissivity, parameters, flags):  # type: ignore[no-untyped-def]
+def _scale_by_contrast(emissivity, parameters, flags):
     """Turn relative into absolute emissivities in place (RATIO, MMD)."""
     for row in range(emissivity.shape[0]):
         mean = 0.0
@@ -326,7 +322,7 @@ def _scale_by_contrast(emissivity, parameters, flags):  # type: ignore[no-untype
 
 
 @kernel(error_model="numpy", inline="always")
-def _temperature_band(emissivity, wanted):  # type: ignore[no-untyped-def]
+def _temperature_band(emissivity, wanted):
     chosen = max(wanted, 0)
     sign = 1.0 if wanted == MAX_EMISSIVITY else -1.0
     if wanted < 0:
@@ -337,9 +333,7 @@ def _temperature_band(emissivity, wanted):  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def _finish(  # type: ignore[no-untyped-def]
-    leaving, sky, parameters, index, corrected, emissivity, temperature, flags
-):
+def _finish(leaving, sky, parameters, index, corrected, emissivity, temperature, flags):
     """Read the temperature of rows whose emissivities are absolute; flag what is out of range."""
     table, node_of_bin, numbers = index.table, index.node, index.numbers
     spectrum = np.empty(5)
@@ -371,14 +365,14 @@ def _finish(  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def _copy(source, target):  # type: ignore[no-untyped-def]
+def _copy(source, target):
     for row in range(target.shape[0]):
         for band in range(5):
             target[row, band] = source[row, band]
 
 
 @kernel(error_model="numpy")
-def _refuse(leaving, sky, flags):  # type: ignore[no-untyped-def]
+def _refuse(leaving, sky, flags):
     """Flag rows whose input is missing or negative, and no others."""
     for row in range(leaving.shape[0]):
         above = row if sky.shape[0] > 1 else 0
@@ -390,9 +384,7 @@ def _refuse(leaving, sky, flags):  # type: ignore[no-untyped-def]
 
 
 @kernel(error_model="numpy")
-def tes_kernel(  # type: ignore[no-untyped-def]
-    surface_leaving, sky_radiance, parameters, index, temperature, emissivity, flags
-):
+def tes_kernel(surface_leaving, sky_radiance, parameters, index, temperature, emissivity, flags):
     """Separate rows of five radiances into ``temperature``, ``emissivity`` and ``flags``.
 
     Parameters

@@ -122,7 +122,7 @@ def new_surroundings(columns: int) -> Surroundings:
 
 
 @kernel()
-def enter_row(fixed, row, around):  # type: ignore[no-untyped-def]  # pragma: no cover
+def enter_row(fixed, row, around):
     """Put a row into the ring.
 
     A pixel counts where all five bands are known.
@@ -157,7 +157,7 @@ def enter_row(fixed, row, around):  # type: ignore[no-untyped-def]  # pragma: no
 
 
 @kernel()
-def _count_row(around, window, row, sign):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _count_row(around, window, row, sign):
     """Add a row of the ring to a window's sums (``sign`` 1), or take it out again (-1)."""
     slot = row % _RING
     sums = around.sums[window]
@@ -174,7 +174,7 @@ def _count_row(around, window, row, sign):  # type: ignore[no-untyped-def]  # pr
 
 
 @kernel()
-def begin(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def begin(around, row):
     """Sum all windows anew around a row whose surroundings are in the ring.
 
     Parameters
@@ -194,7 +194,7 @@ def begin(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @kernel()
-def advance(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def advance(around, row):
     """Move all windows down by one row.
 
     Parameters
@@ -213,7 +213,7 @@ def advance(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @kernel()
-def describe_row(around, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def describe_row(around, row):
     """Write the description of the row that the sums stand at.
 
     Parameters
@@ -245,7 +245,7 @@ def describe_row(around, row):  # type: ignore[no-untyped-def]  # pragma: no cov
 
 
 @kernel()
-def _sum_along(columns, side, doubled, total):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sum_along(columns, side, doubled, total):
     """Sum columns' sums over each window: of 11 columns as 1 + 2 + 8, so in six passes."""
     skipped = REACH - side // 2
     doubled[:] = columns
@@ -271,7 +271,7 @@ def _sum_along(columns, side, doubled, total):  # type: ignore[no-untyped-def]  
 
 
 @kernel(error_model="numpy")
-def _describe(own, total, side, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _describe(own, total, side, out):
     """Turn sums into means less the pixel's own, standard deviations and the share that counts."""
     count = total[2 * _N]
     size = np.float64(side * side)
@@ -355,7 +355,7 @@ def describe_image(
 
 
 @kernel()
-def _describe_image(fixed, around, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _describe_image(fixed, around, out):
     for line in range(2 * REACH):
         enter_row(fixed[:, line], line, around)
     for row in range(out.shape[1]):

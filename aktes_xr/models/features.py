@@ -142,7 +142,7 @@ N_OUTPUTS: Final = len(OUTPUTS)
 
 
 @kernel()
-def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+def feature_rows(quantities: Float32Array, features: Float32Array) -> None:
     """Write raw features; NaN where the quantity is missing.
 
     Parameters
@@ -182,7 +182,7 @@ def feature_rows(quantities: Float32Array, features: Float32Array) -> None:  # p
 
 
 @kernel()
-def _surroundings(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+def _surroundings(quantities: Float32Array, features: Float32Array) -> None:
     """Write the context: spreads as their roots, for they reach from .1 to 10 K."""
     for part in range(quantities.shape[0]):
         source, target = quantities[part], features[part]
@@ -199,15 +199,13 @@ def _surroundings(quantities: Float32Array, features: Float32Array) -> None:  # 
 
 
 @kernel()
-def _subtract(
-    left: Float32Array, right: Float32Array, out: Float32Array
-) -> None:  # pragma: no cover
+def _subtract(left: Float32Array, right: Float32Array, out: Float32Array) -> None:
     for pixel in range(out.size):
         out[pixel] = left[pixel] - right[pixel]
 
 
 @kernel()
-def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:  # pragma: no cover
+def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:
     """Write 1 where both are numbers, else 0."""
     # NaN alone differs from itself. `&` evaluates both sides, so the loop has no branch.
     for pixel in range(mask.size):
@@ -216,7 +214,7 @@ def _mask(value: Float32Array, error: Float32Array, mask: Float32Array) -> None:
 
 
 @kernel()
-def _ancillary(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+def _ancillary(quantities: Float32Array, features: Float32Array) -> None:
     """Write value, error and mask of one ancillary: a value without its error is not there."""
     # The mask comes first: it then decides for value and error alike.
     _mask(quantities[0], quantities[1], features[2])
@@ -228,7 +226,7 @@ def _ancillary(quantities: Float32Array, features: Float32Array) -> None:  # pra
 
 
 @kernel()
-def _priors(quantities: Float32Array, features: Float32Array) -> None:  # pragma: no cover
+def _priors(quantities: Float32Array, features: Float32Array) -> None:
     """Write the prior's rows and, last, their mask: it counts where all of them are known."""
     mask = features[quantities.shape[0]]
     mask[:] = _ONE
@@ -244,7 +242,7 @@ def _priors(quantities: Float32Array, features: Float32Array) -> None:  # pragma
 
 
 @kernel()
-def _air_mass_excess(view_zenith: Float32Array, out: Float32Array) -> None:  # pragma: no cover
+def _air_mass_excess(view_zenith: Float32Array, out: Float32Array) -> None:
     # One angle serves a whole granule: its cosine is taken where the angle changes.
     angle, excess = _NAN, _NAN
     for pixel in range(out.size):
@@ -261,7 +259,7 @@ def standardise_rows(
     center: Float32Array,
     inverse_scale: Float32Array,
     standard: Float32Array,
-) -> None:  # pragma: no cover
+) -> None:
     """Standardise the first rows of raw features, as many as there are centres; missing is 0.
 
     Parameters

@@ -142,7 +142,7 @@ def fuse(
 @kernel()
 def terrain_share(
     complexity_k: np.float32, start_k: np.float32, full_k: np.float32, floor: np.float32
-) -> np.float32:  # pragma: no cover
+) -> np.float32:
     """Share d for one pixel: `Fusion.share` inside a kernel.
 
     Parameters
@@ -177,7 +177,7 @@ def student_weight(
     teacher_sigma: np.float32,
     student_sigma: np.float32,
     sharpness: np.float32,
-) -> np.float32:  # pragma: no cover
+) -> np.float32:
     """Weight w for one pixel: `Fusion.weight` inside a kernel.
 
     Parameters

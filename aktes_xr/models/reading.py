@@ -65,7 +65,7 @@ def read_outputs(
 
 
 @kernel()
-def _read(raw, reading, reference, estimate):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _read(raw, reading, reference, estimate):
     """Write estimates and, in place of sigma, its logarithm."""
     for output in range(N_OUTPUTS):
         target = estimate[output]

@@ -40,7 +40,7 @@ _HORIZON_DEG: Final = 90.0
 
 
 @kernel()
-def classify(chunk, tables, steep_k, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def classify(chunk, tables, steep_k, out):
     """Write the quality bits; without a measurement all other planes become NaN.
 
     Parameters
@@ -72,7 +72,7 @@ def classify(chunk, tables, steep_k, out):  # type: ignore[no-untyped-def]  # pr
 
 
 @kernel()
-def solar_incidence(chunk, date, span, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def solar_incidence(chunk, date, span, out):
     """Write the cosine of the local solar incidence, not clipped at 0.
 
     It is the scalar product of the directions of the sun and of the surface normal. The chunk must
@@ -105,7 +105,7 @@ def solar_incidence(chunk, date, span, out):  # type: ignore[no-untyped-def]  # 
 
 
 @kernel()
-def _common(chunk, date):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _common(chunk, date):
     """Bits that all pixels of a date share."""
     flags = _DRIFT if chunk.scalars[date, _DRIFT_UNCORRECTED] > 0.0 else _NOTHING
     if chunk.static_place[_PRESSURE] < 0:
@@ -117,7 +117,7 @@ def _common(chunk, date):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @kernel()
-def _flag_surroundings(chunk, date, span, steep_k, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _flag_surroundings(chunk, date, span, steep_k, flags):
     place = chunk.mask_place[_CLOUD_MASK]
     if place >= 0:
         _flag_where(chunk.masks[date, place, span], _CLOUD, flags)
@@ -139,20 +139,20 @@ def _flag_surroundings(chunk, date, span, steep_k, flags):  # type: ignore[no-un
 
 
 @kernel()
-def _flag_where(mask, bit, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _flag_where(mask, bit, flags):
     for column in range(flags.size):
         flags[column] |= bit if mask[column] else _NOTHING
 
 
 @kernel()
-def _flag_missing(values, bit, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _flag_missing(values, bit, flags):
     # NaN alone differs from itself. In this form the loop is vectorised.
     for column in range(flags.size):
         flags[column] |= bit if values[column] != values[column] else _NOTHING
 
 
 @kernel()
-def _flag_measurement(chunk, date, row, tables, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _flag_measurement(chunk, date, row, tables, flags):
     first = (row + chunk.halo) * chunk.wide + chunk.halo
     for band in range(5):
         low, high, end = tables.lowest[band], tables.highest[band], tables.saturation[band]
@@ -166,7 +166,7 @@ def _flag_measurement(chunk, date, row, tables, flags):  # type: ignore[no-untyp
 
 
 @kernel()
-def _write_flags(flags, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _write_flags(flags, out):
     quality = out[QUALITY]
     holes = _NOTHING
     for column in range(flags.size):

@@ -190,7 +190,7 @@ class Limits(NamedTuple):
 
 
 @kernel()
-def gather(chunk, tables, date, row, quality, limits, around, gathering):  # type: ignore[no-untyped-def]  # pragma: no cover
+def gather(chunk, tables, date, row, quality, limits, around, gathering):
     """Go on gathering a date's pixels until a tile is full.
 
     Fill needs no network. Where the share by terrain is 0, the teacher runs alone. Where it is 1,
@@ -240,7 +240,7 @@ def gather(chunk, tables, date, row, quality, limits, around, gathering):  # typ
 
 
 @kernel()
-def _divide(chunk, row, quality, limits, gathering):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _divide(chunk, row, quality, limits, gathering):
     """Write which networks each pixel of a row needs; return whether any needs one."""
     place = chunk.static_place[_COMPLEXITY]
     flat = limits.student == 0 or place < 0
@@ -261,7 +261,7 @@ def _divide(chunk, row, quality, limits, gathering):  # type: ignore[no-untyped-
 
 
 @kernel()
-def _hand_out(chunk, row, kind, around, gathering):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _hand_out(chunk, row, kind, around, gathering):
     """Put a row's pixels of one kind into its tile; return whether that is full."""
     pixels, share = gathering.pixels[kind], gathering.share[kind]
     before = gathering.held[kind]
@@ -285,14 +285,14 @@ def _hand_out(chunk, row, kind, around, gathering):  # type: ignore[no-untyped-d
 
 
 @kernel()
-def _share(complexity_k, limits):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _share(complexity_k, limits):
     if limits.student > 1 and complexity_k == complexity_k:
         return np.float32(1.0)
     return terrain_share(complexity_k, limits.start_k, limits.full_k, limits.floor)
 
 
 @kernel()
-def describe(chunk, tables, date, count, terrain, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
+def describe(chunk, tables, date, count, terrain, tile):
     """Write the quantities of a tile's pixels that are not written yet.
 
     Parameters
@@ -334,7 +334,7 @@ def describe(chunk, tables, date, count, terrain, tile):  # type: ignore[no-unty
 
 
 @kernel()
-def _given_pressure(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _given_pressure(chunk, date, pixels, row):
     """Write surface pressure where the date has its own, over that from elevation."""
     place = chunk.dated_place[_DATED_PRESSURE]
     if place < 0:
@@ -350,7 +350,7 @@ def _given_pressure(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  
 
 
 @kernel()
-def _water_prior(chunk, tables, date, pixels, rows):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _water_prior(chunk, tables, date, pixels, rows):
     """Write water's emissivities and their uncertainty where the mask says so and none is given."""
     place = chunk.mask_place[_WATER_MASK]
     if place < 0:
@@ -366,7 +366,7 @@ def _water_prior(chunk, tables, date, pixels, rows):  # type: ignore[no-untyped-
 
 
 @kernel()
-def _static(chunk, name, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _static(chunk, name, pixels, row):
     place = chunk.static_place[name]
     if place < 0:
         row[:] = np.float32(np.nan)
@@ -375,7 +375,7 @@ def _static(chunk, name, pixels, row):  # type: ignore[no-untyped-def]  # pragma
 
 
 @kernel()
-def _sine_of_slope(chunk, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sine_of_slope(chunk, pixels, row):
     """Write the length of the unit normal's horizontal part."""
     if chunk.static_place[_NORTH] < 0:
         row[:] = np.float32(np.nan)
@@ -387,7 +387,7 @@ def _sine_of_slope(chunk, pixels, row):  # type: ignore[no-untyped-def]  # pragm
 
 
 @kernel()
-def _brightness(chunk, tables, date, pixels, quantities):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _brightness(chunk, tables, date, pixels, quantities):
     # Row by row: between the numbers with and without the halo the difference is the same along a
     # row.
     start = 0
@@ -402,7 +402,7 @@ def _brightness(chunk, tables, date, pixels, quantities):  # type: ignore[no-unt
 
 
 @kernel()
-def _insolation(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _insolation(chunk, date, pixels, row):
     """Write the cosine of the sun's local angle: 0 at night and in the hill's own shade."""
     if chunk.scalars[date, _SUN_ZENITH] >= _HORIZON_DEG:
         row[:] = np.float32(0.0)
@@ -420,7 +420,7 @@ def _insolation(chunk, date, pixels, row):  # type: ignore[no-untyped-def]  # pr
 
 
 @kernel()
-def _rest_of_row(chunk, pixels, start):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _rest_of_row(chunk, pixels, start):
     """Return the row of a listed pixel and where the list leaves it."""
     row = pixels[start] // chunk.columns
     end = (row + 1) * chunk.columns
@@ -429,7 +429,7 @@ def _rest_of_row(chunk, pixels, start):  # type: ignore[no-untyped-def]  # pragm
 
 
 @kernel()
-def take(source, pixels, base, target):  # type: ignore[no-untyped-def]  # pragma: no cover
+def take(source, pixels, base, target):
     """Copy the values of some pixels.
 
     Parameters
@@ -454,7 +454,7 @@ def take(source, pixels, base, target):  # type: ignore[no-untyped-def]  # pragm
 
 
 @kernel()
-def put(source, pixels, target):  # type: ignore[no-untyped-def]  # pragma: no cover
+def put(source, pixels, target):
     """Copy values to where some pixels are.
 
     Parameters

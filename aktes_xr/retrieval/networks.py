@@ -69,7 +69,7 @@ class Estimator:
 
 
 @kernel()
-def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _exceed(standard, low, high, excess):
     """Raise the excess of each pixel (pixel, feature) to its worst feature's."""
     for place in range(excess.size):
         pixel, worst = standard[place], excess[place]
@@ -82,7 +82,7 @@ def _exceed(standard, low, high, excess):  # type: ignore[no-untyped-def]  # pra
 
 
 @kernel()
-def fuse(teacher, student, sharpness, share, weights):  # type: ignore[no-untyped-def]  # pragma: no cover
+def fuse(teacher, student, sharpness, share, weights):
     """Fuse the estimates of teacher and student.
 
     Parameters
@@ -120,7 +120,7 @@ def fuse(teacher, student, sharpness, share, weights):  # type: ignore[no-untype
 
 
 @kernel()
-def write(estimate, bit, tile, count, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def write(estimate, bit, tile, count, out):
     """Write a tile's estimates, weights and quality bits into the planes of a date.
 
     Parameters

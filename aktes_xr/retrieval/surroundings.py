@@ -164,7 +164,7 @@ def neighbourhood(columns: int) -> Neighbourhood:
 
 
 @kernel()
-def read_kelvin(measured, band, tables, pixels, shift, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def read_kelvin(measured, band, tables, pixels, shift, out):
     """Write brightness temperatures of digital numbers or radiances.
 
     Parameters
@@ -196,7 +196,7 @@ def read_kelvin(measured, band, tables, pixels, shift, out):  # type: ignore[no-
 
 
 @kernel()
-def describe_surroundings(chunk, tables, date, row, around):  # type: ignore[no-untyped-def]  # pragma: no cover
+def describe_surroundings(chunk, tables, date, row, around):
     """Describe what lies around the pixels of a row.
 
     From the row above, one row enters the sums and one leaves. From anywhere else all rows are
@@ -231,7 +231,7 @@ def describe_surroundings(chunk, tables, date, row, around):  # type: ignore[no-
 
 
 @kernel()
-def _enter(chunk, tables, date, line, around):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _enter(chunk, tables, date, line, around):
     """Put a row of the chunk with its halo into the ring."""
     fixed = around.fixed
     span = slice(line * chunk.wide, (line + 1) * chunk.wide)
@@ -249,7 +249,7 @@ def _enter(chunk, tables, date, line, around):  # type: ignore[no-untyped-def]  
 
 
 @kernel()
-def _read_fixed(measured, band, tables, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _read_fixed(measured, band, tables, out):
     """Write temperatures in parts of a kelvin, rounded from the float32 that a pixel's own is."""
     if tables.digital:
         by_number = tables.fixed[band]

@@ -30,9 +30,7 @@ _SQUARE_PIXELS: Final = 11
 
 
 @kernel(error_model="numpy")
-def _walk(  # type: ignore[no-untyped-def]
-    leaving, elevation, normals, azimuths, paths, chosen, out
-):
+def _walk(leaving, elevation, normals, azimuths, paths, chosen, out):
     """Walk from each chosen pixel; ``paths`` (azimuth, step) holds rows, columns and 1 / metres."""
     rows, columns = elevation.shape
     total = np.empty(5)

@@ -43,7 +43,7 @@ _ROUNDING_PIXELS: Final = 0.7
 
 
 @kernel()
-def _find_receivers(height, columns, receiver, distance):  # type: ignore[no-untyped-def]
+def _find_receivers(height, columns, receiver, distance):
     """Let each node drain to the lowest of its eight neighbours, by slope; a pit to itself."""
     rows = height.size // columns
     for node in range(height.size):
@@ -63,7 +63,7 @@ def _find_receivers(height, columns, receiver, distance):  # type: ignore[no-unt
 
 
 @kernel()
-def _carve(height, order, receiver, distance, erodibility, uplift, area):  # type: ignore[no-untyped-def]
+def _carve(height, order, receiver, distance, erodibility, uplift, area):
     """Take one implicit step in place; ``order`` holds the nodes from the lowest to the highest.
 
     A river's bed depends on the bed below it alone, so that going upwards each node is solved by
@@ -86,7 +86,7 @@ def _carve(height, order, receiver, distance, erodibility, uplift, area):  # typ
 
 
 @kernel()
-def _slump(height, order, receiver, distance, steepest):  # type: ignore[no-untyped-def]
+def _slump(height, order, receiver, distance, steepest):
     """Lower what is steeper than ground stands, from the valleys upwards, in place."""
     for place in range(order.size):
         node = order[place]

@@ -123,7 +123,7 @@ class Landscape:
 
 
 @kernel()
-def _between(  # type: ignore[no-untyped-def]
+def _between(
     table, height, first_height, height_step, moisture, first_moisture, moisture_step, out
 ):
     """Interpolate ``table`` (height, moisture, number) linearly at each pixel."""

@@ -32,7 +32,7 @@ _MARGIN: Final = 3
 
 
 @kernel()
-def cubic_weights(fraction, out):  # type: ignore[no-untyped-def]
+def cubic_weights(fraction, out):
     """Write the four weights of cubic convolution [1]_.
 
     They are for a place between the second and the third of four nodes.
@@ -56,7 +56,7 @@ def cubic_weights(fraction, out):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _resample(source, origin, step, nearest, out):  # type: ignore[no-untyped-def]
+def _resample(source, origin, step, nearest, out):
     """Interpolate ``source`` (row, column, band) at ``origin + row * step[0] + column * step[1]``.
 
     Bands are innermost in all arrays, so that one set of sixteen weights serves five numbers that

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _FEWEST: Final = 64
 _MOST: Final = 1024
-_UNITS_TIMES_ROWS: Final = 100_000
-"""A layer's outputs fill at most 400 kilobytes: two layers' lie in a core's own cache."""
+_UNITS_TIMES_ROWS: Final = 65_536
+"""A layer's outputs fill at most 256 kilobytes: two layers' lie in a core's own cache."""
 _ERRORS_ONLY: Final = 3
 
 

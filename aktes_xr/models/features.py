@@ -8,8 +8,8 @@ pixel comes from `aktes_xr.models.context`.
 
 Features are standardised with the centre and scale of the training sample. A missing value takes
 the centre (zero), and its mask says so. The retrieval and the training code call the same compiled
-functions, so they cannot disagree. Until they are standardised, pixels lie along the last axis:
-each rule is a loop over a row, which the compiler turns into vector instructions.
+functions, so they cannot disagree. Pixels lie along the last axis until all is done: each rule is a
+loop over a row, which the compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -264,21 +264,27 @@ def standardise_rows(
 
     Parameters
     ----------
-    features : ndarray (feature, pixel), float32
+    features, standard : ndarray (feature, pixel), float32
     center, inverse_scale : ndarray (feature,), float32
-    standard : ndarray (pixel, feature), float32
-        Filled: the networks take pixels one behind the other.
     """
-    count = features.shape[1]
-    # A few pixels at a time, whose features stay in the nearest cache while they are turned.
-    for first in range(0, count, _TURNED):
-        last = min(first + _TURNED, count)
-        for feature in range(center.size):
-            source = features[feature]
-            middle, factor = center[feature], inverse_scale[feature]
+    for feature in range(center.size):
+        source, target = features[feature], standard[feature]
+        middle, factor = center[feature], inverse_scale[feature]
+        for pixel in range(source.size):
+            value = (source[pixel] - middle) * factor
+            target[pixel] = value if value == value else _ZERO
+
+
+@kernel()
+def turn_rows(rows: Float32Array, pixels: Float32Array) -> None:
+    """Turn rows of features (feature, pixel) into what networks take, (pixel, feature)."""
+    # A few pixels at a time, whose features stay in the nearest cache until all are there.
+    for first in range(0, pixels.shape[0], _TURNED):
+        last = min(first + _TURNED, pixels.shape[0])
+        for feature in range(rows.shape[0]):
+            row = rows[feature]
             for pixel in range(first, last):
-                value = (source[pixel] - middle) * factor
-                standard[pixel, feature] = value if value == value else _ZERO
+                pixels[pixel, feature] = row[pixel]
 
 
 def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
@@ -322,9 +328,8 @@ def standardised_features(
     features = np.empty((center.shape[0], quantities.shape[0]), np.float32)
     feature_rows(np.ascontiguousarray(quantities.T, np.float32), features)
     inverse = (1.0 / np.asarray(scale, np.float32)).astype(np.float32)
-    standard = np.empty((quantities.shape[0], center.shape[0]), np.float32)
-    standardise_rows(features, np.asarray(center, np.float32), inverse, standard)
-    return standard
+    standardise_rows(features, np.asarray(center, np.float32), inverse, features)
+    return np.ascontiguousarray(features.T)
 
 
 def _check(quantities: Float32Array) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.models.features import N_OUTPUTS, standardise_rows
+from aktes_xr.models.features import N_OUTPUTS, standardise_rows, turn_rows
 from aktes_xr.models.fusion import student_weight
 from aktes_xr.models.reading import read_outputs
 from aktes_xr.retrieval.gathering import put
@@ -35,6 +35,7 @@ class Estimator:
         self._inverse_scale = (np.float32(1.0) / scaling.scale).astype(np.float32)
         self._domain = scaling.low, scaling.high
         self._reading = model.reading
+        self._standard = np.zeros((model.network.n_features, TILE), np.float32)
         self._pass = model.network.new_pass(TILE)
         self._estimate = np.zeros((2 * N_OUTPUTS, TILE), np.float32)
 
@@ -60,25 +61,23 @@ class Estimator:
             Temperature (K) and five emissivities, then their standard uncertainties; overwritten
             by the next call.
         """
-        standard, raw = self._pass.features[:TILE], self._pass.outputs[:TILE]
-        standardise_rows(features, self._center, self._inverse_scale, standard)
-        _exceed(standard, *self._domain, excess)
+        standardise_rows(features, self._center, self._inverse_scale, self._standard)
+        _exceed(self._standard, *self._domain, excess)
+        turn_rows(self._standard, self._pass.features[:TILE])
         self._pass.run(count)
-        read_outputs(raw, self._reading, reference, self._estimate)
+        read_outputs(self._pass.outputs[:TILE], self._reading, reference, self._estimate)
         return self._estimate
 
 
 @kernel()
 def _exceed(standard, low, high, excess):
-    """Raise the excess of each pixel (pixel, feature) to its worst feature's."""
-    for place in range(excess.size):
-        pixel, worst = standard[place], excess[place]
-        for feature in range(low.size):
-            value = pixel[feature]
-            above, below = value - high[feature], low[feature] - value
-            worst = above if above > worst else worst
-            worst = below if below > worst else worst
-        excess[place] = worst
+    """Raise the excess of each pixel to its worst feature's."""
+    for feature in range(standard.shape[0]):
+        values, least, most = standard[feature], low[feature], high[feature]
+        for place in range(excess.size):
+            above, below = values[place] - most, least - values[place]
+            worst = above if above > below else below
+            excess[place] = worst if worst > excess[place] else excess[place]
 
 
 @kernel()

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from aktes_xr.bench.fault_rows import Ended, Outcome, Stage, fault, same_result, undisturbed
+from aktes_xr.bench.fault_results import same_result, undisturbed
+from aktes_xr.bench.fault_rows import Outcome, fault
+from aktes_xr.bench.fault_stage import Ended, Stage
 from aktes_xr.store import open_result
 
 _LARGEST_FILE: Final = 20_000

@@ -128,6 +128,9 @@ def _partners(old: NDArray[Any], new: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _pixel_area(ds: xr.Dataset) -> float:
-    """Return a pixel's area in the grid's own units squared."""
-    sides = [abs(float(ds[d][-1] - ds[d][0])) / max(ds.sizes[d] - 1, 1) for d in ("y", "x")]
+    """Return a pixel's area in the grid's own units squared; a side of 1 where there is one row."""
+    sides = [
+        abs(float(ds[d][-1] - ds[d][0])) / (ds.sizes[d] - 1) if ds.sizes[d] > 1 else 1.0
+        for d in ("y", "x")
+    ]
     return sides[0] * sides[1]

@@ -12,8 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from aktes_xr.bench.fault_process import Forked
+
+Running: TypeAlias = "subprocess.Popen[str] | Forked"
 COMMAND: Final = (sys.executable, "-c", "from aktes_xr.cli import app; app()")
 _DEADLINE_S: Final = 300.0
 _POLL_S: Final = 0.01
@@ -120,7 +123,7 @@ class Stage:
         out: str | Path | None = None,
         code: str | None = None,
         **popen: Any,
-    ) -> subprocess.Popen[str]:
+    ) -> Running:
         """Start ``aktes retrieve`` as a process of its own.
 
         Parameters
@@ -138,12 +141,15 @@ class Stage:
 
         Returns
         -------
-        subprocess.Popen
+        subprocess.Popen, or what serves as one
         """
-        command = list(COMMAND) if code is None else [*COMMAND[:2], f"{code}\n{COMMAND[2]}"]
         arguments = [*(self.items if items is None else items), "--out", str(out or self.out)]
         bundle = () if "--bundle" in options else ("--bundle", self.bundle)
-        return self._start([*command, "retrieve", *arguments, *bundle, *options], **popen)
+        arguments = ["retrieve", *arguments, *bundle, *options]
+        if code is None and not set(popen) - {"env"}:
+            return Forked(arguments, {**os.environ, **popen.get("env", {})})
+        python = [*COMMAND[:2], COMMAND[2] if code is None else f"{code}\n{COMMAND[2]}"]
+        return _start([*python, *arguments], **popen)
 
     def python(self, code: str, *arguments: str, **popen: Any) -> Ended:
         """Run Python code in a process of its own.
@@ -161,34 +167,27 @@ class Stage:
         -------
         Ended
         """
-        return self.end(self._start([sys.executable, "-c", code, *arguments], **popen))
+        return self.end(_start([sys.executable, "-c", code, *arguments], **popen))
 
-    def aktes(self, *arguments: str, **popen: Any) -> Ended:
+    def aktes(self, *arguments: str) -> Ended:
         """Run another command of ``aktes``.
 
         Parameters
         ----------
         *arguments : str
             Its name and options.
-        **popen : Any
-            Further arguments of `subprocess.Popen`.
 
         Returns
         -------
         Ended
         """
-        return self.end(self._start([*COMMAND, *arguments], **popen))
-
-    def _start(self, command: Sequence[str], **popen: Any) -> subprocess.Popen[str]:
-        environment = {**os.environ, **popen.pop("env", {})}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
-        return subprocess.Popen(command, text=True, errors="replace", env=environment, **pipes)
+        return self.end(Forked(arguments, os.environ))
 
     def run(self, *options: str, **how: Any) -> Ended:
         """Run ``aktes retrieve`` to its end."""
         return self.end(self.start(*options, **how))
 
-    def end(self, process: subprocess.Popen[str]) -> Ended:
+    def end(self, process: Running) -> Ended:
         """Wait for a process's end.
 
         One that has not ended after some minutes is killed.
@@ -210,7 +209,7 @@ class Stage:
             told, said = process.communicate()
             return Ended(None, said or "", told or "")
 
-    def kill(self, process: subprocess.Popen[str], number: int = signal.SIGKILL) -> Ended:
+    def kill(self, process: Running, number: int = signal.SIGKILL) -> Ended:
         """Send a process a signal and wait for its end.
 
         Parameters
@@ -227,7 +226,7 @@ class Stage:
         process.send_signal(number)
         return self.end(process)
 
-    def writing(self, process: subprocess.Popen[str], *, blocks: bool = True) -> bool:
+    def writing(self, process: Running, *, blocks: bool = True) -> bool:
         """Wait until a process writes beside the place of its result.
 
         Parameters
@@ -245,7 +244,7 @@ class Stage:
         pattern = f".{self.out.name}.*.partial" + ("/quality/c/*" if blocks else "")
         return self.until(lambda: any(self.folder.glob(pattern)), process)
 
-    def until(self, happened: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
+    def until(self, happened: Callable[[], bool], process: Running) -> bool:
         """Wait until something has happened.
 
         Parameters
@@ -270,6 +269,12 @@ class Stage:
     def left(self, *known: str) -> list[str]:
         """Return what lies in the folder besides the items of the fault's own."""
         return sorted({path.name for path in self.folder.iterdir()} - {*known, "items"})
+
+
+def _start(command: Sequence[str], **popen: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, **popen.pop("env", {})}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
+    return subprocess.Popen(command, text=True, errors="replace", env=environment, **pipes)
 
 
 @contextlib.contextmanager

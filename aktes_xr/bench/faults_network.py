@@ -9,7 +9,7 @@ from typing import Any, Final
 from aktes_xr.bench.fault_results import dates_of, same_result, undisturbed
 from aktes_xr.bench.fault_rows import Outcome, fault
 from aktes_xr.bench.fault_stage import Ended, Stage
-from aktes_xr.bench.faults_search import HASTY
+from aktes_xr.bench.faults_search import HASTY, LONG_S
 from aktes_xr.bench.faults_server import FaultServer, serve
 from aktes_xr.store import open_result
 
@@ -31,7 +31,7 @@ def _with_faults(
     stage: Stage, faults: dict[str, list[Any]], *options: str, count: int = _SOME
 ) -> tuple[Ended, FaultServer]:
     with serve(stage.granules) as host:
-        host.faults = faults
+        host.faults, host.silent_s = faults, LONG_S
         return stage.run(*options, items=_remote(stage, host.url, count), env=HASTY), host
 
 

@@ -6,7 +6,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 from aktes_xr.bench.fault_results import same_result, undisturbed
 from aktes_xr.bench.fault_rows import Outcome, fault
-from aktes_xr.bench.fault_stage import Stage
+from aktes_xr.bench.fault_stage import Running, Stage
 from aktes_xr.bench.scale_cubes import write_granules
 from aktes_xr.store import open_result
 
@@ -174,7 +173,7 @@ def many_dates(stage: Stage) -> Outcome:
     return Outcome(said, codes == [0, 0] and slope < _SLOPE_MB and files[1] < 2 * files[0] + 10)
 
 
-def _watched(process: subprocess.Popen[str]) -> tuple[float, int]:
+def _watched(process: Running) -> tuple[float, int]:
     """Return a process's largest memory (MB) and most open files, as seen until it ends."""
     peak, files = 0.0, 0
     place = Path(f"/proc/{process.pid}")

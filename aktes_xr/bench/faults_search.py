@@ -12,12 +12,14 @@ from aktes_xr.bench.faults_server import FaultServer, page, serve
 from aktes_xr.store import open_result
 
 HASTY: Final = {
-    "AKTES_NETWORK_CONNECT_S": "1",
-    "AKTES_NETWORK_SILENCE_S": "1",
-    "AKTES_NETWORK_DEADLINE_S": "3",
+    "AKTES_NETWORK_CONNECT_S": "3",
+    "AKTES_NETWORK_SILENCE_S": "3",
+    "AKTES_NETWORK_DEADLINE_S": "9",
     "AKTES_NETWORK_BACKOFF_S": "0.05",
 }
 """Seconds where users wait a minute, so that the benchmark need not."""
+LONG_S: Final = 30.0
+"""Longer than these."""
 BOX: Final = "12.7,39.62,12.8,39.7"
 """Within the granules; degrees."""
 _ENOUGH_S: Final = 60.0
@@ -64,6 +66,7 @@ def hangs(stage: Stage) -> Outcome:
     """A search, or an item's file, that is never answered."""
     with serve(stage.granules) as host:
         host.serve_api([page(_remote(stage, host, 0))])
+        host.silent_s = LONG_S
         host.faults = {"/search": ["silent"], "item_0000.json": ["silent"]}
         begin = time.monotonic()
         search = _search(stage, host)

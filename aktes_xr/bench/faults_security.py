@@ -33,14 +33,17 @@ FORMS: Final = (
 """Fifteen forms in which a link holds a secret."""
 SECRET: Final = "SECRET"
 _PICKLES: Final = """
-import pickle, sys
+import logging, sys
 import cloudpickle
+logging.basicConfig(level=logging.DEBUG)
+logging.getLogger("numba").setLevel(logging.INFO)
 from aktes_xr import open_stac, retrieve
 cube = open_stac(sys.argv[2:])
 result = retrieve(cube, bundle=sys.argv[1])
 for ds in (cube, result):
     sys.stdout.write(cloudpickle.dumps(ds).decode("latin1"))
     sys.stdout.write(repr(dict(ds.__dask_graph__())) + repr(ds.attrs) + ds._repr_html_())
+result["surface_temperature"].load()
 """
 _LOGS_IN: Final = """
 import sys
@@ -114,12 +117,14 @@ def secrets(stage: Stage) -> Outcome:
     return Outcome(f"{len(found)} traces{': ' if found else ''}{where}"[:160], not found)
 
 
-def traces(stage: Stage) -> set[str]:
+def traces(stage: Stage, *, name: str = "planted") -> set[str]:
     """Retrieve from links that hold secrets, and return where one of them is found afterwards.
 
     Parameters
     ----------
     stage : Stage
+    name : str
+        What the items' ids begin with; they are shown and kept.
 
     Returns
     -------
@@ -129,7 +134,7 @@ def traces(stage: Stage) -> set[str]:
     served = stage.folder / "items" / "served"
     served.mkdir(parents=True)
     with serve(served) as host:
-        items = _planted(stage, served, host.url.removeprefix("http://"))
+        items = _planted(stage, served, host.url.removeprefix("http://"), name)
         said = {
             "retrieve": stage.run("--json", items=items, env=HASTY),
             "debug": _debug(stage, items),
@@ -156,7 +161,7 @@ def _debug(stage: Stage, items: list[str]) -> Ended:
     return stage.aktes("--debug", "retrieve", *items, "--out", out, "--bundle", stage.bundle)
 
 
-def _planted(stage: Stage, served: Path, host: str) -> list[str]:
+def _planted(stage: Stage, served: Path, host: str, prefix: str) -> list[str]:
     """Write an item for each form of a secret, and the files they name."""
     items = []
     for number, form in enumerate(FORMS):
@@ -167,7 +172,7 @@ def _planted(stage: Stage, served: Path, host: str) -> list[str]:
         (served / place).mkdir(parents=True, exist_ok=True)
         (served / place / name).symlink_to(base["assets"]["TIR"]["href"])
         day = f"2003-02-{number + 1:02d}T10:00:00Z"
-        item = stage.item(number % len(stage.items), id=f"planted-{number:02d}", href=link)
+        item = stage.item(number % len(stage.items), id=f"{prefix}-{number:02d}", href=link)
         item["properties"]["datetime"] = day
         items.append(item)
     return stage.write(items)

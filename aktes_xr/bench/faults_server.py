@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-_SILENT_S: Final = 2.5
 _BOMB: Final = gzip.compress(bytes(2**20)) * 1024
 """A gigabyte of zeros in one megabyte; parts of a gzip file may follow each other."""
 
@@ -37,6 +36,7 @@ class FaultServer:
     documents : answers by path, before files
     asked : requests of each fault
     times, headers : of each request: path and time; its headers
+    silent_s : s, how long it is silent before it closes the connection
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,6 +46,7 @@ class FaultServer:
         self.times: list[tuple[str, float]] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
+        self.silent_s = 2.5
         self.documents: dict[str, bytes] = {}
 
     def fault(self, path: str) -> Any:
@@ -131,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.host.headers.append(dict(self.headers))
         fault = self.host.fault(path)
         if fault == "silent":
-            time.sleep(_SILENT_S)
+            time.sleep(self.host.silent_s)
             self.close_connection = True
         elif fault == "reset":
             self._reset()

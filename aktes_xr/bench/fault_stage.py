@@ -18,7 +18,7 @@ from aktes_xr.bench.fault_process import Forked
 
 Running: TypeAlias = "subprocess.Popen[str] | Forked"
 COMMAND: Final = (sys.executable, "-c", "from aktes_xr.cli import app; app()")
-_DEADLINE_S: Final = 300.0
+_DEADLINE_S: Final = 600.0
 _POLL_S: Final = 0.01
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from aktes_xr.bench.fault_stage import Ended, Stage
 from aktes_xr.bench.faults_items import beside_good_ones, vrt
 from aktes_xr.bench.faults_search import HASTY
 from aktes_xr.bench.faults_server import serve
+from aktes_xr.errors import TrainingError
 
 FORMS: Final = (
     "http://{host}/{name}?sig=SECRET",
@@ -112,48 +114,75 @@ def login(stage: Stage) -> Outcome:
 @fault("security", expected="0 traces in all that is left")
 def secrets(stage: Stage) -> Outcome:
     """Fifteen forms of secrets in links: store, logs, plan, graph, report, errors."""
-    found = traces(stage)
+    found = traces(stage, leave_traces(stage), SECRET)
     where = ", ".join(sorted(found))
     return Outcome(f"{len(found)} traces{': ' if found else ''}{where}"[:160], not found)
 
 
-def traces(stage: Stage, *, name: str = "planted") -> set[str]:
-    """Retrieve from links that hold secrets, and return where one of them is found afterwards.
+def leave_traces(stage: Stage) -> dict[str, Ended]:
+    """Do all that leaves something behind, with links that hold secrets.
 
     Parameters
     ----------
     stage : Stage
-    name : str
-        What the items' ids begin with; they are shown and kept.
+        Its folder holds the stores and the report afterwards.
 
     Returns
     -------
-    set of str
-        Names of files and of what was said.
+    dict of str to Ended
+        What each step said. ``retrieve``, ``plan``, ``graph`` and ``report`` have worked.
+
+    Raises
+    ------
+    TrainingError
+        One of these has not: nothing would be left to be searched.
     """
     served = stage.folder / "items" / "served"
     served.mkdir(parents=True)
     with serve(served) as host:
-        items = _planted(stage, served, host.url.removeprefix("http://"), name)
+        items = _planted(stage, served, host.url.removeprefix("http://"))
         said = {
-            "retrieve": stage.run("--json", items=items, env=HASTY),
+            "retrieve": stage.run("--json", items=items),
             "debug": _debug(stage, items),
             "plan": stage.aktes("plan", *items, "--json", "--bundle", stage.bundle),
             "graph": stage.python(_PICKLES, stage.bundle, *items),
         }
         host.faults = {".tif": [404]}
-        said["strict"] = stage.run("--strict", items=items, out=stage.folder / "s.zarr", env=HASTY)
-        said["all"] = stage.run(items=items, out=stage.folder / "t.zarr", env=HASTY)
+        said["strict"] = stage.run("--strict", items=items, out=stage.folder / "s.zarr")
+        said["all"] = stage.run(items=items, out=stage.folder / "t.zarr")
     page = str(stage.folder / "report.html")
     said["report"] = stage.aktes("report", str(stage.out), "--out", page)
-    found = {name for name, one in said.items() if SECRET in one.said + one.told}
-    # What should have worked must have: else nothing would be left to be searched.
-    found |= {f"{name} did not work" for name in ("plan", "graph", "report") if said[name].code}
+    # One of the forms names a file that the server does not have: the run is done in part.
+    for name, code in {"retrieve": 3, "plan": 0, "graph": 0, "report": 0}.items():
+        if said[name].code != code:
+            raise TrainingError(f"{name} ended with {said[name]}: {said[name].said[-300:]}")
+    return said
+
+
+def traces(stage: Stage, said: Mapping[str, Ended], text: str) -> set[str]:
+    """Return where a text is found in what was left behind and said.
+
+    Parameters
+    ----------
+    stage : Stage
+        Its folder is searched, but for the items.
+    said : mapping of str to Ended
+        What `leave_traces` returned.
+    text : str
+        What is looked for.
+
+    Returns
+    -------
+    set of str
+        Names of files and of steps.
+    """
+    found = {name for name, one in said.items() if text in one.said + one.told}
     for path in stage.folder.rglob("*"):
-        inside = "items" not in path.relative_to(stage.folder).parts and path.is_file()
-        if SECRET in path.name or (inside and SECRET.encode() in path.read_bytes()):
+        if "items" in path.relative_to(stage.folder).parts:
+            continue
+        if text in path.name or (path.is_file() and text.encode() in path.read_bytes()):
             found.add(path.name)
-    return found | ({"no store"} if not stage.out.exists() else set())
+    return found
 
 
 def _debug(stage: Stage, items: list[str]) -> Ended:
@@ -161,7 +190,7 @@ def _debug(stage: Stage, items: list[str]) -> Ended:
     return stage.aktes("--debug", "retrieve", *items, "--out", out, "--bundle", stage.bundle)
 
 
-def _planted(stage: Stage, served: Path, host: str, prefix: str) -> list[str]:
+def _planted(stage: Stage, served: Path, host: str) -> list[str]:
     """Write an item for each form of a secret, and the files they name."""
     items = []
     for number, form in enumerate(FORMS):
@@ -172,7 +201,7 @@ def _planted(stage: Stage, served: Path, host: str, prefix: str) -> list[str]:
         (served / place).mkdir(parents=True, exist_ok=True)
         (served / place / name).symlink_to(base["assets"]["TIR"]["href"])
         day = f"2003-02-{number + 1:02d}T10:00:00Z"
-        item = stage.item(number % len(stage.items), id=f"{prefix}-{number:02d}", href=link)
+        item = stage.item(number % len(stage.items), id=f"planted-{number:02d}", href=link)
         item["properties"]["datetime"] = day
         items.append(item)
     return stage.write(items)

@@ -88,7 +88,7 @@ def small(stage: Stage) -> Outcome:
     return Outcome("; ".join(said), holds)
 
 
-@fault("numbers", expected="int16 and float: 3, that date unreadable", own=False)
+@fault("numbers", expected="int16 and float: 3, that date unreadable")
 def other_types(stage: Stage) -> Outcome:
     """Files of int16, float and complex numbers."""
     import rasterio

@@ -179,6 +179,7 @@ def _drawn(
         recipe.nedt_k,
         terrain=True,
         errors=recipe.errors,
+        varied=recipe.varied,
         locality=None if region is None else region.locality,
     )
     if split == "validation":

@@ -224,7 +224,7 @@ RECIPES: Final[dict[str, Recipe]] = {
             ),
         ),
         student=StudentRecipe(
-            samples=400_000, validation_samples=60_000, epochs=40, batch_size=2048
+            samples=400_000, validation_samples=200_000, epochs=40, batch_size=2048
         ),
     ),
 }

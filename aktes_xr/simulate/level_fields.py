@@ -79,20 +79,25 @@ def _varied(rng: np.random.Generator, recipe: FieldRecipe, structure: str) -> Co
     if structure != "sea":
         pressure = draw_surface_pressure(rng, deepest, high_share=HIGH_SHARE)
     ground = float(pressure[0])
-    candidates = (
-        draw_varied_air(rng, recipe.split, ground_hpa=ground)
-        for _ in range(_CANDIDATES if structure == "snow" else 1)
-    )
-    coldest = None
-    for air in candidates:
-        if coldest is None or air.temperature_at(ground) < coldest.temperature_at(ground):
-            coldest = air
-        if coldest.temperature_at(ground) < SNOW_AIR_LIMIT_K:
+    air = draw_varied_air(rng, recipe.split, ground_hpa=ground)
+    for _ in range(_CANDIDATES - 1 if structure == "snow" else 0):
+        if air.temperature_at(ground) < SNOW_AIR_LIMIT_K:
             break
+        other = draw_varied_air(rng, recipe.split, ground_hpa=ground)
+        if other.temperature_at(ground) < air.temperature_at(ground):
+            air = other
     view = float(rng.uniform(0.0, recipe.view_zenith_max_deg))
-    solved = coldest.solve(pressure, np.ones(1), view_zenith_deg=view)
-    single = [np.asarray(values, np.float32) for values in (*solved, pressure, [view])]
-    return Columns(*single, np.array([coldest.profile], np.int32))
+    solved = air.solve(pressure, np.ones(1), view_zenith_deg=view)
+    return Columns(
+        solved.transmittance.astype(np.float32),
+        solved.path_radiance.astype(np.float32),
+        solved.sky_radiance.astype(np.float32),
+        solved.precipitable_water.astype(np.float32),
+        solved.air_temperature.astype(np.float32),
+        pressure.astype(np.float32),
+        np.array([view], np.float32),
+        np.array([air.profile], np.int32),
+    )
 
 
 def level_field(recipe: FieldRecipe, number: int) -> Field:

@@ -173,18 +173,23 @@ def _varied(
 ) -> VariedAir:
     """Draw columns of their own until one has the wanted water and temperature over the region."""
     ground, middle = surface_pressure_from_elevation(np.array([lowest_m, middle_m]))
-    best, nearest = None, np.inf
-    for _ in range(_CANDIDATES):
-        air = draw_varied_air(rng, recipe.split, ground_hpa=float(ground))
+
+    def far_from_wanted(air: VariedAir) -> float:
         values = (air.water_above(float(middle)), air.temperature_at(float(middle)))
-        far = sum(
+        return sum(
             max(low - value, 0.0) + max(value - high, 0.0)
             for value, (low, high) in zip(values, wanted, strict=True)
         )
-        if best is None or far < nearest:
-            best, nearest = air, far
-        if far == 0.0:
+
+    best = draw_varied_air(rng, recipe.split, ground_hpa=float(ground))
+    nearest = far_from_wanted(best)
+    for _ in range(_CANDIDATES - 1):
+        if nearest == 0.0:
             break
+        air = draw_varied_air(rng, recipe.split, ground_hpa=float(ground))
+        far = far_from_wanted(air)
+        if far < nearest:
+            best, nearest = air, far
     return best
 
 

@@ -110,7 +110,7 @@ class VariedAir:
 
 
 @functools.cache
-def _profiles() -> dict[str, NDArray[np.floating]]:
+def _profiles() -> dict[str, FloatArray]:
     resource = importlib.resources.files("aktes_xr") / "data" / "profiles.npz"
     with importlib.resources.as_file(resource) as path, np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files if name != "sources"}

@@ -174,11 +174,14 @@ def traces(stage: Stage, said: Mapping[str, Ended], text: str) -> set[str]:
     set of str
         Names of files and of steps.
     """
-    found = {name for name, one in said.items() if text in one.said + one.told}
+    # Arrays of text hold each letter in four bytes: three of them are zero.
+    found = {name for name, one in said.items() if text in (one.said + one.told).replace("\0", "")}
     for path in stage.folder.rglob("*"):
         if "items" in path.relative_to(stage.folder).parts:
             continue
-        if text in path.name or (path.is_file() and text.encode() in path.read_bytes()):
+        if text in path.name or (
+            path.is_file() and text.encode() in path.read_bytes().replace(b"\0", b"")
+        ):
             found.add(path.name)
     return found
 

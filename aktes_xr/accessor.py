@@ -114,7 +114,7 @@ class AktesAccessor:
 
         Raises
         ------
-        KeyError
+        MissingVariableError
             The cube has no ``elevation``.
         CRSError, GridError, InputError, ChunkError
             As `aktes_xr.terrain.terrain_indices` raises them.
@@ -123,10 +123,11 @@ class AktesAccessor:
         --------
         >>> terrain = ds.aktes.terrain(radius_m=5_000.0)  # doctest: +SKIP
         """
+        from aktes_xr.cube import elevation_of
         from aktes_xr.terrain import terrain_indices
 
         return terrain_indices(
-            self._ds["elevation"],
+            elevation_of(self._ds),
             azimuths=azimuths,
             radius_m=radius_m,
             window_m=window_m,

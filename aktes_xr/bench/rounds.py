@@ -21,6 +21,7 @@ from aktes_xr.errors import TrainingError
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.drawing import World, draw
 from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Answers, Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import fit_fusion
@@ -116,6 +117,7 @@ def exchange(
     -------
     Study
     """
+    check_training_packages()
     chosen, say = settings or ExchangeSettings(), progress or _LOGGER.info
     source = load_bundle(bundle)
     student = source.student_at(float("nan"), float("nan"))

@@ -16,6 +16,7 @@ from aktes_xr.learn.card import Evidence, model_card
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.drawing import Ahead, World, draw
 from aktes_xr.learn.fitting import calibrate_fusion, calibrated_scaling
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import ALL, Sample, SoftSample, keep_only
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
 from aktes_xr.learn.training import Progress, Schedule, keras_bytes, scaling_of, train
@@ -86,6 +87,7 @@ def distil(
     """
     from aktes_xr.learn.teacher import claim
 
+    check_training_packages()
     work = Path(directory)
     claim(work, recipe)
     source = load_bundle(bundle)

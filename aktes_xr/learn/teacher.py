@@ -19,6 +19,7 @@ from aktes_xr.learn.drawing import Ahead, World, draw
 from aktes_xr.learn.finals import FILE as FINALS
 from aktes_xr.learn.finals import final_round, finalists
 from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Draw, Sample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.search import Trial, search
@@ -61,9 +62,12 @@ def train_teacher(
 
     Raises
     ------
+    DependencyError
+        A package that training needs is not installed.
     TrainingError
         The directory belongs to another recipe, or the search failed.
     """
+    check_training_packages()
     work = Path(directory)
     claim(work, recipe)
     say = progress or _LOGGER.info

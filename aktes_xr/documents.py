@@ -1,10 +1,12 @@
-"""Documents, written whole or not at all."""
+"""Documents, written whole or not at all, and small tables for notebooks."""
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,28 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
         A number is not finite: JSON has no word for it.
     """
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def html_table(title: str, rows: Mapping[str, Any]) -> str:
+    """Return names and values as an HTML table, as notebooks show an object.
+
+    Parameters
+    ----------
+    title : str
+        Above the table.
+    rows : mapping
+        Text of each name and of its value; all is escaped.
+
+    Returns
+    -------
+    str
+    """
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(str(name).strip())}</th>"
+        f"<td style='text-align:left'>{html.escape(str(value))}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<div><strong>{html.escape(title)}</strong><table>{cells}</table></div>"
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +16,22 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+import yaml
 from random_bundle import random_bundle
 from typer.testing import CliRunner
 
 import aktes_xr
+from aktes_xr.bench.loopback import serve
+from aktes_xr.bench.reanalysis import write_earthmover
+from aktes_xr.catalog import source
 from aktes_xr.cli import app
 
-# rioxarray multiplies affine transforms in the way affine 3 means to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+pytestmark = [
+    # rioxarray multiplies affine transforms in the way affine 3 means to drop.
+    pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),
+    # Kernels may have to be compiled on a busy machine.
+    pytest.mark.timeout(900),
+]
 
 
 def run(*arguments: str | Path) -> Any:
@@ -105,3 +119,75 @@ def test_a_netcdf_is_read_by_plain_xarray(chain: dict[str, Any]) -> None:
         first, second = opened.attrs["history"].splitlines()
         assert first.endswith("written to NetCDF")
         assert second.endswith("computed and written to Zarr")
+
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def era5(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A folder with ``era5.yaml``: the shipped source, but at a store of its layout on loopback."""
+    pytest.importorskip("icechunk")
+    root = tmp_path_factory.mktemp("era5")
+    moment = np.datetime64("2003-07-15T16:12:59")
+    write_earthmover(root / "bucket" / "icechunkV2", [moment], (36.6, -84.3))
+    with serve(root) as traffic:
+        mirror = replace(source("era5"), url="s3://bucket/icechunkV2", endpoint=traffic.address)
+        kept = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(mirror).items()
+            if value is not None and name != "name"
+        }
+        (root / "era5.yaml").write_text(yaml.safe_dump({"sources": {"era5": kept}}))
+        yield root, traffic
+
+
+def test_readme_goes_from_an_item_and_era5_to_a_map_in_python(era5: Any) -> None:
+    root, traffic = era5
+    (snippet,) = re.findall(r"```python\n([^`]*ancillaries=\"era5\".*?)```", README, re.DOTALL)
+    aktes_xr.simulate.write_scene(root / "python", shape=(40, 48))
+    text = (
+        "import aktes_xr, pathlib\n"
+        "items = [str(path) for path in pathlib.Path('python').glob('AST_*.json')]\n"
+        + snippet.replace('"era5"', '"era5.yaml"').replace('"dem.tif"', '"python/dem.tif"')
+        + "import matplotlib.pyplot; matplotlib.pyplot.savefig('map.png')\n"
+        "print(result.attrs['ancillary_water_vapor'])\n"
+    )
+    traffic.clear()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", text],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "era5" in done.stdout
+    assert "retrieve: done in" in done.stdout
+    assert traffic.bytes_of("icechunkV2") > 0
+    assert (root / "map.png").stat().st_size > 10_000
+
+
+def test_readme_goes_from_an_item_and_era5_to_a_map_on_the_command_line(
+    era5: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, traffic = era5
+    monkeypatch.chdir(root)
+    (block,) = re.findall(r"```\n(aktes simulate scene\n.*?)```", README, re.DOTALL)
+    traffic.clear()
+    for line in block.strip().splitlines():
+        name, *words = shlex.split(line)
+        assert name == "aktes"
+        typed: list[str] = []
+        for word in words:
+            found = sorted(map(str, Path().glob(word))) if "*" in word else []
+            typed += found or ["era5.yaml" if word == "era5" else word]
+        small = ["--shape", "40x48"] if words[0] == "simulate" else []
+        done = CliRunner().invoke(app, [*typed, *small])
+        assert done.exit_code == 0, done.output
+    assert traffic.bytes_of("icechunkV2") > 0
+    assert "<figure>" in (root / "report.html").read_text(encoding="utf-8")
+    assert "era5" in aktes_xr.open_result("result.zarr").attrs["ancillary_water_vapor"]
+    assert list((root / "cogs").glob("surface_temperature_*.tif"))

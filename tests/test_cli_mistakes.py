@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import typer
 import xarray as xr
 from affine import Affine
 from random_bundle import random_bundle
@@ -22,9 +24,14 @@ from typer.testing import CliRunner
 
 import aktes_xr
 from aktes_xr.cli import app
+from aktes_xr.cli.wording import PHRASES, in_options
 
-# rioxarray multiplies affine transforms in the way affine 3 means to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+pytestmark = [
+    # rioxarray multiplies affine transforms in the way affine 3 means to drop.
+    pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),
+    # Kernels may have to be compiled on a busy machine.
+    pytest.mark.timeout(900),
+]
 
 TABLE = Path(__file__).parent / "mistakes.md"
 RETRIEVE = "retrieve ITEM --out new.zarr"
@@ -226,3 +233,30 @@ def _own_words(table: str) -> list[str]:
         row.rpartition(" | ")[0] if row.startswith(FOREIGN) or "error [" not in row else row
         for row in table.splitlines()
     ]
+
+
+def test_what_is_said_otherwise_on_the_command_line_is_said_in_the_library() -> None:
+    """A message that changes must not leave its other wording behind."""
+    package = Path(aktes_xr.__file__).parent
+    texts = [
+        node.value
+        for path in package.rglob("*.py")
+        if path.name != "wording.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert not [said for said in PHRASES if not any(said in text for text in texts)]
+
+
+def test_parameters_become_options_and_other_words_stay() -> None:
+    command = typer.main.get_command(app).commands["retrieve"]  # type: ignore[attr-defined]
+    for said, meant in (
+        ("needs bbox=(west, south, east, north)", "needs --bbox W,S,E,N"),
+        ("give a resolution, or leave out crs=", "give a resolution, or leave out --crs"),
+        ("say e.g. crs='EPSG:32633'", "say e.g. --crs EPSG:32633"),
+        ("replace it with overwrite=True", "replace it with --overwrite"),
+        ("the method is good", "the method is good"),
+        ("set rio.write_crs(crs)", "set rio.write_crs(crs)"),
+    ):
+        assert in_options(said, command) == meant
+    assert in_options("needs bbox=", None) == "needs bbox="

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,7 +145,7 @@ def simulate(
     from aktes_xr.simulate import write_scene
 
     size = parse_shape(shape)
-    with _watch("simulate"):
+    with _steps("simulate") as say:
         items = write_scene(
             path,
             terrain=terrain.value,
@@ -154,6 +154,7 @@ def simulate(
             dates=dates,
             clouds=clouds,
             overwrite=overwrite,
+            progress=say,
         )
     answer({"items": [str(item) for item in items]}, as_json)
 
@@ -282,7 +283,9 @@ def teacher(
     from aktes_xr.learn.recipe import load_recipe
     from aktes_xr.learn.teacher import train_teacher
 
-    bundle = train_teacher(load_recipe(recipe), out, progress=stderr().print)
+    settings = load_recipe(recipe)
+    with _steps("train teacher") as say:
+        bundle = train_teacher(settings, out, progress=say)
     answer({"bundle": str(bundle)}, as_json)
 
 
@@ -302,8 +305,9 @@ def reference(
     from aktes_xr.bench.reference import train_reference
     from aktes_xr.learn.recipe import load_recipe
 
-    say = stderr().print
-    written = train_reference(load_recipe(recipe), out, bundle=bundle, epochs=epochs, progress=say)
+    settings = load_recipe(recipe)
+    with _steps("train reference") as say:
+        written = train_reference(settings, out, bundle=bundle, epochs=epochs, progress=say)
     answer({"bundle": str(written)}, as_json)
 
 
@@ -342,20 +346,20 @@ def distil(
         raise InputError("found --dem without --region: a region file says where the student holds")
     settings = load_recipe(recipe)
     place = None if region is None else load_region(region, dem=dem)
-    say = stderr().print
+    pixels = None if labels is None else read_labels(labels)
+    with _steps("distil") as say:
+        if ablation:
+            study = ablate(settings, out, bundle=bundle, region=place, progress=say)
+        elif rounds:
+            study = exchange(settings, out, bundle=bundle, rounds=rounds, progress=say)
+        else:
+            written = distil_student(
+                settings, out, bundle=bundle, region=place, labels=pixels, progress=say
+            )
     if ablation or rounds:
-        study = (
-            ablate(settings, out, bundle=bundle, region=place, progress=say)
-            if ablation
-            else exchange(settings, out, bundle=bundle, rounds=rounds, progress=say)
-        )
         stdout().print(study.text(), markup=False, highlight=False)
         answer({"table": str(study.path)}, as_json)
         return
-    pixels = None if labels is None else read_labels(labels)
-    written = distil_student(
-        settings, out, bundle=bundle, region=place, labels=pixels, progress=say
-    )
     answer({"bundle": str(written)}, as_json)
 
 
@@ -585,3 +589,11 @@ def _watch(label: str, client: Any = None) -> Iterator[None]:
 
     with watch(label, stderr(), client=client):
         yield
+
+
+@contextlib.contextmanager
+def _steps(label: str) -> Iterator[Callable[[str], None]]:
+    from aktes_xr.cli.progress import steps
+
+    with steps(label, stderr()) as say:
+        yield say

@@ -248,7 +248,7 @@ def _search(
         part = Sample(sample.quantities[rows], sample.truth[rows]).dropped(rng)
         pairs.append((part.inputs(scaling), part.targets(scaling)))
     say(f"searching: {settings.trials} trials of {settings.search_epochs} epochs")
-    trials = search(pairs[0], pairs[1], settings, seed=recipe.seed, directory=work)
+    trials = search(pairs[0], pairs[1], settings, seed=recipe.seed, directory=work, progress=say)
     for place, trial in enumerate(trials, 1):
         say(f"{place}. {trial.score:.4f} {trial.architecture} {trial.learning_rate:g}")
     return trials

@@ -9,7 +9,8 @@ grid) and ``truth.zarr``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +38,8 @@ from aktes_xr.simulate.stac_item import (
     granule_id,
     item,
 )
+
+_LOGGER = logging.getLogger(__name__)
 
 TOLD: Final = (
     "water_vapor",
@@ -243,6 +246,7 @@ def write_scene(
     elevation: xr.DataArray | None = None,
     settings: SceneSettings | None = None,
     overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Simulate granules and write them as an archive would, with their truth.
 
@@ -269,6 +273,8 @@ def write_scene(
         Instead of ``seed``, ``datetime``, ``dates`` and ``clouds``.
     overwrite : bool
         Replace the scene that is in the directory, its granules included.
+    progress : callable, optional
+        Called with a line of text for each step: the ground, then each date.
 
     Returns
     -------
@@ -288,13 +294,16 @@ def write_scene(
         demo_elevation(terrain, shape, seed=chosen.seed) if elevation is None else elevation
     )
     directory = _made_ready(Path(path), overwrite=overwrite)
+    say = progress or _LOGGER.debug
     ground = make_ground(ground_elevation, chosen)
     grid = grid_of(ground_elevation)
     write_elevation(directory / "dem.tif", ground_elevation, grid)
+    say("made the ground")
     static = ground_dataset(ground_elevation, ground)
     items: list[dict[str, Any]] = []
     for ds in simulate_dates(ground_elevation, chosen, ground):
         first = not items
+        say(f"simulated date {len(items) + 1} of {chosen.count}")
         items.append(_write_date(directory, ds, grid, layout))
         _append(directory / "ancillary.zarr", ds[list(TOLD)], first=first)
         truth = ds.drop_vars(["tir", *TOLD])

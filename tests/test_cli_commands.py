@@ -128,7 +128,7 @@ def test_version() -> None:
         (("bench", "nope"), "error [input]: There is no benchmark 'nope'. Choose one of: "),
         (("retrieve", "--out", "x.zarr"), "name either STAC items or a source to search"),
         (("retrieve", "--out", "x", "--bbox", "1,2"), "--bbox is '1,2': expected west,south"),
-        (("retrieve", "--out", "x", "--source", "aws"), "searching 'aws' needs bbox="),
+        (("retrieve", "--out", "x", "--source", "aws"), "searching 'aws' needs --bbox W,S,E,N"),
         (("simulate", "x", "--shape", "700"), "--shape is '700': expected rows x columns"),
     ],
 )

@@ -92,7 +92,8 @@ def write_cogs(
 ) -> list[Path]:
     """Write a result as cloud-optimised GeoTIFFs, one for each variable and date.
 
-    One variable of one date is in memory at a time.
+    One variable of one date is in memory at a time. Store a lazy result first: it would be computed
+    anew for each file.
 
     Parameters
     ----------
@@ -211,7 +212,7 @@ def _write_cog(image: xr.DataArray, ds: xr.Dataset, path: Path) -> None:
     """Write one image in memory, then as COG: the driver can only copy."""
     values = image.transpose(..., "y", "x").to_numpy()
     planes = values if values.ndim == 3 else values[np.newaxis]
-    flags = "flag_meanings" in image.attrs or planes.dtype.kind in "bui"
+    flags = "flag_meanings" in image.attrs or planes.dtype.kind in ("b", "u", "i")
     packing = None if flags else PACKINGS.get(str(image.name))
     if packing is not None:
         planes = packing.pack(planes, name=str(image.name))

@@ -100,4 +100,5 @@ def _layer(ds: xr.Dataset, variable: str, time: int, band: str | None) -> xr.Dat
     if set(layer.dims) != {"y", "x"}:
         raise InputError(f"{variable!r} has dimensions {layer.dims}, expected y and x for a map")
     aside = [name for name in layer.coords if name not in {"y", "x", "spatial_ref"}]
-    return layer.drop_vars(aside).rio.write_crs(ds.rio.crs)
+    placed: xr.DataArray = layer.drop_vars(aside).rio.write_crs(ds.rio.crs)
+    return placed

@@ -29,6 +29,8 @@ from aktes_xr.cli import app
 pytestmark = [
     # rioxarray multiplies affine transforms in the way affine 3 means to drop.
     pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),
+    # Pcodec is what the live store of ERA5 is written with.
+    pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3"),
     # Kernels may have to be compiled on a busy machine.
     pytest.mark.timeout(900),
 ]
@@ -79,7 +81,7 @@ def test_all_pixels_are_validated_and_drawn(chain: dict[str, Any]) -> None:
     page = Path(chain["report"]["page"]).read_text(encoding="utf-8")
     assert page.count("<figure>") == 2
     assert "<td>dem.tif</td>" in page
-    assert "ancillary_water_vapor" in page
+    assert "ancillary_source" in page
     assert str(chain["root"]) not in page
 
 
@@ -127,7 +129,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def era5(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A folder with ``era5.yaml``: the shipped source, but at a store of its layout on loopback."""
+    """Folders with ``era5.yaml``: the shipped source, but at a store of its layout on loopback."""
     pytest.importorskip("icechunk")
     root = tmp_path_factory.mktemp("era5")
     moment = np.datetime64("2003-07-15T16:12:59")
@@ -139,20 +141,22 @@ def era5(tmp_path_factory: pytest.TempPathFactory) -> Any:
             for name, value in asdict(mirror).items()
             if value is not None and name != "name"
         }
-        (root / "era5.yaml").write_text(yaml.safe_dump({"sources": {"era5": kept}}))
+        for folder in ("python", "console"):
+            (root / folder).mkdir()
+            (root / folder / "era5.yaml").write_text(yaml.safe_dump({"sources": {"era5": kept}}))
         yield root, traffic
 
 
 def test_readme_goes_from_an_item_and_era5_to_a_map_in_python(era5: Any) -> None:
-    root, traffic = era5
+    root, traffic = era5[0] / "python", era5[1]
     (snippet,) = re.findall(r"```python\n([^`]*ancillaries=\"era5\".*?)```", README, re.DOTALL)
-    aktes_xr.simulate.write_scene(root / "python", shape=(40, 48))
+    aktes_xr.simulate.write_scene(root / "scene", shape=(40, 48))
     text = (
         "import aktes_xr, pathlib\n"
-        "items = [str(path) for path in pathlib.Path('python').glob('AST_*.json')]\n"
-        + snippet.replace('"era5"', '"era5.yaml"').replace('"dem.tif"', '"python/dem.tif"')
+        "items = [str(path) for path in pathlib.Path('scene').glob('AST_*.json')]\n"
+        + snippet.replace('"era5"', '"era5.yaml"').replace('"dem.tif"', '"scene/dem.tif"')
         + "import matplotlib.pyplot; matplotlib.pyplot.savefig('map.png')\n"
-        "print(result.attrs['ancillary_water_vapor'])\n"
+        "print(result.attrs['ancillary_source'])\n"
     )
     traffic.clear()
     done = subprocess.run(
@@ -173,7 +177,7 @@ def test_readme_goes_from_an_item_and_era5_to_a_map_in_python(era5: Any) -> None
 def test_readme_goes_from_an_item_and_era5_to_a_map_on_the_command_line(
     era5: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, traffic = era5
+    root, traffic = era5[0] / "console", era5[1]
     monkeypatch.chdir(root)
     (block,) = re.findall(r"```\n(aktes simulate scene\n.*?)```", README, re.DOTALL)
     traffic.clear()
@@ -189,5 +193,5 @@ def test_readme_goes_from_an_item_and_era5_to_a_map_on_the_command_line(
         assert done.exit_code == 0, done.output
     assert traffic.bytes_of("icechunkV2") > 0
     assert "<figure>" in (root / "report.html").read_text(encoding="utf-8")
-    assert "era5" in aktes_xr.open_result("result.zarr").attrs["ancillary_water_vapor"]
+    assert "era5" in aktes_xr.open_result("result.zarr").attrs["ancillary_source"]
     assert list((root / "cogs").glob("surface_temperature_*.tif"))

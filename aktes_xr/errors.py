@@ -112,6 +112,12 @@ class GridError(CubeError):
     code = "cube.grid"
 
 
+class OverlapError(GridError):
+    """Two data sets that are to be compared have no ground or no time in common."""
+
+    code = "cube.overlap"
+
+
 class NodataError(CubeError):
     """A field has no valid value at all."""
 

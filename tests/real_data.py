@@ -15,7 +15,7 @@ def real_files(folder: str) -> Path:
     root = os.environ.get(VARIABLE)
     if root is None:
         pytest.skip(f"set {VARIABLE} to the folder of real data that holds {folder!r}")
-    found = Path(root) / folder
-    if not found.is_dir():
-        pytest.skip(f"{VARIABLE} names a folder without {folder!r}")
+    found = next((path for path in sorted(Path(root).rglob(folder)) if path.is_dir()), None)
+    if found is None:
+        pytest.skip(f"{VARIABLE} names a folder without {folder!r} anywhere below it")
     return found

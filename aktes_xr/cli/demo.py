@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 from dask.base import compute
 
+from aktes_xr import report
 from aktes_xr.ancillaries import add_ancillaries
 from aktes_xr.cli.progress import watch
 from aktes_xr.retrieval import retrieve
@@ -20,7 +21,6 @@ from aktes_xr.simulate.relief import Terrain
 from aktes_xr.stac import open_stac
 from aktes_xr.store import write_result
 from aktes_xr.terrain.complexity import CLASSES
-from aktes_xr.validation import report
 from aktes_xr.validation.comparison import COLUMNS, ValidationScore, cells, validate
 
 if TYPE_CHECKING:

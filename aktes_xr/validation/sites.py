@@ -35,7 +35,7 @@ class SiteMatch:
     Attributes
     ----------
     station : str
-    time : datetime64
+    time : numpy.datetime64
         Of the overpass.
     retrieved_k, measured_k : float, K
     sigma_k : float, K
@@ -49,7 +49,7 @@ class SiteMatch:
     """
 
     station: str
-    time: np.datetime64
+    time: Any
     retrieved_k: float
     measured_k: float
     sigma_k: float

@@ -41,7 +41,7 @@ def series_figure(dates: Sequence[DateSummary]) -> Figure:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
+    figure = Figure(figsize=(7.0, 3.0), layout="constrained")
     axis = figure.subplots()
     for words, day, colour in _KINDS:
         chosen = [d for d in dates if d.day is day and d.time and np.isfinite(d.percentiles[1])]

@@ -118,7 +118,8 @@ def _one(result: xr.Dataset, held: Sequence[str], number: int) -> DateSummary:
         sigma=sigma,
         range_k=(low, high),
         flags=flags,
-        small=small[::step, ::step],
+        # A copy: a view would keep the whole date in memory.
+        small=small[::step, ::step].copy(),
     )
 
 

@@ -144,9 +144,9 @@ def _run_scene(
     outcome = SceneOutcome(
         terrain=terrain,
         scores=tuple(
-            validate(ds, truth, name=method, where=_clear(truth)) for method, ds in found.items()
+            validate(one, truth, name=method, where=~ds["cloud"]) for method, one in found.items()
         ),
-        mae_by_class=_mae_by_class(found, truth, indices),
+        mae_by_class=_mae_by_class(found, truth, indices, ~ds["cloud"]),
         store=str(store),
         picture=str(folder / "quicklook.png"),
         page=str(folder / "report.html"),
@@ -183,9 +183,12 @@ def _open_zarr(path: Path) -> xr.Dataset:
 
 
 def _mae_by_class(
-    results: Mapping[Method, xr.Dataset], truth: xr.Dataset, indices: xr.Dataset
+    results: Mapping[Method, xr.Dataset],
+    truth: xr.Dataset,
+    indices: xr.Dataset,
+    clear: xr.DataArray,
 ) -> dict[str, dict[str, float]]:
-    clear = _clear(truth)
+    # Below a cloud there is nothing to compare.
     members = {
         CLASSES[number]: clear & (indices["terrain_class"] == number)
         for number in range(len(CLASSES))
@@ -194,7 +197,7 @@ def _mae_by_class(
         method: {
             name: validate(result, truth, where=where).mae_k
             for name, where in members.items()
-            if float((where & truth["surface_temperature"].notnull()).mean()) >= _SMALLEST_SHARE
+            if float((where & result["surface_temperature"].notnull()).mean()) >= _SMALLEST_SHARE
         }
         for method, result in results.items()
     }
@@ -205,11 +208,6 @@ def _masked(ds: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
     image = ("time", "y", "x")
     water = np.broadcast_to(truth["surface_class"].to_numpy() == WATER, ds["tir"][:, 0].shape)
     return ds.assign(cloud=(image, truth["cloud"].to_numpy()), water=(image, water))
-
-
-def _clear(truth: xr.Dataset) -> xr.DataArray:
-    """Where the ground could be seen: below a cloud there is nothing to compare."""
-    return ~truth["cloud"].compute()
 
 
 def _tables(outcome: SceneOutcome) -> dict[str, tuple[Sequence[str], list[Sequence[str]]]]:

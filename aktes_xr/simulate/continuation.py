@@ -24,6 +24,7 @@ _RELAXATIONS: Final = ((16, 400), (8, 150), (4, 80), (2, 40), (1, 20))
 _SPREAD_PIXELS: Final = 30.0
 _ROUNDING_PIXELS: Final = 0.7
 _MARGIN_PIXELS: Final = 12
+_BENT_SHARE: Final = 0.1
 
 
 def continued_relief(
@@ -65,7 +66,17 @@ def continued_relief(
     made[known] = height[known]
     made = _carved(made, np.where(pinned, 0.0, uplift))
     rounded = gaussian_filter(made, _ROUNDING_PIXELS, mode="nearest")
-    return np.asarray(np.where(known, height, rounded)[inside])
+    kept = _within(rounded, float(height[known].min()), float(height[known].max()))
+    return np.asarray(np.where(known, height, kept)[inside])
+
+
+def _within(height: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Bend what leaves the range of the measured heights back into it, peaks staying peaks."""
+    margin = max(_BENT_SHARE * (high - low), 1e-9)
+    over = np.maximum(height - (high - margin), 0.0)
+    under = np.maximum(low + margin - height, 0.0)
+    bent = height - over + margin * np.tanh(over / margin)
+    return np.asarray(bent + under - margin * np.tanh(under / margin))
 
 
 def _balance(height: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:

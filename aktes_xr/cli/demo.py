@@ -126,7 +126,12 @@ def _run_scene(
 ) -> SceneOutcome:
     with watch(f"{terrain}: simulate", console):
         items = write_scene(
-            folder, terrain=terrain, shape=settings.shape, seed=settings.seed, clouds=True
+            folder,
+            terrain=terrain,
+            shape=settings.shape,
+            seed=settings.seed,
+            clouds=True,
+            overwrite=True,
         )
     truth = _open_zarr(folder / "truth.zarr")
     ds = open_stac(items, like=truth, dem=folder / "dem.tif")

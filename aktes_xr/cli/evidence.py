@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aktes_xr.cli.console import answer, print_json, stderr, stdout
+from aktes_xr.cli.options import JsonFlag, ResultArgument, TruthOption
 from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from aktes_xr.validation import Comparison, Selection, SiteMatch
 
 __all__ = ["report", "validate"]
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")]
-ResultArgument = Annotated[
-    Path, typer.Argument(exists=True, help="Zarr store that 'aktes retrieve' wrote.")
-]
 
 
 def validate(
@@ -110,9 +106,7 @@ def validate(
 def report(
     result: ResultArgument,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("report.html"),
-    truth: Annotated[
-        Path | None, typer.Option(exists=True, help="Zarr store or raster to draw beside it.")
-    ] = None,
+    truth: TruthOption = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Folder for the figures on their own, as PNG and as SVG."),

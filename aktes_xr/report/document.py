@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
+from aktes_xr.documents import write_text
 from aktes_xr.report.series import CalendarCell
 
 if TYPE_CHECKING:
@@ -222,12 +222,7 @@ def write_page(path: str | os.PathLike[str], text: str) -> None:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(target, text)
 
 
 def embedded(figure: Figure, *, caption: str, alt: str) -> Image:

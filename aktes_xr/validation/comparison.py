@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "STRATA_COLUMNS",
     "Comparison",
     "ValidationScore",
+    "as_json",
     "cells",
     "compare",
     "strata_rows",
@@ -108,7 +110,7 @@ def validate(
     GridError
         The truth lies on other pixels, or has other dates.
     OverlapError
-        They have no pixel with a temperature in common.
+        They have no pixel in common that holds a temperature, where all pixels count.
     """
     for what, ds in (("result", result), ("truth", truth)):
         if "surface_temperature" not in ds:
@@ -121,9 +123,9 @@ def validate(
         _matching(truth, result, "surface_temperature"),
         sigma=_sigma(result),
     )
-    if temperature.n == 0:
+    if temperature.n == 0 and where is None:
         raise OverlapError(
-            f"the truth and the result ({name}) have no pixel with a temperature in common: "
+            "result and truth have no pixel in common that holds a temperature: "
             f"{_known(truth)} in the truth, {_known(result)} in the result"
         )
     emissivity = None
@@ -141,6 +143,24 @@ def validate(
         inside_95=temperature.coverage95,
         emissivity_mae=emissivity,
     )
+
+
+def as_json(score: ValidationScore) -> dict[str, Any]:
+    """Return a score as plain types, None for what has no value, such as a constant's correlation.
+
+    Parameters
+    ----------
+    score : ValidationScore
+        The score.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(score).items()
+    }
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import rioxarray
 import xarray as xr
 from rasterio.enums import Resampling
 
-from aktes_xr.errors import InputError, OverlapError, ReadError
+from aktes_xr.errors import InputError, OverlapError, ReadError, StoreNotFoundError
 
 COARSER: Final = 2.0
 """From this ratio of pixel sizes on, a reference is compared on its own pixels."""
@@ -139,6 +139,8 @@ def open_truth(
 
     Raises
     ------
+    StoreNotFoundError
+        There is nothing at ``path``, or a folder that is no Zarr store.
     InputError
         The raster has several bands, or its values are no temperatures in kelvin.
     OverlapError
@@ -146,8 +148,16 @@ def open_truth(
     ReadError
         It cannot be read.
     """
+    if not path.exists():
+        raise StoreNotFoundError(f"found no truth {path.name}; give a Zarr store or a raster")
     if path.is_dir():
-        ds: xr.Dataset = xr.open_zarr(path, consolidated=False, decode_coords="all")
+        try:
+            ds: xr.Dataset = xr.open_zarr(path, consolidated=False, decode_coords="all")
+        except FileNotFoundError:
+            raise StoreNotFoundError(
+                f"the folder {path.name} is no Zarr store (it has no zarr.json); give one with "
+                "surface_temperature, or a raster"
+            ) from None
         return ds
     kelvin = _read_kelvin(path, scale, offset)
     check_overlap(kelvin, like, path.name)

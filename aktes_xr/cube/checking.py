@@ -262,6 +262,11 @@ def _check_field(name: str, array: xr.DataArray, field: Field) -> None:
 
 
 def _check_range(name: str, values: npt.NDArray[Any], field: Field) -> None:
+    if np.isinf(values).any():
+        raise UnitsError(
+            f"{name!r} has infinite values: expected {field.low:g} to {field.high:g} "
+            f"{field.units}, and NaN where nothing is known; replace them with NaN"
+        )
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return

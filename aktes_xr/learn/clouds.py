@@ -16,8 +16,9 @@ import numpy as np
 
 from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, hidden_layers
+from aktes_xr.learn.attachment import attach, check_place
 from aktes_xr.learn.cloud_sample import SURFACES, CloudPixels, draw_cloud_pixels
-from aktes_xr.models.bundle import MODEL_CARD, BundleContents, load_bundle, write_bundle
+from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
 from aktes_xr.models.cloud_test import CloudTest
 
@@ -150,8 +151,7 @@ def with_cloud_test(
     """
     if (recipe is None) == (of is None):
         raise InputError("name either a recipe to train by or a bundle to take the test from")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out.name} exists: choose another directory or pass --overwrite")
+    check_place(out, overwrite=overwrite)
     loaded = load_bundle(bundle)
     if recipe is None:
         test = load_bundle(str(of)).cloud_test
@@ -159,21 +159,11 @@ def with_cloud_test(
             raise TrainingError(f"the bundle {of} has no cloud test to take over")
     else:
         test = train_cloud_test(recipe, progress=progress)
-    extras = dict(loaded.extras) | test.files()
+    files = test.files()
     if recipe is not None:
         text = json.dumps(asdict(recipe), indent=1, sort_keys=True) + "\n"
-        extras["clouds_recipe.json"] = text.encode()
-    card = loaded.model_card.partition(CARD_HEADING)[0].rstrip() + f"\n\n{CARD_HEADING}\n\n"
-    card += card_lines(test)
-    contents = BundleContents(
-        loaded.name,
-        tuple(loaded.models.values()),
-        card,
-        loaded.fusion,
-        {name: data for name, data in extras.items() if name != MODEL_CARD},
-    )
-    write_bundle(out, contents, overwrite=overwrite)
-    return out
+        files["clouds_recipe.json"] = text.encode()
+    return attach(loaded, files, out, card=(CARD_HEADING, card_lines(test)), overwrite=overwrite)
 
 
 def card_lines(test: CloudTest) -> str:

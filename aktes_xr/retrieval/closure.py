@@ -13,18 +13,16 @@ from aktes_xr.models.features import N_OUTPUTS
 from aktes_xr.radiative.closure import AIR, STATE, close
 from aktes_xr.radiative.closure import CLOSURE as ROWS
 from aktes_xr.radiative.emulator import load_emulator
+from aktes_xr.retrieval.brightness import brightness, strips
 from aktes_xr.retrieval.physics import SEA_LEVEL_HPA
 from aktes_xr.retrieval.tiles import CLOSURE, CONDITIONS, QUALITY, SCALARS, Chunk
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from aktes_xr.compilation import Float32Array
     from aktes_xr.retrieval.surroundings import Calibration
 
 TIMES_NOISE: Final = 3.0
 """A residual is flagged where it exceeds so many times noise and what the air's errors do."""
-_STRIP: Final = 16384
 _N_BANDS: Final = len(sensor.BANDS)
 _RMS: Final = ROWS.index("residual_rms")
 _PROPAGATED: Final = ROWS.index("propagated_rms")
@@ -44,13 +42,11 @@ def close_chunk(chunk: Chunk, tables: Calibration, out: Float32Array) -> None:
         NaN where nothing was retrieved.
     """
     rows, columns = out.shape[2:]
-    step = max(1, _STRIP // columns)
     emulator = load_emulator()
     view = SCALARS.index("view_zenith")
     for date, planes in enumerate(out):
         angle = float(np.nan_to_num(chunk.scalars[date, view]))
-        for top in range(0, rows, step):
-            window = slice(top, min(top + step, rows))
+        for window in strips(rows, columns):
             state, air = _inputs(chunk, tables, date, window, planes)
             _write(close(state, air, angle, emulator), planes[:, window])
 
@@ -75,10 +71,7 @@ def _inputs(
     """Return the state and the air of some rows, as the kernel takes them."""
     rows, columns = window.stop - window.start, chunk.columns
     state = np.empty((len(STATE), rows * columns), np.float32)
-    halo = chunk.halo
-    measured = chunk.tir[date].reshape(_N_BANDS, -1, chunk.wide)
-    inner = measured[:, halo + window.start : halo + window.stop, halo : halo + columns]
-    state[:_N_BANDS] = _kelvin(inner.reshape(_N_BANDS, -1), tables)
+    state[:_N_BANDS] = brightness(chunk, tables, date, window)
     state[_N_BANDS : _N_BANDS + N_OUTPUTS] = planes[:N_OUTPUTS, window].reshape(N_OUTPUTS, -1)
 
     def spread(field: Any) -> Float32Array:
@@ -91,11 +84,3 @@ def _inputs(
     for other in (spread(chunk.static_plane("surface_pressure")), SEA_LEVEL_HPA):
         air[-1] = pressure = np.where(np.isnan(pressure), other, pressure)
     return state, air
-
-
-def _kelvin(measured: NDArray[Any], tables: Calibration) -> Float32Array:
-    """Return the brightness temperatures (band, pixel) of digital numbers or radiances."""
-    if not tables.digital:
-        return np.asarray(sensor.radiance_to_brightness_temperature(measured.T).T, np.float32)
-    numbers = np.minimum(measured, sensor.SATURATION_DN)
-    return np.stack([tables.kelvin[band][numbers[band]] for band in range(_N_BANDS)])

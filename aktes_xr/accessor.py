@@ -143,6 +143,7 @@ class AktesAccessor:
         closure: bool = False,
         clouds: Clouds = "auto",
         keep_cloudy: bool = False,
+        shadows: bool = False,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -167,6 +168,8 @@ class AktesAccessor:
             ``"network"`` the test, ``"none"`` the mask or nothing.
         keep_cloudy : bool
             Keep what was retrieved of pixels under cloud.
+        shadows : bool
+            Mark the pixels from which terrain hides the sun.
 
         Returns
         -------
@@ -201,6 +204,7 @@ class AktesAccessor:
             closure=closure,
             clouds=clouds,
             keep_cloudy=keep_cloudy,
+            shadows=shadows,
         )
 
     def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:

@@ -56,7 +56,7 @@ class CloudRecipe:
     validation_fields: int = 600
     per_field: int = 300
     shape: tuple[int, int] = (96, 96)
-    steep_share: float = 0.15
+    steep_share: float = 0.1
     units: tuple[int, ...] = (64, 64)
     epochs: int = 40
     batch_size: int = 2048

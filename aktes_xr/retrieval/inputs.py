@@ -29,6 +29,7 @@ from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval.tiles import DATED, MASKS, SCALARS, Layout
 from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
 from aktes_xr.terrain.block import FLAGS
+from aktes_xr.terrain.shadow import cast_shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,33 @@ def terrain_of(ds: xr.Dataset) -> xr.Dataset:
     """
     indices = terrain_indices(ds["elevation"], rechunk="auto")
     return indices.assign(terrain_complexity(indices).data_vars)
+
+
+def with_shadows(ds: xr.Dataset) -> xr.Dataset:
+    """Add to a cube the mask of the pixels from which terrain hides the sun, lazily.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A checked cube.
+
+    Returns
+    -------
+    Dataset
+        With ``cast_shadow`` (time, y, x), bool.
+
+    Raises
+    ------
+    MissingVariableError
+        There is no elevation, or the sun's angles are not known.
+    """
+    missing = sorted({"elevation", "sun_zenith", "sun_azimuth"} - {str(n) for n in ds.variables})
+    if missing:
+        raise MissingVariableError(
+            f"the cube lacks {', '.join(missing)}, without which no shadow is known"
+        )
+    found = cast_shadow(ds["elevation"], ds["sun_zenith"], ds["sun_azimuth"], rechunk="auto")
+    return ds.assign(cast_shadow=(("time", "y", "x"), found.data))
 
 
 def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields:

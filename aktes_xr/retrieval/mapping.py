@@ -21,7 +21,7 @@ from aktes_xr.models.runtime import register
 from aktes_xr.retrieval.block import METHODS, PHYSICAL, BlockSettings, Method
 from aktes_xr.retrieval.clouds import Clouds, add_clouds
 from aktes_xr.retrieval.graph import map_chunks
-from aktes_xr.retrieval.inputs import assemble, terrain_of
+from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
 from aktes_xr.retrieval.result import describe_result
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def retrieve(
     closure: bool = False,
     clouds: Clouds = "auto",
     keep_cloudy: bool = False,
+    shadows: bool = False,
 ) -> xr.Dataset:
     """Retrieve surface temperature and emissivity, lazily.
 
@@ -75,6 +76,9 @@ def retrieve(
         which it was.
     keep_cloudy : bool
         Keep temperatures and emissivities of pixels under cloud, which are NaN otherwise.
+    shadows : bool
+        Mark the pixels from which terrain hides the sun (the condition ``cast_shadow``). It takes a
+        search of the horizon for each date.
 
     Returns
     -------
@@ -104,6 +108,8 @@ def retrieve(
     info = check(ds, require=needed)
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     ds, source = add_clouds(ds, loaded, clouds)
+    if shadows:
+        ds = with_shadows(ds)
     test = loaded.cloud_test if source == "network" else None
     if terrain is None and info.has_elevation:
         terrain = terrain_of(ds)

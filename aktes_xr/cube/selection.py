@@ -17,8 +17,8 @@ from aktes_xr.errors import InputError, MissingVariableError
 
 FLAG_VARIABLES: Final = {"quality": flag_attributes, "conditions": condition_attributes}
 _UNCERTAINTY: Final = "surface_temperature_uncertainty"
-_KEPT: Final = frozenset({"terrain_complexity", "sky_view_factor"})
-"""Of the ground and not of the retrieval: they are never taken away."""
+_KEPT: Final = frozenset({"terrain_complexity", "sky_view_factor", "cloud_probability"})
+"""Of ground and cloud, and not retrieved: they are never taken away."""
 
 
 def flags(result: xr.Dataset) -> dict[str, xr.DataArray]:

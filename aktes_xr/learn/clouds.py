@@ -95,8 +95,8 @@ def train_cloud_test(
     }
     training = draw_cloud_pixels(recipe.fields, split="train", progress=say, **drawn)  # type: ignore[arg-type]
     held = draw_cloud_pixels(recipe.validation_fields, split="validation", progress=say, **drawn)  # type: ignore[arg-type]
-    center = np.nanmean(training.features, axis=0, dtype=np.float64).astype(np.float32)
-    scale = np.nanstd(training.features, axis=0, dtype=np.float64).astype(np.float32)
+    center = np.asarray(np.nanmean(training.features, axis=0, dtype=np.float64), np.float32)
+    scale = np.array(np.nanstd(training.features, axis=0, dtype=np.float64), np.float32)
     scale[~(scale > 1e-6)] = 1.0
     raw = CloudTest(_untrained(recipe), center, scale, 1.0, 0.0, 0.5, 0.0)
     network = _fit(recipe, raw, (training, held), say)

@@ -188,8 +188,8 @@ def fit_mixture(kelvin: Float32Array, parts: int, rounds: int, *, seed: int) -> 
 def _domain(mean: Any, covariance: Any, weight: Any) -> Domain:
     root = np.linalg.cholesky(np.linalg.inv(covariance))
     offset = np.linalg.slogdet(covariance)[1] - 2.0 * np.log(weight)
-    arrays = (np.asarray(array, np.float32) for array in (mean, root, offset))
-    return Domain(*arrays, float("inf"))
+    mean, root, offset = (np.asarray(array, np.float32) for array in (mean, root, offset))
+    return Domain(mean, root, offset, float("inf"))
 
 
 def _shares(points: Any, mean: Any, covariance: Any, weight: Any) -> NDArray[np.float64]:

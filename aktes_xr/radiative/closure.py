@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from aktes_xr import sensor
 from aktes_xr.compilation import kernel
-from aktes_xr.radiative.emulator import band_atmosphere_kernel
+from aktes_xr.radiative.emulator import Emulator, band_atmosphere_kernel
 from aktes_xr.radiative.planck import band_radiance, band_temperature
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 
@@ -119,7 +119,13 @@ def closure_residual(
 
 
 @kernel()
-def close_pixels(state, air, secant, emulator, out):
+def close_pixels(
+    state: NDArray[np.float32],
+    air: NDArray[np.float32],
+    secant: float,
+    emulator: Emulator,
+    out: NDArray[np.float32],
+) -> None:
     """Write the closure of pixels with their given atmosphere, or the one that fits best.
 
     Parameters
@@ -177,7 +183,15 @@ def close_pixels(state, air, secant, emulator, out):
 
 
 @kernel()
-def _residual(measured, surface, point, place, emulator, column, out):
+def _residual(
+    measured: NDArray[np.float64],
+    surface: NDArray[np.float64],
+    point: tuple[float, float],
+    place: tuple[float, float],
+    emulator: Emulator,
+    column: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
     """Write measured minus modelled temperatures for one water column and air temperature."""
     band_atmosphere_kernel(point[0], point[1], place[0], place[1], emulator, column)
     view = surface[6]
@@ -195,7 +209,14 @@ def _residual(measured, surface, point, place, emulator, column, out):
 
 
 @kernel()
-def _fit(measured, surface, air, place, emulator, column):
+def _fit(
+    measured: NDArray[np.float64],
+    surface: NDArray[np.float64],
+    air: NDArray[np.float32],
+    place: tuple[float, float],
+    emulator: Emulator,
+    column: NDArray[np.float64],
+) -> tuple[float, float]:
     """Return the water column and air temperature that leave least, held by what is known."""
     water, warmth = np.float64(air[0]), np.float64(air[2])
     known = (water, np.float64(air[1])) if water == water else _WATER
@@ -233,7 +254,7 @@ def _fit(measured, surface, air, place, emulator, column):
 
 
 def close(
-    state: NDArray[np.float32], air: NDArray[np.float32], view_zenith_deg: float, emulator: Any
+    state: NDArray[np.float32], air: NDArray[np.float32], view_zenith_deg: float, emulator: Emulator
 ) -> NDArray[np.float32]:
     """Close pixels of one view angle; see `close_pixels`.
 

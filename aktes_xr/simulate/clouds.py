@@ -207,7 +207,7 @@ def _cirrus(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.floa
     j = np.mod(along, narrow.shape[1] - 1).astype(np.intp)
     noise = narrow[i, j]
     edge = np.quantile(noise, rng.uniform(0.0, 0.7))
-    return np.clip((noise - edge) / (0.6 * float(np.ptp(noise))), 0.0, 1.0)
+    return np.asarray(np.clip((noise - edge) / (0.6 * float(np.ptp(noise))), 0.0, 1.0))
 
 
 def _unit(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from aktes_xr.cube.grid import grid_convergence
 from aktes_xr.errors import InputError
-from aktes_xr.terrain.grid import grid_convergence
 from aktes_xr.terrain.indices import Rechunk, horizon_angle
 
 _HORIZON_DEG = 90.0

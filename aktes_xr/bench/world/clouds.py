@@ -133,10 +133,10 @@ def _pattern(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> Flo
     across = rows * np.cos(angle) + columns * np.sin(angle)
     if kind == "streets":
         waves = np.sin(2.0 * np.pi * across / rng.uniform(6.0, 20.0))
-        return waves + 1.2 * spectral_field(shape, rng, exponent=2.8, longest=20.0)
+        return np.asarray(waves + 1.2 * spectral_field(shape, rng, exponent=2.8, longest=20.0))
     if kind == "shield":
         slope = across / max(float(np.ptp(across)), 1.0)
-        return 3.0 * slope + 0.5 * spectral_field(shape, rng, exponent=3.0)
+        return np.asarray(3.0 * slope + 0.5 * spectral_field(shape, rng, exponent=3.0))
     if kind == "streaks":
         smooth = spectral_field(shape, rng, exponent=3.0)
         return np.asarray(np.sin(across / rng.uniform(2.0, 8.0) + 3.0 * smooth) + smooth)

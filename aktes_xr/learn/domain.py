@@ -188,8 +188,12 @@ def fit_mixture(kelvin: Float32Array, parts: int, rounds: int, *, seed: int) -> 
 def _domain(mean: Any, covariance: Any, weight: Any) -> Domain:
     root = np.linalg.cholesky(np.linalg.inv(covariance))
     offset = np.linalg.slogdet(covariance)[1] - 2.0 * np.log(weight)
-    mean, root, offset = (np.asarray(array, np.float32) for array in (mean, root, offset))
-    return Domain(mean, root, offset, float("inf"))
+    return Domain(
+        np.asarray(mean, np.float32),
+        np.asarray(root, np.float32),
+        np.asarray(offset, np.float32),
+        float("inf"),
+    )
 
 
 def _shares(points: Any, mean: Any, covariance: Any, weight: Any) -> NDArray[np.float64]:

@@ -412,6 +412,23 @@ def domain(
     answer({"bundle": str(written)}, as_json)
 
 
+@train.command()
+def calibration(
+    bundle: Annotated[str, typer.Option(help="Bundle with teacher and student.")] = "default",
+    out: Annotated[Path, typer.Option(help="Directory; the bundle goes to DIR/bundle.")] = Path(
+        "runs/calibration"
+    ),
+    recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
+    as_json: JsonFlag = False,
+) -> None:
+    """Fit a bundle's uncertainties and fusion anew, without training any network."""
+    from aktes_xr.learn.calibration import recalibrate
+    from aktes_xr.learn.recipe import load_recipe
+
+    written = recalibrate(load_recipe(recipe), out, bundle=bundle, progress=stderr().print)
+    answer({"bundle": str(written)}, as_json)
+
+
 @app.command()
 def distil(
     bundle: Annotated[str, typer.Option(help="Bundle whose teacher is distilled.")] = "default",

@@ -32,6 +32,7 @@ from aktes_xr.errors import (
     DimensionError,
     DTypeError,
     GridError,
+    InputError,
     MissingVariableError,
     NodataError,
     UnitsError,
@@ -262,10 +263,10 @@ def _check_field(name: str, array: xr.DataArray, field: Field) -> None:
 
 
 def _check_range(name: str, values: npt.NDArray[Any], field: Field) -> None:
-    if np.isinf(values).any():
-        raise UnitsError(
-            f"{name!r} has infinite values: expected {field.low:g} to {field.high:g} "
-            f"{field.units}, and NaN where nothing is known; replace them with NaN"
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise InputError(
+            f"{name!r} holds infinite values: expected {field.units}, and NaN where nothing is "
+            "known; check how it was computed"
         )
     finite = values[np.isfinite(values)]
     if finite.size == 0:

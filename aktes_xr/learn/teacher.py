@@ -7,7 +7,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _LOGGER = logging.getLogger(__name__)
+PIXELS_PER_FIELD: Final = 800
+"""Taken of a field to train on: drawing a field costs as much as learning from so many pixels."""
 
 
 def train_teacher(
@@ -143,7 +145,15 @@ def _drawn(
     parts = [
         draw(
             count,
-            World(split, seed, recipe.nedt_k, protocol=protocol, errors=recipe.errors),
+            World(
+                split,
+                seed,
+                recipe.nedt_k,
+                protocol=protocol,
+                errors=recipe.errors,
+                varied=recipe.varied,
+                per_field=PIXELS_PER_FIELD if split == "train" else None,
+            ),
         )[0]
         for protocol, count in counts.items()
         if count

@@ -23,11 +23,15 @@ import zarr
 from aktes_xr.errors import AktesError, InputError, StoreError, WorseResultError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
 from aktes_xr.store.blocks import GRID, ZarrRegion, computed, finish, write_lazily
-from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted, why_worse
+from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted
 from aktes_xr.store.encoding import encode
 from aktes_xr.store.local import claim
+from aktes_xr.store.replacement import why_worse
 
 logger = logging.getLogger(__name__)
+
+# What Zarr and its codecs raise for metadata or chunks that are damaged.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
 
 Summary = Callable[[Counts], Mapping[str, Any]]
 """Makes attributes (JSON types) of a result's counts, before the store can be seen."""
@@ -74,9 +78,9 @@ def write_result(
     path : str or path
         Local path of the store, or its address in an object store (`address.SCHEMES`).
     overwrite : bool
-        Replace a Zarr store that is there, unless the new result is worse: with a temperature
-        nowhere, or, for the dates that both have, in less than half the share of pixels and on less
-        than half the ground.
+        Replace a Zarr store that is there, unless the new result is worse (`why_worse`): it would
+        lose half of the dates that have temperatures, or more than half of the pixels of the dates
+        that both have. A store that cannot be read to be compared is not replaced either.
     accept_worse : bool
         Replace it even then.
     sharded : bool
@@ -171,6 +175,11 @@ def _refuse_if_worse(result: xr.Dataset, counts: Counts, draft: Draft, *, name: 
     except FileNotFoundError:
         # Taken away meanwhile: publishing will say so.
         return
+    except _UNREADABLE as error:
+        found = (
+            f"the old store cannot be read to be compared ({type(error).__name__}: "
+            f"{str(error)[:120]})"
+        )
     if found is not None:
         raise WorseResultError(
             f"kept {name}: {found}; see why, or replace it all the same with accept_worse=True "

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CARD_HEADING: Final = "## Cloud test"
 _LOWEST: Final = 0.05
 _BLUR: Final = 0.1
-_HIGHEST: Final = 0.9
+_HIGHEST: Final = 0.99
 
 
 @dataclass(frozen=True)

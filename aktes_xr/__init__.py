@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         learn,
         models,
         radiative,
+        report,
         sensor,
         simulate,
         stac,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         validation,
     )
     from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
+    from aktes_xr.cli.progress import progress
     from aktes_xr.cube import calibration, quality
     from aktes_xr.cube.selection import mask
     from aktes_xr.errors import AktesError
@@ -44,12 +46,12 @@ if TYPE_CHECKING:
     from aktes_xr.stac import open_stac
     from aktes_xr.stac.search import search
     from aktes_xr.store import open_result, write_result
-    from aktes_xr.validation import report, validate
+    from aktes_xr.validation import validate
 
 _ROOMS = frozenset(
     (
         *("ancillaries", "baselines", "cube", "jobs", "learn", "models", "radiative"),
-        *("sensor", "simulate", "stac", "store", "terrain", "validation"),
+        *("report", "sensor", "simulate", "stac", "store", "terrain", "validation"),
     )
 )
 _HOME = {
@@ -61,6 +63,7 @@ _HOME = {
     "open_result": "store",
     "open_stac": "stac",
     "plan": "jobs.plan",
+    "progress": "cli.progress",
     "retrieve": "retrieval",
     "search": "stac",
     "validate": "validation",
@@ -70,7 +73,6 @@ _HOME = {
 _MOVED = {
     "calibration": "cube.calibration",
     "quality": "cube.quality",
-    "report": "validation.report",
 }
 
 __all__ = [
@@ -89,6 +91,7 @@ __all__ = [
     "open_result",
     "open_stac",
     "plan",
+    "progress",
     "quality",
     "radiative",
     "report",

@@ -22,6 +22,7 @@ from aktes_xr.learn.calibration import fit_fusion
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.drawing import World, draw
 from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Answers, Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.training import Progress, Schedule, cosine
@@ -116,6 +117,7 @@ def exchange(
     -------
     Study
     """
+    check_training_packages()
     chosen, say = settings or ExchangeSettings(), progress or _LOGGER.info
     source = load_bundle(bundle)
     student = source.student_at(float("nan"), float("nan"))

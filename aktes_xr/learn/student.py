@@ -15,6 +15,7 @@ from aktes_xr.learn.calibration import documented, fit_fusion, told_variously
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.drawing import Ahead
 from aktes_xr.learn.fitting import calibrated_scaling, fit_strata
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
 from aktes_xr.learn.student_sample import draw_held, draw_pixels
@@ -71,6 +72,7 @@ def distil(
     """
     from aktes_xr.learn.teacher import claim
 
+    check_training_packages()
     work = Path(directory)
     claim(work, recipe)
     source = load_bundle(bundle)

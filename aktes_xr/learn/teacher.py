@@ -19,6 +19,7 @@ from aktes_xr.learn.drawing import Ahead, World, draw
 from aktes_xr.learn.finals import FILE as FINALS
 from aktes_xr.learn.finals import final_round, finalists
 from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Draw, Sample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.search import Trial, search
@@ -63,9 +64,12 @@ def train_teacher(
 
     Raises
     ------
+    DependencyError
+        A package that training needs is not installed.
     TrainingError
         The directory belongs to another recipe, or the search failed.
     """
+    check_training_packages()
     work = Path(directory)
     claim(work, recipe)
     say = progress or _LOGGER.info
@@ -254,7 +258,7 @@ def _search(
         part = Sample(sample.quantities[rows], sample.truth[rows]).dropped(rng)
         pairs.append((part.inputs(scaling), part.targets(scaling)))
     say(f"searching: {settings.trials} trials of {settings.search_epochs} epochs")
-    trials = search(pairs[0], pairs[1], settings, seed=recipe.seed, directory=work)
+    trials = search(pairs[0], pairs[1], settings, seed=recipe.seed, directory=work, progress=say)
     for place, trial in enumerate(trials, 1):
         say(f"{place}. {trial.score:.4f} {trial.architecture} {trial.learning_rate:g}")
     return trials

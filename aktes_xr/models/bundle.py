@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aktes_xr.documents import html_table
 from aktes_xr.errors import BundleError, BundleIntegrityError, InputError
 from aktes_xr.models.cloud_test import CloudTest
 from aktes_xr.models.domain import Domain
@@ -144,6 +145,26 @@ class Bundle:
             f"{test.network.multiplications} multiplications, cloud from a probability of "
             f"{test.threshold:.2f} on, a miss costs {test.missed_k:.1f} K"
         )
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Model bundle {self.name}", self._shown())
+
+    def _shown(self) -> dict[str, str]:
+        """Say in a few lines what the bundle holds."""
+        networks = {
+            f"network {model.name}": f"{model.role}, "
+            f"{' + '.join(str(layer.bias.shape[0]) for layer in model.network.layers)} units, "
+            f"{model.network.multiplications:,} multiplications a pixel"
+            for model in self.models.values()
+        }
+        return {
+            "sha256": self.sha256,
+            "written by": f"aktes_xr {self.manifest['package_version']}",
+            **networks,
+            "fusion": "none" if self.fusion is None else "by terrain and stated variances",
+            "described by": self._described() or "no STAC item",
+            "files": ", ".join(sorted(self.extras)),
+        }
 
     def _described(self) -> str | None:
         """Name the bundle's STAC item, and how much it says the bundle holds."""

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 import dask
@@ -25,6 +24,7 @@ from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
 from aktes_xr.store.blocks import GRID, ZarrRegion, computed, finish, write_lazily
 from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted
 from aktes_xr.store.encoding import encode
+from aktes_xr.store.history import with_history
 from aktes_xr.store.local import claim
 from aktes_xr.store.replacement import why_worse
 
@@ -149,7 +149,8 @@ def _write(
         counts = _fill(prepared, ZarrRegion(draft.address, zarr_format))
     store = zarr_store(draft.address)
     made = {} if counts is None or summary is None else summary(counts)
-    attributes = {**made, "history": _history(prepared)}
+    described = with_history(prepared, "computed and written to Zarr")
+    attributes = {**made, "history": described.attrs["history"]}
     group = zarr.open_group(store, mode="r+", use_consolidated=False, zarr_format=zarr_format)
     group.attrs.update(attributes)
     with warnings.catch_warnings():
@@ -157,13 +158,6 @@ def _write(
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         zarr.consolidate_metadata(store, zarr_format=zarr_format)
     return counts
-
-
-def _history(ds: xr.Dataset) -> str:
-    """Add a line to the history that CF asks for: when the data were made, and by what."""
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    made = f"{now} {ds.attrs.get('source', 'aktes_xr')}: computed and written to Zarr"
-    return "\n".join(line for line in (made, str(ds.attrs.get("history", ""))) if line)
 
 
 def _refuse_if_worse(result: xr.Dataset, counts: Counts, draft: Draft, *, name: str) -> None:
@@ -182,8 +176,7 @@ def _refuse_if_worse(result: xr.Dataset, counts: Counts, draft: Draft, *, name: 
         )
     if found is not None:
         raise WorseResultError(
-            f"kept {name}: {found}; see why, or replace it all the same with accept_worse=True "
-            "(--accept-worse)"
+            f"kept {name}: {found}; see why, or replace it all the same with accept_worse=True"
         )
 
 

@@ -339,33 +339,6 @@ def clouds(
 
 
 @train.command()
-def domain(
-    bundle: Annotated[str, typer.Option(help="Bundle whose networks are kept.")] = "default",
-    out: Annotated[Path, typer.Option(help="Bundle to write.")] = Path("runs/domain"),
-    recipe: Annotated[str, typer.Option(help="'quick' or 'release'.")] = "release",
-    of: Annotated[
-        str | None, typer.Option(help="Take over this bundle's domain instead of fitting one.")
-    ] = None,
-    overwrite: Overwrite = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """Fit how far a pixel may be from the training, and write the bundle again with it."""
-    from aktes_xr.learn.domain import DOMAIN_RECIPES, with_domain
-
-    if recipe not in DOMAIN_RECIPES:
-        raise InputError(f"found --recipe {recipe!r}, expected one of {', '.join(DOMAIN_RECIPES)}")
-    written = with_domain(
-        out,
-        bundle=bundle,
-        recipe=DOMAIN_RECIPES[recipe] if of is None else None,
-        of=of,
-        overwrite=overwrite,
-        progress=stderr().print,
-    )
-    answer({"bundle": str(written)}, as_json)
-
-
-@train.command()
 def calibration(
     bundle: Annotated[str, typer.Option(help="Bundle with teacher and student.")] = "default",
     out: Annotated[Path, typer.Option(help="Directory; the bundle goes to DIR/bundle.")] = Path(

@@ -26,7 +26,6 @@ import numpy as np
 from aktes_xr.documents import html_table
 from aktes_xr.errors import BundleError, BundleIntegrityError, InputError
 from aktes_xr.models.cloud_test import CloudTest
-from aktes_xr.models.domain import Domain
 from aktes_xr.models.files import read_files
 from aktes_xr.models.fusion import Fusion
 from aktes_xr.models.mlm import MLM, mlm_item
@@ -93,11 +92,6 @@ class Bundle:
         """The bundle's cloud test, or None in one without."""
         return CloudTest.from_files(self.extras)
 
-    @cached_property
-    def domain(self) -> Domain | None:
-        """What its networks know, as a density, or None in one without."""
-        return Domain.from_files(self.extras)
-
     def student_at(self, longitude: float, latitude: float) -> PixelModel | None:
         """Choose the student with the smallest footprint that holds a place, or the general one.
 
@@ -132,7 +126,6 @@ class Bundle:
                 for model in self.models.values()
             ],
             "fusion": None if self.fusion is None else self.fusion.to_json(),
-            "domain": "ranges" if self.domain is None else "ranges and density",
             "cloud_test": self._cloud_test_described(),
             "stac_mlm": self._described(),
         }
@@ -236,7 +229,6 @@ def load_bundle(location: str | Path = "default") -> Bundle:
         if name.endswith(".keras"):
             check_keras(name, data)
     CloudTest.from_files(contents)
-    Domain.from_files(contents)
     try:
         models = {
             entry["name"]: PixelModel.from_json(entry, _network(entry, contents))

@@ -16,7 +16,6 @@ from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
 from aktes_xr.retrieval.closure import close_chunk
 from aktes_xr.retrieval.conditions import doubt_cloud, mark_conditions
-from aktes_xr.retrieval.distance import flag_distant
 from aktes_xr.retrieval.flags import classify
 from aktes_xr.retrieval.gathering import (
     BOTH,
@@ -144,9 +143,6 @@ def retrieve_block(
         retrieve_physically(chunk, settings.method, out)
     else:
         _retrieve_by_networks(chunk, tables, settings, images)
-        domain = resolve(settings.bundle).domain
-        if domain is not None:
-            flag_distant(chunk, tables, domain, out)
     mark_conditions(chunk, out)
     if settings.closure:
         close_chunk(chunk, tables, out)

@@ -10,11 +10,14 @@ import xarray as xr
 
 from aktes_xr.errors import StoreError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
+from aktes_xr.store.journal import Journal
 from aktes_xr.store.local import is_store
+from aktes_xr.store.root import RETIRED
+from aktes_xr.store.series import read_journal
 
 
 def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Open a store that `write_result` wrote.
+    """Open a store that `write_result` or a job wrote.
 
     ``xr.open_zarr(path)`` does as well; here the per-date coordinates are in memory, text is text,
     and what describes the store rather than the result is taken off the attributes.
@@ -26,13 +29,19 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
     Returns
     -------
     Dataset, lazy, in the store's chunks
+        Of a series the present version of each date, in the order of time.
 
     Raises
     ------
     StoreError
         There is no Zarr store at ``path``, or the object store does not answer.
     """
-    ds: xr.Dataset = xr.open_zarr(zarr_store(_found(path)), decode_coords="all")
+    place = _found(path)
+    # The journal first: what is read after it holds all that it speaks of.
+    journal = read_journal(place)
+    ds: xr.Dataset = xr.open_zarr(zarr_store(place), decode_coords="all")
+    if journal is not None:
+        ds = _present(ds, journal, parse_address(path).name)
     small = {
         name: _as_text(coordinate.load())
         for name, coordinate in ds.coords.items()
@@ -66,6 +75,15 @@ def _found(path: str | os.PathLike[str]) -> str:
             "aktes_xr.write_result"
         )
     return found
+
+
+def _present(ds: xr.Dataset, journal: Journal, name: str) -> xr.Dataset:
+    """Take the present version of each date, in the order of time."""
+    slots = journal.slots
+    if not slots:
+        raise StoreError(f"the series {name} holds no date yet; run its job first")
+    ds.attrs.pop(RETIRED, None)
+    return ds if slots == tuple(range(ds.sizes["time"])) else ds.isel(time=list(slots))
 
 
 def _as_text(coordinate: xr.DataArray) -> xr.DataArray:

@@ -219,7 +219,9 @@ def held(target: Path | ObjectAddress) -> Iterator[Medium]:
         The place cannot be written to.
     """
     if isinstance(target, ObjectAddress):
-        with object_errors(target.name), Lease(object_store(target.url), target.name) as lease:
+        # Beside the store: whoever lists a Zarr group takes all that is in it for its members.
+        above, _, name = target.url.rpartition("/")
+        with object_errors(name), Lease(object_store(f"{above}/.{name}"), name) as lease:
             yield Bucket(target, lease)
         return
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,6 @@ from aktes_xr.store.blocks import ZarrRegion, computed, finish, write_lazily
 from aktes_xr.store.counts import MEASURE, Counts
 from aktes_xr.store.encoding import encode
 from aktes_xr.store.journal import Entry
-from aktes_xr.store.lease import LEASE
 from aktes_xr.store.medium import PARTIAL, Medium
 from aktes_xr.store.root import ROOT, Root, dims_of, has_slots
 from aktes_xr.store.threads import own_threads
@@ -191,7 +190,7 @@ class SlotStore:
     def _create(self, prepared: xr.Dataset) -> None:
         """Write the metadata and what all dates share, behind a root without any of it."""
         for name in self._medium.names(""):
-            if name not in (ROOT, LEASE):
+            if name != ROOT:
                 self._medium.remove(name)
         self._root = Root()
         self._publish()
@@ -251,7 +250,7 @@ class SlotStore:
 
 def _foreign(medium: Medium) -> list[str]:
     """Return what lies in a place that has no root, but for what a killed run may have left."""
-    return [name for name in medium.names("") if name != LEASE and not name.endswith(PARTIAL)]
+    return [name for name in medium.names("") if not name.endswith(PARTIAL)]
 
 
 def _template(prepared: xr.Dataset) -> dict[str, bytes]:

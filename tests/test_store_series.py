@@ -41,7 +41,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def result(**changes: Any) -> xr.Dataset:
-    return make_result(chunks={"time": 1, "y": 16, "x": 25}, **changes)
+    return make_result(chunks={"time": 1, "y": 20, "x": 50}, **changes)
 
 
 def entry(number: int, **changes: Any) -> Entry:
@@ -113,7 +113,7 @@ def test_dates_come_in_order_and_keep_their_history(place: str) -> None:
         series.write(whole)
         series.commit(1, entry(1))
     with claim_series(place) as series:
-        assert series.block == (16, 25)
+        assert series.block == (20, 50)
         series.write(whole.assign(surface_temperature=whole["surface_temperature"] + 1.0))
         series.commit(0, entry(0))
         series.commit(1, entry(1, made="again"))
@@ -194,11 +194,13 @@ def test_a_killed_run_leaves_whole_dates_and_the_next_goes_on(place: str) -> Non
 
 def test_a_root_that_somebody_else_has_changed_is_not_replaced(bucket: str) -> None:
     place = f"{bucket}/changed/s.zarr"
-    with pytest.raises(errors.StoreBusyError), claim_series(place) as series:
+    with claim_series(place) as series:
         series.write(result())
         series.commit(0, entry(0))
         object_store(place).put("zarr.json", b"{}")
-        series.commit(1, entry(1))
+        with pytest.raises(errors.StoreBusyError):
+            series.commit(1, entry(1))
+    assert bytes(object_store(place).get("zarr.json").bytes()) == b"{}"
 
 
 def test_a_journal_is_the_same_after_json() -> None:
@@ -217,3 +219,55 @@ def test_a_journal_is_the_same_after_json() -> None:
 def test_what_is_no_journal_is_refused(found: Any) -> None:
     with pytest.raises(errors.StoreError, match="journal"):
         Journal.from_json(found)
+
+
+@pytest.fixture(params=["disk", "objects"])
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    pytest.importorskip("icechunk", reason="icechunk is not installed")
+    if request.param == "disk":
+        return str(tmp_path / "s.icechunk")
+    return f"{request.getfixturevalue('bucket')}/{tmp_path.name}/s.icechunk"
+
+
+def test_icechunk_dates_are_transactions(repository: str) -> None:
+    whole = result()
+    with claim_series(repository, backend="icechunk") as series:
+        assert series.write(whole).valid.tolist() == [1850, 1850]
+        series.commit(1, entry(1))
+        with pytest.raises(errors.StoreBusyError), claim_series(repository, backend="icechunk"):
+            pass
+    same(open_result(repository), whole.isel(time=[1]))
+    reader = open_result(repository)
+    warmer = whole.assign(surface_temperature=whole["surface_temperature"] + 1.0)
+    with claim_series(repository, backend="icechunk") as series:
+        assert series.block == (20, 50)
+        series.write(warmer)
+        series.commit(0, entry(0))
+        series.commit(1, entry(1, made="again"))
+        series.commit(None, entry(1, state="unreadable", slot=0, attempts=1))
+    same(open_result(repository), warmer)
+    # Who has opened it before still sees what was there.
+    same(reader, whole.isel(time=[1]))
+    journal = read_journal(repository)
+    assert journal is not None
+    assert (journal.slots, journal.retired) == ((1, 0), ())
+    with (
+        claim_series(repository, backend="icechunk") as series,
+        pytest.raises(errors.StoreExistsError, match="has another grid"),
+    ):
+        series.write(result(shape=(41, 50)))
+
+
+def test_backends_do_not_write_into_each_other(tmp_path: Path) -> None:
+    pytest.importorskip("icechunk", reason="icechunk is not installed")
+    for first, second in (("zarr", "icechunk"), ("icechunk", "zarr")):
+        place = tmp_path / first
+        with claim_series(place, backend=first) as series:  # type: ignore[arg-type]
+            series.write(result())
+            series.commit(0, entry(0))
+        with (
+            pytest.raises(errors.StoreExistsError, match="choose another place"),
+            claim_series(place, backend=second),  # type: ignore[arg-type]
+        ):
+            pass
+        assert open_result(place).sizes["time"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import rioxarray  # noqa: F401  registers `.rio`
@@ -12,8 +13,9 @@ from aktes_xr.errors import StoreError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
 from aktes_xr.store.journal import Journal
 from aktes_xr.store.local import is_store
-from aktes_xr.store.root import RETIRED
-from aktes_xr.store.series import read_journal
+from aktes_xr.store.medium import seen
+from aktes_xr.store.root import RETIRED, ROOT, Root
+from aktes_xr.store.snapshots import open_snapshot
 
 
 def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -36,10 +38,7 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
     StoreError
         There is no Zarr store at ``path``, or the object store does not answer.
     """
-    place = _found(path)
-    # The journal first: what is read after it holds all that it speaks of.
-    journal = read_journal(place)
-    ds: xr.Dataset = xr.open_zarr(zarr_store(place), decode_coords="all")
+    ds, journal = _opened(path)
     if journal is not None:
         ds = _present(ds, journal, parse_address(path).name)
     small = {
@@ -59,22 +58,34 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
     return ds
 
 
-def _found(path: str | os.PathLike[str]) -> str:
-    """Return where the store at a place really lies."""
-    target = parse_address(path)
+def _found(target: Path | ObjectAddress) -> str | None:
+    """Return where the Zarr store at a place really lies; None where there is none."""
     if isinstance(target, ObjectAddress):
         # Imported where it is needed: most stores are local.
         from aktes_xr.store.objects import current_version
 
-        found = current_version(target)
-    else:
-        found = str(target) if is_store(target) else None
-    if found is None:
+        return current_version(target)
+    return str(target) if is_store(target) else None
+
+
+def _opened(path: str | os.PathLike[str]) -> tuple[xr.Dataset, Journal | None]:
+    """Open what lies at a place, with the journal where it is a series."""
+    target = parse_address(path)
+    place = _found(target)
+    snapshot = open_snapshot(target) if place is None else None
+    if snapshot is not None:
+        store, journal = snapshot
+        return xr.open_zarr(store, decode_coords="all", consolidated=False), journal
+    if place is None:
         raise StoreError(
             f"there is no Zarr store at {target.name} (no zarr.json); write one with "
             "aktes_xr.write_result"
         )
-    return found
+    # The journal first: what is read after it holds all that it speaks of.
+    with seen(parse_address(place)) as read:
+        root = Root.parse(read(ROOT), target.name)
+    ds = xr.open_zarr(zarr_store(place), decode_coords="all")
+    return ds, None if root is None else root.journal
 
 
 def _present(ds: xr.Dataset, journal: Journal, name: str) -> xr.Dataset:

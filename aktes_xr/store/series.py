@@ -16,6 +16,7 @@ from aktes_xr.store.journal import Entry, Journal
 from aktes_xr.store.medium import held, seen
 from aktes_xr.store.root import ROOT, Root
 from aktes_xr.store.slots import SlotStore
+from aktes_xr.store.snapshots import SnapshotStore, open_snapshot
 
 Backend = Literal["zarr", "icechunk"]
 
@@ -69,8 +70,11 @@ def claim_series(
     target = parse_address(path)
     try:
         with held(target) as medium:
+            store: SlotStore | SnapshotStore
             if backend == "zarr":
                 store = SlotStore(medium, target.name, sharded=sharded)
+            elif backend == "icechunk":
+                store = SnapshotStore(target, medium, sharded=sharded)
             else:
                 raise InputError(f"found backend {backend!r}, expected 'zarr' or 'icechunk'")
             try:
@@ -107,4 +111,7 @@ def read_journal(path: str | os.PathLike[str]) -> Journal | None:
     target = parse_address(path)
     with seen(target) as read:
         root = Root.parse(read(ROOT), target.name)
-    return None if root is None else root.journal
+    if root is not None:
+        return root.journal
+    snapshot = open_snapshot(target)
+    return None if snapshot is None else snapshot[1]

@@ -17,25 +17,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import dask.array as da
 import xarray as xr
 import zarr.storage
 
-from aktes_xr.errors import StoreError, StoreExistsError
+from aktes_xr.errors import StoreExistsError
 from aktes_xr.store.blocks import ZarrRegion, computed, finish, write_lazily
 from aktes_xr.store.counts import MEASURE, Counts
-from aktes_xr.store.encoding import encode
+from aktes_xr.store.dates import TIMES_PER_CHUNK, begun, prepare_dates, refuse_unless_fits
 from aktes_xr.store.journal import Entry
 from aktes_xr.store.medium import PARTIAL, Medium
 from aktes_xr.store.root import ROOT, Root, dims_of, has_slots
 from aktes_xr.store.threads import own_threads
-
-_TIMES_PER_CHUNK: Final = 1024
-_OF_A_BATCH: Final = ("item_ids", "history")
-_OF_THE_GRID: Final = ("proj:code", "proj:wkt2", "spatial:shape", "spatial:transform")
 
 
 @dataclass(frozen=True)
@@ -114,10 +109,12 @@ class SlotStore:
         StoreExistsError
             It has another grid or other variables than what is in the store.
         """
-        prepared = _prepare(batch, sharded=self._sharded)
+        prepared = prepare_dates(batch, sharded=self._sharded)
         with own_threads():
             if self.journal.length:
-                self._check(prepared)
+                refuse_unless_fits(
+                    prepared, self._root.attributes, self._root.arrays, name=self._name
+                )
                 self.close()
             else:
                 self._create(prepared)
@@ -202,7 +199,7 @@ class SlotStore:
             if key.endswith(f"/{ROOT}")
         }
         lengths = prepared[MEASURE].chunksizes
-        attributes = {**group["attributes"], "history": _begun(prepared)}
+        attributes = {**group["attributes"], "history": begun(prepared)}
         self._root.describe(attributes, arrays, (lengths["y"][0], lengths["x"][0]))
         self._set_length(0)
         for key, content in files.items():
@@ -217,26 +214,10 @@ class SlotStore:
         for lazy in shared:
             self._medium.sync(str(lazy))
 
-    def _check(self, prepared: xr.Dataset) -> None:
-        """Refuse a batch that does not fit to what is in the store."""
-        for name in _OF_THE_GRID:
-            old, new = self._root.attributes.get(name), prepared.attrs.get(name)
-            if old != new:
-                raise StoreExistsError(
-                    f"{self._name} has another grid ({name} {old}, now {new}): choose another "
-                    "place for it"
-                )
-        differing = self._root.arrays ^ {str(name) for name in prepared.variables}
-        if differing:
-            raise StoreExistsError(
-                f"{self._name} holds other variables (differing: {', '.join(sorted(differing))}): "
-                "choose another place for it"
-            )
-
     def _sweep(self) -> None:
         """Remove what lies behind the end, and files that were never finished."""
         medium, length = self._medium, self.journal.length
-        for slots, dates in ((True, 1), (False, _TIMES_PER_CHUNK)):
+        for slots, dates in ((True, 1), (False, TIMES_PER_CHUNK)):
             for array in self._root.dated(slots=slots):
                 for part in medium.names(f"{array}/c"):
                     if part.endswith(PARTIAL) or (part.isdigit() and int(part) * dates >= length):
@@ -267,28 +248,3 @@ def _template(prepared: xr.Dataset) -> dict[str, bytes]:
         memory, mode="w-", zarr_format=3, consolidated=False, compute=False
     )
     return {key: buffer.to_bytes() for key, buffer in content.items()}
-
-
-def _prepare(batch: xr.Dataset, *, sharded: bool) -> xr.Dataset:
-    """Return a batch as it is stored, one date to a chunk."""
-    dated = [n for n, v in batch.data_vars.items() if has_slots(v.dims)]
-    wrong = [str(n) for n, v in batch.variables.items() if "time" in v.dims and v.dims[0] != "time"]
-    if wrong or MEASURE not in dated:
-        raise StoreError(
-            f"a series needs {MEASURE} (time, y, x), and time first in every variable: found "
-            f"{', '.join(wrong) or 'no ' + MEASURE}"
-        )
-    batch = batch.assign({name: batch[name].chunk(time=1) for name in dated})
-    prepared = encode(batch, sharded=sharded)
-    for name in _OF_A_BATCH:
-        prepared.attrs.pop(name, None)
-    for variable in prepared.variables.values():
-        if "time" in variable.dims and not has_slots(variable.dims):
-            lengths = (max(size, 1) for size in variable.shape[1:])
-            variable.encoding["chunks"] = (_TIMES_PER_CHUNK, *lengths)
-    return prepared
-
-
-def _begun(prepared: xr.Dataset) -> str:
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return f"{now} {prepared.attrs.get('source', 'aktes_xr')}: series begun in Zarr"

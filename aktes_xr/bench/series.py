@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import resource
 import signal
 import tempfile
 import time
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import psutil
 
 from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.fault_rows import same_result
@@ -179,7 +179,8 @@ class _Memory(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Note the memory, if a date is made."""
         if ": done" in record.getMessage():
-            self.bytes.append(psutil.Process().memory_info().rss)
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+            self.bytes.append(pages * resource.getpagesize())
 
 
 def _soak(folder: Path, quick: bool) -> BenchResult:

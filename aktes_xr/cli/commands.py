@@ -480,7 +480,7 @@ def bench(
         typer.Option(
             help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
             "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
-            "first or second; of faults: one area, such as kill."
+            "first or second; of series: kills, races, second or soak; of faults: one area."
         ),
     ] = None,
     data: Annotated[

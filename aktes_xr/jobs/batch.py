@@ -47,7 +47,7 @@ class Row:
     unreadable_share: float
 
 
-class Bench:
+class Maker:
     """What all batches of a run share: grid, chunks, elevation and terrain.
 
     Parameters

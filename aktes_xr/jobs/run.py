@@ -14,7 +14,7 @@ from aktes_xr.documents import write_json
 from aktes_xr.errors import AktesError, ConfigError, InputError
 from aktes_xr.jobs.account import Account, write_text
 from aktes_xr.jobs.agenda import Task, agenda, tally
-from aktes_xr.jobs.batch import Bench
+from aktes_xr.jobs.batch import Maker
 from aktes_xr.jobs.cluster import started
 from aktes_xr.jobs.config import Job
 from aktes_xr.jobs.dates import box_of, find_dates, grid_of
@@ -144,11 +144,11 @@ def _run(job: Job, account: Account, redo: Collection[str]) -> None:
             return
         elevation = elevation_of(job.input.dem, box, modifier)
         with started(job.cluster), _heartbeat(job, account):
-            bench = Bench(job, grid, store, modifier=modifier, elevation=elevation, stamps=stamps)
-            _work_off(job, work[: job.budget.dates], bench, account)
+            maker = Maker(job, grid, store, modifier=modifier, elevation=elevation, stamps=stamps)
+            _work_off(job, work[: job.budget.dates], maker, account)
 
 
-def _work_off(job: Job, work: Sequence[Task], bench: Bench, account: Account) -> None:
+def _work_off(job: Job, work: Sequence[Task], maker: Maker, account: Account) -> None:
     """Make one batch after the other, as long as the budget lasts."""
     begin = time.monotonic()
     hours = job.budget.hours
@@ -157,10 +157,10 @@ def _work_off(job: Job, work: Sequence[Task], bench: Bench, account: Account) ->
         if hours is not None and time.monotonic() - begin > hours * _SECONDS_PER_HOUR:
             logger.info("the budget of %g hours is used up", hours)
             return
-        batch = work[place : place + bench.size]
+        batch = work[place : place + maker.size]
         place += len(batch)
         start = time.monotonic(), time.process_time()
-        made = bench.make(batch)
+        made = maker.make(batch)
         took = time.monotonic() - start[0], time.process_time() - start[1]
         account.made += made
         account.batches.append((len(batch), *took))

@@ -21,13 +21,14 @@ from typing import Any
 
 import dask.array as da
 import xarray as xr
-import zarr.storage
+from zarr.buffer.cpu import Buffer
+from zarr.storage import MemoryStore
 
 from aktes_xr.errors import StoreExistsError
 from aktes_xr.store.blocks import ZarrRegion, computed, finish, write_lazily
 from aktes_xr.store.counts import MEASURE, Counts
 from aktes_xr.store.dates import TIMES_PER_CHUNK, begun, prepare_dates, refuse_unless_fits
-from aktes_xr.store.journal import Entry
+from aktes_xr.store.journal import Entry, Journal
 from aktes_xr.store.medium import PARTIAL, Medium
 from aktes_xr.store.root import ROOT, Root, dims_of, has_slots
 from aktes_xr.store.threads import own_threads
@@ -168,11 +169,28 @@ class SlotStore:
             self._medium.sync(f"{chunks}/{slot}")
 
     def _write_small(self, row: int, slot: int) -> None:
+        """Write what is one number for each date.
+
+        Its chunks hold other dates as well. So each is changed in memory and then put in the place
+        of the old one, which no reader and no crash sees half written.
+        """
+        names = self._root.dated(slots=False)
+        files = {f"{name}/{ROOT}": self._root.own_metadata(name, slot + 1) for name in names}
+        files[ROOT] = Root().with_journal(Journal())
+        chunk = f"c/{slot // TIMES_PER_CHUNK}"
+        keys = [f"{name}/{chunk}" + "/0" * (self._batch[name].ndim - 1) for name in names]
+        for key in keys:
+            content = self._medium.read(key)
+            if content is not None:
+                files[key] = content
+        memory = {key: Buffer.from_bytes(content) for key, content in files.items()}
         # xarray does not write indexes into regions: without its index, time is written.
         date = self._batch.isel(time=slice(row, row + 1)).drop_indexes("time")
-        ZarrRegion(self._medium.address)(date, {"time": slice(slot, slot + 1)})
-        for name in self._root.dated(slots=False):
-            self._medium.sync(f"{name}/c")
+        region = {"time": slice(slot, slot + 1)}
+        date.to_zarr(MemoryStore(memory), region=region, consolidated=False, zarr_format=3)
+        for key in keys:
+            if key in memory:
+                self._medium.put(key, memory[key].to_bytes())
 
     def _publish(self) -> None:
         self._medium.replace(ROOT, self._root.with_journal(self.journal))
@@ -243,7 +261,7 @@ def _template(prepared: xr.Dataset) -> dict[str, bytes]:
         if variable.chunks is not None
     }
     content: dict[str, Any] = {}
-    memory = zarr.storage.MemoryStore(content)
+    memory = MemoryStore(content)
     prepared.assign(bare).to_zarr(
         memory, mode="w-", zarr_format=3, consolidated=False, compute=False
     )

@@ -183,7 +183,7 @@ class SlotStore:
             content = self._medium.read(key)
             if content is not None:
                 files[key] = content
-        memory = {key: Buffer.from_bytes(content) for key, content in files.items()}
+        memory: dict[str, Any] = {k: Buffer.from_bytes(content) for k, content in files.items()}
         # xarray does not write indexes into regions: without its index, time is written.
         date = self._batch.isel(time=slice(row, row + 1)).drop_indexes("time")
         region = {"time": slice(slot, slot + 1)}

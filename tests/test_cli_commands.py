@@ -51,7 +51,7 @@ COMMANDS = (
         "train teacher",
         "train reference",
     ),
-    *("distil", "validate", "report", "bench"),
+    *("distil", "validate", "report", "bench", "run", "job check", "job schema"),
 )
 
 

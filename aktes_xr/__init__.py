@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         validation,
     )
     from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
+    from aktes_xr.cli.progress import progress
     from aktes_xr.cube import calibration, quality
     from aktes_xr.errors import AktesError
     from aktes_xr.jobs.plan import plan
@@ -59,6 +60,7 @@ _HOME = {
     "open_result": "store",
     "open_stac": "stac",
     "plan": "jobs.plan",
+    "progress": "cli.progress",
     "retrieve": "retrieval",
     "search": "stac",
     "validate": "validation",
@@ -86,6 +88,7 @@ __all__ = [
     "open_result",
     "open_stac",
     "plan",
+    "progress",
     "quality",
     "radiative",
     "report",

@@ -7,7 +7,7 @@ registering the accessor costs nothing beyond xarray.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -114,7 +114,7 @@ class AktesAccessor:
 
         Raises
         ------
-        KeyError
+        MissingVariableError
             The cube has no ``elevation``.
         CRSError, GridError, InputError, ChunkError
             As `aktes_xr.terrain.terrain_indices` raises them.
@@ -126,7 +126,7 @@ class AktesAccessor:
         from aktes_xr.terrain import terrain_indices
 
         return terrain_indices(
-            self._ds["elevation"],
+            self._ds,
             azimuths=azimuths,
             radius_m=radius_m,
             window_m=window_m,
@@ -183,6 +183,51 @@ class AktesAccessor:
         from aktes_xr.retrieval import retrieve
 
         return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)
+
+    def explore(
+        self,
+        variable: str = "surface_temperature",
+        *,
+        time: int = 0,
+        band: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Show a variable of a result or a cube on an interactive map.
+
+        Needs odc-geo and folium: ``pip install 'aktes-xr[explore]'``. See
+        `aktes_xr.validation.map.explore`.
+
+        Parameters
+        ----------
+        variable : str
+            What to show.
+        time : int
+            Index of the date.
+        band : str, optional
+            Band of a variable that has several; the first unless given.
+        **options
+            For ``DataArray.odc.explore``: ``map``, ``vmin``, ``vmax``, ``cmap``, ``tiles``, ...
+
+        Returns
+        -------
+        folium.Map
+
+        Raises
+        ------
+        DependencyError
+            odc-geo or folium is not installed.
+        MissingVariableError
+            There is no such variable.
+        InputError
+            There is no such date or band, or the variable has no y and x.
+
+        Examples
+        --------
+        >>> result.aktes.explore("emissivity", band="B12")  # doctest: +SKIP
+        """
+        from aktes_xr.validation.map import explore
+
+        return explore(self._ds, variable, time=time, band=band, **options)
 
     def plan(
         self,

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from aktes_xr.bench.checks import BenchResult, Check, Table
-from aktes_xr.bench.fault_rows import same_result
+from aktes_xr.bench.fault_results import same_result
 from aktes_xr.bench.faults_objects import bucket
 from aktes_xr.bench.series_stage import Granules, Stage, end_all
 from aktes_xr.errors import InputError

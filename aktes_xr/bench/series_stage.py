@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rasterio.warp import transform_bounds
 
-from aktes_xr.bench.fault_rows import COMMAND, Ended
+from aktes_xr.bench.fault_stage import COMMAND, Ended
 from aktes_xr.bench.scale_cubes import CRS, small_bundle, write_granules
 from aktes_xr.store.address import object_store
 

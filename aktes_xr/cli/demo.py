@@ -120,7 +120,9 @@ def _run_scene(
     folder: Path, terrain: Terrain, *, settings: DemoSettings, console: Console
 ) -> SceneOutcome:
     with watch(f"{terrain}: simulate", console):
-        items = write_scene(folder, terrain=terrain, shape=settings.shape, seed=settings.seed)
+        items = write_scene(
+            folder, terrain=terrain, shape=settings.shape, seed=settings.seed, overwrite=True
+        )
     truth = _open_zarr(folder / "truth.zarr")
     ds = open_stac(items, like=truth, dem=folder / "dem.tif")
     ds = add_ancillaries(ds, folder / "ancillary.zarr")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import xarray as xr
@@ -11,6 +10,7 @@ import xarray as xr
 from aktes_xr.errors import StoreError, StoreExistsError
 from aktes_xr.store.counts import MEASURE
 from aktes_xr.store.encoding import encode
+from aktes_xr.store.history import with_history
 from aktes_xr.store.root import has_slots
 
 TIMES_PER_CHUNK: Final = 1024
@@ -105,5 +105,4 @@ def begun(prepared: xr.Dataset) -> str:
     -------
     str
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return f"{now} {prepared.attrs.get('source', 'aktes_xr')}: series begun in Zarr"
+    return str(with_history(prepared, "series begun in Zarr").attrs["history"])

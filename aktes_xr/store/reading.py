@@ -9,7 +9,7 @@ import numpy as np
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 
-from aktes_xr.errors import StoreError
+from aktes_xr.errors import StoreError, StoreNotFoundError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
 from aktes_xr.store.journal import Journal
 from aktes_xr.store.local import is_store
@@ -35,8 +35,10 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
 
     Raises
     ------
+    StoreNotFoundError
+        There is no Zarr store at ``path``.
     StoreError
-        There is no Zarr store at ``path``, or the object store does not answer.
+        The object store does not answer.
     """
     ds, journal = _opened(path)
     if journal is not None:
@@ -77,7 +79,7 @@ def _opened(path: str | os.PathLike[str]) -> tuple[xr.Dataset, Journal | None]:
         store, journal = snapshot
         return xr.open_zarr(store, decode_coords="all", consolidated=False), journal
     if place is None:
-        raise StoreError(
+        raise StoreNotFoundError(
             f"there is no Zarr store at {target.name} (no zarr.json); write one with "
             "aktes_xr.write_result"
         )

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rioxarray
 import xarray as xr
 from numpy.typing import NDArray
 
 from aktes_xr.cube import check_grid
-from aktes_xr.errors import GridError, InputError, MissingVariableError
+from aktes_xr.cube.raster import open_band
+from aktes_xr.errors import (
+    GridError,
+    InputError,
+    MissingVariableError,
+    NodataError,
+    StoreNotFoundError,
+)
 from aktes_xr.validation.metrics import scores
 
-__all__ = ["COLUMNS", "ValidationScore", "cells", "open_truth", "validate"]
+__all__ = ["COLUMNS", "ValidationScore", "as_json", "cells", "open_truth", "validate"]
 
 COLUMNS = (
     "",
@@ -83,6 +90,8 @@ def validate(
         One of them has no ``surface_temperature``.
     GridError
         The truth lies on other pixels, or has other dates.
+    NodataError
+        Result and truth have no pixel in common, where all pixels count.
     """
     for what, ds in (("result", result), ("truth", truth)):
         if "surface_temperature" not in ds:
@@ -95,6 +104,11 @@ def validate(
         _matching(truth, result, "surface_temperature"),
         sigma=_sigma(result),
     )
+    if temperature.n == 0 and where is None:
+        raise NodataError(
+            "result and truth have no pixel in common that holds a temperature: give the truth of "
+            "the same place and dates"
+        )
     emissivity = None
     if "emissivity" in truth and "emissivity" in result:
         found = _values(result, "emissivity", where)
@@ -132,16 +146,24 @@ def open_truth(path: Path, like: xr.Dataset, *, scale: float = 1.0) -> xr.Datase
 
     Raises
     ------
+    StoreNotFoundError
+        There is nothing at ``path``, or a folder that is no Zarr store.
     InputError
         The raster has several bands, or its values times the scale are no temperatures in kelvin.
     """
+    if not path.exists():
+        raise StoreNotFoundError(f"found no truth {path.name}; give a Zarr store or a raster")
     if path.is_dir():
-        ds: xr.Dataset = xr.open_zarr(path, consolidated=False, decode_coords="all")
+        try:
+            ds: xr.Dataset = xr.open_zarr(path, consolidated=False, decode_coords="all")
+        except FileNotFoundError:
+            raise StoreNotFoundError(
+                f"the folder {path.name} is no Zarr store (it has no zarr.json); give one with "
+                "surface_temperature, or a raster"
+            ) from None
         return ds
-    raster = rioxarray.open_rasterio(path, masked=True)
-    if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
-        raise InputError(f"{path.name} holds several bands or grids: expected one, temperature")
-    kelvin = raster.squeeze("band", drop=True).where(lambda value: value > 0) * scale
+    raster = open_band(path, holds="temperature")
+    kelvin = raster.where(lambda value: value > 0) * scale
     median = float(kelvin.median())
     if not 150.0 < median < 400.0:
         raise InputError(
@@ -154,6 +176,24 @@ def open_truth(path: Path, like: xr.Dataset, *, scale: float = 1.0) -> xr.Datase
     # The same numbers, so that both share their pixels exactly.
     matched = matched.assign_coords(x=like["x"], y=like["y"])
     return xr.Dataset({"surface_temperature": matched.drop_attrs()})
+
+
+def as_json(score: ValidationScore) -> dict[str, Any]:
+    """Return a score as plain types, None for what has no value, such as a constant's correlation.
+
+    Parameters
+    ----------
+    score : ValidationScore
+        The score.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(score).items()
+    }
 
 
 def cells(score: ValidationScore) -> Sequence[str]:

@@ -12,13 +12,13 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from aktes_xr.cube import check_grid
+from aktes_xr.documents import write_text
 from aktes_xr.errors import MissingVariableError
 
 if TYPE_CHECKING:
@@ -197,11 +197,16 @@ def write_page(path: str | os.PathLike[str], text: str) -> None:
     Parameters
     ----------
     path : str or path-like
-        The file; an older one is replaced.
+        The file; an older one is replaced. A full disk leaves the old one.
     text : str
         The page.
+
+    Raises
+    ------
+    InputError
+        There is no folder to write it into.
     """
-    Path(path).write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _panels(result: xr.Dataset, truth: xr.Dataset | None, *, band: str) -> list[_Panel]:

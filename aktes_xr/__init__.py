@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         learn,
         models,
         radiative,
+        report,
         sensor,
         simulate,
         stac,
@@ -44,12 +45,12 @@ if TYPE_CHECKING:
     from aktes_xr.stac import open_stac
     from aktes_xr.stac.search import search
     from aktes_xr.store import open_result, write_result
-    from aktes_xr.validation import report, validate
+    from aktes_xr.validation import validate
 
 _ROOMS = frozenset(
     (
         *("ancillaries", "baselines", "cube", "jobs", "learn", "models", "radiative"),
-        *("sensor", "simulate", "stac", "store", "terrain", "validation"),
+        *("report", "sensor", "simulate", "stac", "store", "terrain", "validation"),
     )
 )
 _HOME = {
@@ -70,7 +71,6 @@ _HOME = {
 _MOVED = {
     "calibration": "cube.calibration",
     "quality": "cube.quality",
-    "report": "validation.report",
 }
 
 __all__ = [

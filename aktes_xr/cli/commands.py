@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aktes_xr.cli import evidence
 from aktes_xr.cli.console import (
     EXIT_CODES,
     FAILED,
@@ -50,7 +51,6 @@ from aktes_xr.cli.options import (
     StoreOption,
     Strict,
     Terrain,
-    TruthOption,
 )
 from aktes_xr.cli.series import job, run_command
 from aktes_xr.errors import InputError
@@ -383,49 +383,8 @@ def distil(
     answer({"bundle": str(written)}, as_json)
 
 
-@app.command()
-def validate(
-    result: ResultArgument,
-    truth: Annotated[
-        Path,
-        typer.Argument(exists=True, help="Zarr store, or raster of temperature such as AST_08."),
-    ],
-    scale: Annotated[
-        float, typer.Option(help="Kelvin per unit of a raster: 0.1 for AST_08.")
-    ] = 1.0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Score a result against a truth: the simulation's, a standard product, or a map."""
-    from aktes_xr.store import open_result
-    from aktes_xr.validation.comparison import COLUMNS, cells, open_truth
-    from aktes_xr.validation.comparison import as_json as plain
-    from aktes_xr.validation.comparison import validate as score_against
-
-    opened = open_result(result)
-    score = score_against(opened, open_truth(truth, opened, scale=scale), name=Path(result).name)
-    if as_json:
-        print_json(plain(score))
-        return
-    for name, value in zip(COLUMNS[1:], cells(score)[1:], strict=True):
-        stdout().print(f"{name:<15} {value}", highlight=False)
-
-
-@app.command("report")
-def report_command(
-    result: ResultArgument,
-    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("report.html"),
-    truth: TruthOption = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Write one self-contained HTML page with a map of each date and its provenance."""
-    from aktes_xr.store import open_result
-    from aktes_xr.validation.comparison import open_truth
-    from aktes_xr.validation.report import store_page, write_page
-
-    opened = open_result(result)
-    true = None if truth is None else open_truth(truth, opened)
-    write_page(out, store_page(opened, truth=true))
-    answer({"page": str(out)}, as_json)
+app.command("validate")(evidence.validate)
+app.command("report")(evidence.report)
 
 
 @app.command()

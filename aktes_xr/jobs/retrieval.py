@@ -306,6 +306,8 @@ def _attributes(outcome: Outcome) -> dict[str, Any]:
     }
     if unreadable:
         found |= {"unreadable_items": len(unreadable), "unreadable_share": unreadable}
+    if outcome.skipped:
+        found["skipped_items"] = json.dumps(list(outcome.skipped))
     return found
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         learn,
         models,
         radiative,
+        report,
         sensor,
         simulate,
         stac,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
     from aktes_xr.cli.progress import progress
     from aktes_xr.cube import calibration, quality
+    from aktes_xr.cube.selection import mask
     from aktes_xr.errors import AktesError
     from aktes_xr.jobs.plan import plan
     from aktes_xr.models import load_bundle
@@ -44,12 +46,12 @@ if TYPE_CHECKING:
     from aktes_xr.stac import open_stac
     from aktes_xr.stac.search import search
     from aktes_xr.store import open_result, write_result
-    from aktes_xr.validation import report, validate
+    from aktes_xr.validation import validate
 
 _ROOMS = frozenset(
     (
         *("ancillaries", "baselines", "cube", "jobs", "learn", "models", "radiative"),
-        *("sensor", "simulate", "stac", "store", "terrain", "validation"),
+        *("report", "sensor", "simulate", "stac", "store", "terrain", "validation"),
     )
 )
 _HOME = {
@@ -57,6 +59,7 @@ _HOME = {
     "add_ancillaries": "ancillaries",
     "add_emissivity_prior": "ancillaries",
     "load_bundle": "models",
+    "mask": "cube.selection",
     "open_result": "store",
     "open_stac": "stac",
     "plan": "jobs.plan",
@@ -70,7 +73,6 @@ _HOME = {
 _MOVED = {
     "calibration": "cube.calibration",
     "quality": "cube.quality",
-    "report": "validation.report",
 }
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "jobs",
     "learn",
     "load_bundle",
+    "mask",
     "models",
     "open_result",
     "open_stac",

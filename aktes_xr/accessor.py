@@ -7,17 +7,21 @@ registering the accessor costs nothing beyond xarray.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from aktes_xr.jobs.plan import Plan
     from aktes_xr.models import Bundle
     from aktes_xr.retrieval.block import Method
+    from aktes_xr.retrieval.clouds import Clouds
     from aktes_xr.terrain.indices import Rechunk
 
-__all__ = ["AktesAccessor"]
+__all__ = ["AktesAccessor", "PlotAccessor"]
 
 
 @xr.register_dataset_accessor("aktes")  # type: ignore[no-untyped-call]
@@ -37,6 +41,11 @@ class AktesAccessor:
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
+
+    @property
+    def plot(self) -> PlotAccessor:
+        """Figures of a result: ``ds.aktes.plot.map()``, ``ds.aktes.plot.overview()``."""
+        return PlotAccessor(self._ds)
 
     def radiance(self) -> xr.DataArray:
         """Return the radiance at the sensor, lazily.
@@ -139,6 +148,10 @@ class AktesAccessor:
         method: Method = "fusion",
         bundle: str | Bundle = "default",
         terrain: xr.Dataset | None = None,
+        closure: bool = False,
+        clouds: Clouds = "auto",
+        keep_cloudy: bool = False,
+        shadows: bool = False,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -156,13 +169,22 @@ class AktesAccessor:
         terrain : Dataset (y, x), optional
             Terrain indices and complexity of this grid. Without them they are computed from the
             cube's ``elevation``. Where a cube has no elevation, ``"fusion"`` is the teacher alone.
+        closure : bool
+            Put what was retrieved back through the radiance equation, and keep what is left.
+        clouds : str
+            ``"auto"`` takes the cube's mask, else the bundle's cloud test where it has one;
+            ``"network"`` the test, ``"none"`` the mask or nothing.
+        keep_cloudy : bool
+            Keep what was retrieved of pixels under cloud.
+        shadows : bool
+            Mark the pixels from which terrain hides the sun.
 
         Returns
         -------
         Dataset (time, band, y, x), lazy
             ``surface_temperature`` (K), ``emissivity`` (1), their standard uncertainties,
-            ``student_weight`` (1), ``terrain_complexity`` (K), ``sky_view_factor`` (1) and
-            ``quality`` (uint16, CF flags).
+            ``student_weight`` (1), ``terrain_complexity`` (K), ``sky_view_factor`` (1),
+            ``quality`` and ``conditions`` (uint16, CF flags).
 
         Raises
         ------
@@ -182,7 +204,48 @@ class AktesAccessor:
         """
         from aktes_xr.retrieval import retrieve
 
-        return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)
+        return retrieve(
+            self._ds,
+            method=method,
+            bundle=bundle,
+            terrain=terrain,
+            closure=closure,
+            clouds=clouds,
+            keep_cloudy=keep_cloudy,
+            shadows=shadows,
+        )
+
+    def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:
+        """Take away the pixels of a result that have a flag or are too uncertain, lazily.
+
+        See `aktes_xr.mask`.
+
+        Parameters
+        ----------
+        *names : str
+            Flags of ``quality`` and ``conditions``.
+        max_uncertainty : float, optional, K
+            Largest uncertainty of the temperature that is kept.
+
+        Returns
+        -------
+        Dataset
+            Measurements are NaN where a pixel is taken away; the flags stay.
+
+        Raises
+        ------
+        InputError
+            There is no such flag.
+        MissingVariableError
+            The dataset is no result.
+
+        Examples
+        --------
+        >>> result.aktes.mask("cloud", "unreadable", max_uncertainty=1.0)  # doctest: +SKIP
+        """
+        from aktes_xr.cube.selection import mask
+
+        return mask(self._ds, *names, max_uncertainty=max_uncertainty)
 
     def explore(
         self,
@@ -276,3 +339,100 @@ class AktesAccessor:
         return plan(
             self._ds, method=method, bundle=bundle, terrain=terrain, workers=workers, memory=memory
         )
+
+
+class PlotAccessor:
+    """Figures of a result.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `aktes_xr.retrieve` returns, computed or not.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    def map(
+        self,
+        variable: str = "surface_temperature",
+        *,
+        time: int = 0,
+        band: str | None = None,
+        limits: tuple[float, float] | None = None,
+        title: str | None = None,
+    ) -> Figure:
+        """Draw one variable of one date, with scale, north and reference system.
+
+        See `aktes_xr.report.map_figure`.
+
+        Parameters
+        ----------
+        variable : str
+            A variable, ``"quality"``, or ``"emissivity_composite"``.
+        time : int
+            Index of the date.
+        band : str, optional
+            Of a variable with bands.
+        limits : (float, float), optional
+            What the ends of the colours stand for.
+        title : str, optional
+            Above the map; variable and date by default.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        MissingVariableError
+            There is no temperature, or no such variable.
+        InputError
+            The variable needs a band, or there is no such date.
+
+        Examples
+        --------
+        >>> result.aktes.plot.map().savefig("map.svg")  # doctest: +SKIP
+        """
+        from aktes_xr.report import map_figure
+
+        return map_figure(self._ds, variable, time=time, band=band, limits=limits, title=title)
+
+    def overview(
+        self,
+        *,
+        time: int = 0,
+        variables: Sequence[str] | None = None,
+        title: str | None = None,
+    ) -> Figure:
+        """Draw all that the result knows of one date.
+
+        See `aktes_xr.report.overview`.
+
+        Parameters
+        ----------
+        time : int
+            Index of the date.
+        variables : sequence of str, optional
+            What to draw instead of all.
+        title : str, optional
+            Above the figure; the date by default.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        MissingVariableError
+            There is no temperature, or no variable that was asked for.
+        InputError
+            There is no such date.
+
+        Examples
+        --------
+        >>> result.aktes.plot.overview()  # doctest: +SKIP
+        """
+        from aktes_xr.report import overview
+
+        return overview(self._ds, time=time, variables=variables, title=title)

@@ -118,6 +118,12 @@ class NodataError(CubeError):
     code = "cube.nodata"
 
 
+class OverlapError(GridError, NodataError):
+    """Two data sets that are to be compared have no ground or no time in common."""
+
+    code = "cube.overlap"
+
+
 class ProfileError(InputError):
     """An atmospheric profile is not physical; the message names the level."""
 

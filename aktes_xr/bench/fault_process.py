@@ -23,7 +23,7 @@ _IMPORTED: Final = (
     "aktes_xr.cli.progress",
     "aktes_xr.jobs.retrieval",
     "aktes_xr.store.objects",
-    "aktes_xr.validation.report",
+    "aktes_xr.report",
     "stackstac",
     "rioxarray",
     "zarr",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aktes_xr.cli import evidence
 from aktes_xr.cli.console import (
     EXIT_CODES,
     FAILED,
@@ -50,17 +51,15 @@ from aktes_xr.cli.options import (
     StoreOption,
     Strict,
     Terrain,
-    TruthOption,
 )
-from aktes_xr.errors import ClusterError, InputError
+from aktes_xr.cli.series import job, run_command
+from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
     from aktes_xr.jobs import Outcome
     from aktes_xr.simulate.relief import Terrain as Relief
 
 __all__ = ["app"]
-
-_SECONDS_TO_CLOSE = 5
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -72,6 +71,8 @@ app = typer.Typer(
 )
 train = typer.Typer(no_args_is_help=True, help="Train the networks of a bundle.")
 app.add_typer(train, name="train")
+app.add_typer(job, name="job")
+app.command("run")(run_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -312,6 +313,33 @@ def reference(
 
 
 @train.command()
+def clouds(
+    bundle: Annotated[str, typer.Option(help="Bundle whose networks are kept.")] = "default",
+    out: Annotated[Path, typer.Option(help="Bundle to write.")] = Path("runs/clouds"),
+    recipe: Annotated[str, typer.Option(help="'quick' or 'release'.")] = "release",
+    of: Annotated[
+        str | None, typer.Option(help="Take over this bundle's cloud test instead of training.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train the cloud test on simulated clouds, and write the bundle again with it."""
+    from aktes_xr.learn.clouds import CLOUD_RECIPES, with_cloud_test
+
+    if recipe not in CLOUD_RECIPES:
+        raise InputError(f"found --recipe {recipe!r}, expected one of {', '.join(CLOUD_RECIPES)}")
+    written = with_cloud_test(
+        out,
+        bundle=bundle,
+        recipe=CLOUD_RECIPES[recipe] if of is None else None,
+        of=of,
+        overwrite=overwrite,
+        progress=stderr().print,
+    )
+    answer({"bundle": str(written)}, as_json)
+
+
+@train.command()
 def calibration(
     bundle: Annotated[str, typer.Option(help="Bundle with teacher and student.")] = "default",
     out: Annotated[Path, typer.Option(help="Directory; the bundle goes to DIR/bundle.")] = Path(
@@ -382,49 +410,8 @@ def distil(
     answer({"bundle": str(written)}, as_json)
 
 
-@app.command()
-def validate(
-    result: ResultArgument,
-    truth: Annotated[
-        Path,
-        typer.Argument(exists=True, help="Zarr store, or raster of temperature such as AST_08."),
-    ],
-    scale: Annotated[
-        float, typer.Option(help="Kelvin per unit of a raster: 0.1 for AST_08.")
-    ] = 1.0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Score a result against a truth: the simulation's, a standard product, or a map."""
-    from aktes_xr.store import open_result
-    from aktes_xr.validation.comparison import COLUMNS, cells, open_truth
-    from aktes_xr.validation.comparison import as_json as plain
-    from aktes_xr.validation.comparison import validate as score_against
-
-    opened = open_result(result)
-    score = score_against(opened, open_truth(truth, opened, scale=scale), name=Path(result).name)
-    if as_json:
-        print_json(plain(score))
-        return
-    for name, value in zip(COLUMNS[1:], cells(score)[1:], strict=True):
-        stdout().print(f"{name:<15} {value}", highlight=False)
-
-
-@app.command("report")
-def report_command(
-    result: ResultArgument,
-    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("report.html"),
-    truth: TruthOption = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Write one self-contained HTML page with a map of each date and its provenance."""
-    from aktes_xr.store import open_result
-    from aktes_xr.validation.comparison import open_truth
-    from aktes_xr.validation.report import store_page, write_page
-
-    opened = open_result(result)
-    true = None if truth is None else open_truth(truth, opened)
-    write_page(out, store_page(opened, truth=true))
-    answer({"page": str(out)}, as_json)
+app.command("validate")(evidence.validate)
+app.command("report")(evidence.report)
 
 
 @app.command()
@@ -462,7 +449,7 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
     ] = None,
     bundle: Annotated[
-        str | None, typer.Option(help="Of accuracy and worlds: score this bundle.")
+        str | None, typer.Option(help="Of accuracy, worlds and clouds: score this bundle.")
     ] = None,
     reference: Annotated[
         str | None,
@@ -477,7 +464,7 @@ def bench(
         typer.Option(
             help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
             "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
-            "first or second; of faults: one area, such as kill."
+            "first or second; of series: kills, races, second or soak; of faults: one area."
         ),
     ] = None,
     data: Annotated[
@@ -523,10 +510,17 @@ def compile_command(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def info(
+    store: Annotated[
+        str | None,
+        typer.Argument(help="A result instead: what flags its pixels have.", show_default=False),
+    ] = None,
     bundle: BundleOption = "default",
     as_json: JsonFlag = False,
 ) -> None:
-    """Print versions, the machine, the sensor's bands, and what the model bundle holds."""
+    """Print versions, the machine, the sensor's bands and what the bundle holds; or count flags."""
+    if store is not None:
+        _count_flags(store, as_json=as_json)
+        return
     from aktes_xr.bench.checks import machine
     from aktes_xr.models import load_bundle
     from aktes_xr.sensor import BANDS, UNIT_CONVERSION, WAVELENGTH_UM
@@ -547,32 +541,32 @@ def info(
                 key = ""
 
 
+def _count_flags(store: str, *, as_json: bool) -> None:
+    """Print how many pixels of a result have each flag."""
+    from aktes_xr.cube.selection import count_flags
+    from aktes_xr.store import open_result
+
+    counts = count_flags(open_result(store))
+    pixels = counts.pop("pixels")
+    if as_json:
+        print_json({"pixels": pixels, "flags": counts})
+        return
+    stdout().print(f"{'pixels':<24} {pixels}", highlight=False)
+    for name, count in counts.items():
+        share = f"{count / max(pixels, 1):8.2%}"
+        stdout().print(f"{name:<24} {count:>10} {share}", highlight=False)
+
+
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
     """Client of a Dask cluster, or None for this machine's own threads."""
     if address is None:
         yield None
         return
-    from distributed import Client
+    from aktes_xr.jobs.cluster import connected
 
-    if not logging.getLogger("aktes_xr").isEnabledFor(logging.DEBUG):
-        # Failures of the cluster end in one error of one line. Its own log would only repeat it.
-        for name in logging.root.manager.loggerDict:
-            if name.partition(".")[0] == "distributed":
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        client = Client(address)
-    except (OSError, TimeoutError) as error:
-        raise ClusterError(
-            f"no Dask scheduler answers at {address}; start one, or leave --scheduler (or "
-            "DASK_SCHEDULER_ADDRESS) out to compute on this machine"
-        ) from error
-    try:
+    with connected(address) as client:
         yield client
-    finally:
-        # A scheduler that has gone away does not answer when the client closes.
-        with contextlib.suppress(OSError, TimeoutError):
-            client.close(timeout=_SECONDS_TO_CLOSE)
 
 
 def _say_licences(names: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
             processes=False,
             host="127.0.0.1",
             protocol="tcp",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=getattr(request, "param", "auto"),
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -20,7 +20,7 @@ from aktes_xr.bench.ablation import AblationSettings, Variant, ablate
 from aktes_xr.bench.checks import Study
 from aktes_xr.bench.rounds import ExchangeSettings, exchange
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import distillation, student
+from aktes_xr.learn import distillation, student, student_sample
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.distillation import soft_model
 from aktes_xr.learn.labels import LocalPixels
@@ -155,7 +155,7 @@ def world() -> pytest.MonkeyPatch:
         return sample, xr.Dataset({"structure": ("sample", np.zeros(size, np.int8))})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(student, "draw", toy_draw)
+        patch.setattr(student_sample, "draw", toy_draw)
         patch.setattr(ablation, "draw", toy_draw)
         patch.setattr(rounds, "draw", toy_draw)
         yield patch

@@ -13,7 +13,7 @@ import xarray as xr
 
 from aktes_xr import learn, sensor
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import card, evaluation, student, teacher
+from aktes_xr.learn import card, evaluation, student, student_sample, teacher
 from aktes_xr.learn.drawing import World
 from aktes_xr.learn.pixels import Sample
 from aktes_xr.learn.recipe import Recipe
@@ -94,7 +94,7 @@ class Here:
 
 def toy(patch: pytest.MonkeyPatch) -> None:
     """Let training and its evidence draw from the toy world."""
-    for module in (teacher, student, evaluation, card):
+    for module in (teacher, student_sample, evaluation, card):
         patch.setattr(module, "draw", toy_draw)
     for module in (teacher, student):
         patch.setattr(module, "Ahead", Here)

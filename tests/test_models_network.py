@@ -76,9 +76,10 @@ def test_what_single_precision_costs_the_default_networks() -> None:
         features = drawn(model.network, 20_000, seed=7)
         error = np.abs(model.network.predict(features) - plain(model.network, features))
         cost = error[:, :N_OUTPUTS].max(axis=0) * model.scaling.output_scale
-        # A float32 of 300 K is good to 3e-5 K, and an emissivity of 1 to 6e-8.
+        # A float32 of 300 K is good to 3e-5 K, and an emissivity of 1 to 6e-8; five layers of sums
+        # cost some ten times that.
         assert cost[0] < 3e-5, model.name
-        assert cost[1:].max() < 6e-7, model.name
+        assert cost[1:].max() < 1e-6, model.name
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))

@@ -177,7 +177,7 @@ def test_no_common_ground_is_an_error_with_both_extents(tmp_path: Path) -> None:
     with pytest.raises(OverlapError, match=r"covers 14\.\d+ to .* result 15\.\d+ to"):
         open_truth(path, away, scale=0.1)
     nowhere = truth.assign(surface_temperature=truth["surface_temperature"] * np.nan)
-    with pytest.raises(OverlapError, match="no pixel with a temperature in common"):
+    with pytest.raises(OverlapError, match="have no pixel in common"):
         validate(result, nowhere)
 
 
@@ -315,4 +315,4 @@ def test_commands_validate_and_report(tmp_path: Path) -> None:
 def test_a_store_that_is_not_there_is_usage() -> None:
     done = run("report", "nowhere.zarr")
     assert done.exit_code == 2
-    assert "does not exist" in done.stderr
+    assert "there is no Zarr store at nowhere.zarr" in done.stderr

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -42,8 +44,9 @@ class Forked:
     """
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="aktes-said-")
-        target = (list(arguments), dict(environment), self._folder.name)
+        self._folder = tempfile.mkdtemp(prefix="aktes-said-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        target = (list(arguments), dict(environment), self._folder)
         self._process = _server().Process(target=_run, args=target, daemon=True)
         self._process.start()
 
@@ -96,7 +99,7 @@ class Forked:
         if self.poll() is None:
             raise subprocess.TimeoutExpired("aktes", timeout or 0.0)
         told, said = (
-            Path(self._folder.name, name).read_text(encoding="utf-8", errors="replace")
+            Path(self._folder, name).read_text(encoding="utf-8", errors="replace")
             for name in ("stdout", "stderr")
         )
         return told, said

@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -157,6 +156,11 @@ def page(
     -------
     str
         The page.
+
+    Raises
+    ------
+    InputError
+        There is no folder to write it into.
     """
     said = alts or {}
     images = [
@@ -219,10 +223,13 @@ def write_page(path: str | os.PathLike[str], text: str) -> None:
         The file; an older one is replaced.
     text : str
         The page.
+
+    Raises
+    ------
+    InputError
+        There is no folder to write it into.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_text(target, text)
+    write_text(path, text)
 
 
 def embedded(figure: Figure, *, caption: str, alt: str) -> Image:

@@ -19,7 +19,7 @@ import rioxarray
 import xarray as xr
 from rasterio.enums import Resampling
 
-from aktes_xr.errors import InputError, OverlapError, ReadError, StoreNotFoundError
+from aktes_xr.errors import InputError, OverlapError, StoreNotFoundError
 
 COARSER: Final = 2.0
 """From this ratio of pixel sizes on, a reference is compared on its own pixels."""
@@ -285,7 +285,9 @@ def _read_kelvin(path: Path, scale: float | None, offset: float | None) -> xr.Da
         with _quiet():
             raster = rioxarray.open_rasterio(path, masked=True)
     except rasterio.errors.RasterioIOError as error:
-        raise ReadError(f"{path.name} cannot be read as a raster: {error}") from error
+        raise InputError(
+            f"{path.name} cannot be read as a raster ({error}); give a Zarr store or a GeoTIFF"
+        ) from error
     if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
         raise InputError(f"{path.name} holds several bands or grids: expected one, temperature")
     stored = raster.squeeze("band", drop=True)

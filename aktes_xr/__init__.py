@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         learn,
         models,
         radiative,
+        report,
         sensor,
         simulate,
         stac,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         validation,
     )
     from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
+    from aktes_xr.cli.progress import progress
     from aktes_xr.cube import calibration, quality
     from aktes_xr.errors import AktesError
     from aktes_xr.jobs.plan import plan
@@ -43,12 +45,12 @@ if TYPE_CHECKING:
     from aktes_xr.stac import open_stac
     from aktes_xr.stac.search import search
     from aktes_xr.store import open_result, write_result
-    from aktes_xr.validation import report, validate
+    from aktes_xr.validation import validate
 
 _ROOMS = frozenset(
     (
         *("ancillaries", "baselines", "cube", "jobs", "learn", "models", "radiative"),
-        *("sensor", "simulate", "stac", "store", "terrain", "validation"),
+        *("report", "sensor", "simulate", "stac", "store", "terrain", "validation"),
     )
 )
 _HOME = {
@@ -59,6 +61,7 @@ _HOME = {
     "open_result": "store",
     "open_stac": "stac",
     "plan": "jobs.plan",
+    "progress": "cli.progress",
     "retrieve": "retrieval",
     "search": "stac",
     "validate": "validation",
@@ -68,7 +71,6 @@ _HOME = {
 _MOVED = {
     "calibration": "cube.calibration",
     "quality": "cube.quality",
-    "report": "validation.report",
 }
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "open_result",
     "open_stac",
     "plan",
+    "progress",
     "quality",
     "radiative",
     "report",

@@ -7,17 +7,20 @@ registering the accessor costs nothing beyond xarray.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from aktes_xr.jobs.plan import Plan
     from aktes_xr.models import Bundle
     from aktes_xr.retrieval.block import Method
     from aktes_xr.terrain.indices import Rechunk
 
-__all__ = ["AktesAccessor"]
+__all__ = ["AktesAccessor", "PlotAccessor"]
 
 
 @xr.register_dataset_accessor("aktes")  # type: ignore[no-untyped-call]
@@ -37,6 +40,11 @@ class AktesAccessor:
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
+
+    @property
+    def plot(self) -> PlotAccessor:
+        """Figures of a result: ``ds.aktes.plot.map()``, ``ds.aktes.plot.overview()``."""
+        return PlotAccessor(self._ds)
 
     def radiance(self) -> xr.DataArray:
         """Return the radiance at the sensor, lazily.
@@ -114,7 +122,7 @@ class AktesAccessor:
 
         Raises
         ------
-        KeyError
+        MissingVariableError
             The cube has no ``elevation``.
         CRSError, GridError, InputError, ChunkError
             As `aktes_xr.terrain.terrain_indices` raises them.
@@ -126,7 +134,7 @@ class AktesAccessor:
         from aktes_xr.terrain import terrain_indices
 
         return terrain_indices(
-            self._ds["elevation"],
+            self._ds,
             azimuths=azimuths,
             radius_m=radius_m,
             window_m=window_m,
@@ -184,6 +192,51 @@ class AktesAccessor:
 
         return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)
 
+    def explore(
+        self,
+        variable: str = "surface_temperature",
+        *,
+        time: int = 0,
+        band: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Show a variable of a result or a cube on an interactive map.
+
+        Needs odc-geo and folium: ``pip install 'aktes-xr[explore]'``. See
+        `aktes_xr.validation.map.explore`.
+
+        Parameters
+        ----------
+        variable : str
+            What to show.
+        time : int
+            Index of the date.
+        band : str, optional
+            Band of a variable that has several; the first unless given.
+        **options
+            For ``DataArray.odc.explore``: ``map``, ``vmin``, ``vmax``, ``cmap``, ``tiles``, ...
+
+        Returns
+        -------
+        folium.Map
+
+        Raises
+        ------
+        DependencyError
+            odc-geo or folium is not installed.
+        MissingVariableError
+            There is no such variable.
+        InputError
+            There is no such date or band, or the variable has no y and x.
+
+        Examples
+        --------
+        >>> result.aktes.explore("emissivity", band="B12")  # doctest: +SKIP
+        """
+        from aktes_xr.validation.map import explore
+
+        return explore(self._ds, variable, time=time, band=band, **options)
+
     def plan(
         self,
         *,
@@ -231,3 +284,100 @@ class AktesAccessor:
         return plan(
             self._ds, method=method, bundle=bundle, terrain=terrain, workers=workers, memory=memory
         )
+
+
+class PlotAccessor:
+    """Figures of a result.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `aktes_xr.retrieve` returns, computed or not.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    def map(
+        self,
+        variable: str = "surface_temperature",
+        *,
+        time: int = 0,
+        band: str | None = None,
+        limits: tuple[float, float] | None = None,
+        title: str | None = None,
+    ) -> Figure:
+        """Draw one variable of one date, with scale, north and reference system.
+
+        See `aktes_xr.report.map_figure`.
+
+        Parameters
+        ----------
+        variable : str
+            A variable, ``"quality"``, or ``"emissivity_composite"``.
+        time : int
+            Index of the date.
+        band : str, optional
+            Of a variable with bands.
+        limits : (float, float), optional
+            What the ends of the colours stand for.
+        title : str, optional
+            Above the map; variable and date by default.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        MissingVariableError
+            There is no temperature, or no such variable.
+        InputError
+            The variable needs a band, or there is no such date.
+
+        Examples
+        --------
+        >>> result.aktes.plot.map().savefig("map.svg")  # doctest: +SKIP
+        """
+        from aktes_xr.report import map_figure
+
+        return map_figure(self._ds, variable, time=time, band=band, limits=limits, title=title)
+
+    def overview(
+        self,
+        *,
+        time: int = 0,
+        variables: Sequence[str] | None = None,
+        title: str | None = None,
+    ) -> Figure:
+        """Draw all that the result knows of one date.
+
+        See `aktes_xr.report.overview`.
+
+        Parameters
+        ----------
+        time : int
+            Index of the date.
+        variables : sequence of str, optional
+            What to draw instead of all.
+        title : str, optional
+            Above the figure; the date by default.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        MissingVariableError
+            There is no temperature, or no variable that was asked for.
+        InputError
+            There is no such date.
+
+        Examples
+        --------
+        >>> result.aktes.plot.overview()  # doctest: +SKIP
+        """
+        from aktes_xr.report import overview
+
+        return overview(self._ds, time=time, variables=variables, title=title)

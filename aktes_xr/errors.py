@@ -118,6 +118,12 @@ class NodataError(CubeError):
     code = "cube.nodata"
 
 
+class OverlapError(GridError, NodataError):
+    """Two data sets that are to be compared have no ground or no time in common."""
+
+    code = "cube.overlap"
+
+
 class ProfileError(InputError):
     """An atmospheric profile is not physical; the message names the level."""
 
@@ -195,6 +201,13 @@ class ReadError(AktesError, OSError):
     exit_code = 4
 
 
+class ElevationError(ReadError, ValueError):
+    """What was named as elevation model is no raster that can be opened."""
+
+    code = "stac.elevation"
+    exit_code = 2
+
+
 class AccessError(ReadError, PermissionError):
     """An archive refuses to be read: a signature or a login is missing or wrong."""
 
@@ -236,6 +249,13 @@ class StoreError(AktesError, OSError):
 
     code = "store"
     exit_code = 4
+
+
+class StoreNotFoundError(StoreError, FileNotFoundError):
+    """There is no store at the place."""
+
+    code = "store.not_found"
+    exit_code = 2
 
 
 class StoreExistsError(StoreError, FileExistsError):

@@ -32,8 +32,8 @@ import matplotlib.pyplot as plt
 import xarray as xr
 
 import aktes_xr
+from aktes_xr.report import quicklook
 from aktes_xr.validation.metrics import scores
-from aktes_xr.validation.report import quicklook
 
 folder = Path(tempfile.mkdtemp(prefix="aktes-"))
 items = aktes_xr.simulate.write_scene(folder, terrain="alpine", shape=(240, 280), seed=1)

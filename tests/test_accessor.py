@@ -15,9 +15,11 @@ import xarray as xr
 import aktes_xr
 from aktes_xr import accessor, sensor
 from aktes_xr.cube import calibration, new_cube
-from aktes_xr.errors import CubeError, MissingVariableError
+from aktes_xr.cube.quality import decode
+from aktes_xr.errors import CubeError, DependencyError, InputError, MissingVariableError
 from aktes_xr.jobs.plan import plan
 from aktes_xr.terrain import terrain_indices
+from aktes_xr.validation.map import explore
 
 
 def cube(chunks: int | None = 8) -> xr.Dataset:
@@ -39,6 +41,7 @@ PUBLIC = {
     "brightness_temperature": calibration.brightness_temperature,
     "terrain": terrain_indices,
     "retrieve": aktes_xr.retrieve,
+    "explore": explore,
     "plan": plan,
 }
 
@@ -117,3 +120,35 @@ def test_what_is_not_a_cube_is_refused() -> None:
         xr.Dataset().aktes.radiance()
     with pytest.raises(CubeError):
         cube().drop_vars("spatial_ref").aktes.brightness_temperature()
+
+
+def test_terrain_of_a_cube_without_elevation_says_how_to_get_it() -> None:
+    with pytest.raises(MissingVariableError, match=r"no 'elevation' \(found: tir\).*dem="):
+        cube().aktes.terrain()
+
+
+def test_an_array_is_no_cube_and_a_result_is_no_array_of_flags() -> None:
+    with pytest.raises(InputError, match="found a DataArray, expected the cube"):
+        aktes_xr.retrieve(cube()["tir"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"found a Dataset.*result\['quality'\]"):
+        decode(cube())  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+def test_a_map_shows_one_date_and_band() -> None:
+    pytest.importorskip("odc.geo")
+    pytest.importorskip("folium")
+    shown = cube().aktes.explore("tir", band="B12", vmin=1000, vmax=2000)
+    assert "data:image/png;base64" in shown.get_root().render()
+    with pytest.raises(MissingVariableError, match="found no variable 'surface_temperature'"):
+        cube().aktes.explore()
+    with pytest.raises(InputError, match="band is 'B9', expected one of B10"):
+        cube().aktes.explore("tir", band="B9")
+    with pytest.raises(InputError, match=r"time is 3, expected the index of 1 date"):
+        cube().aktes.explore("tir", time=3)
+
+
+def test_a_map_without_its_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aktes_xr.validation.map.find_spec", lambda name: None)
+    with pytest.raises(DependencyError, match=r"pip install 'aktes-xr\[explore\]'"):
+        cube().aktes.explore("tir")

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "aktes_xr"
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "version", "documents", "compilation", "machine", "sensor", "data"}),
     frozenset({"catalog", "cube"}),
-    frozenset({"radiative", "store", "validation"}),
+    frozenset({"radiative", "store", "validation", "report"}),
     frozenset({"terrain"}),
     frozenset({"ancillaries", "baselines", "models", "simulate"}),
     frozenset({"retrieval", "stac", "learn", "tables"}),

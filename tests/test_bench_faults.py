@@ -11,7 +11,9 @@ import pytest
 from test_store import make_result
 
 from aktes_xr.bench import faults
-from aktes_xr.bench.fault_rows import FAULTS, Ended, Outcome, Stage, fault, same_result
+from aktes_xr.bench.fault_results import same_result
+from aktes_xr.bench.fault_rows import FAULTS, Outcome, fault
+from aktes_xr.bench.fault_stage import Ended, Stage
 from aktes_xr.errors import InputError
 
 AREAS = {"replace", "durability", "kill", "races", "disks", "objects", "cluster"}

@@ -51,7 +51,7 @@ COMMANDS = (
         "train teacher",
         "train reference",
     ),
-    *("distil", "validate", "report", "bench"),
+    *("distil", "validate", "report", "export", "plan", "bench"),
 )
 
 
@@ -81,6 +81,43 @@ def test_every_option_is_explained(command: str) -> None:
     assert run(*command.split(), "--help").exit_code == 0
 
 
+def test_every_option_of_retrieve_has_a_variable_in_the_environment(tmp_path: Path) -> None:
+    node: Any = typer.main.get_command(app)
+    given = {p.name: p.envvar for p in node.commands["retrieve"].params if p.name != "help"}
+    assert all(given.values()), given
+    assert len(set(given.values())) == len(given)
+    done = CliRunner().invoke(
+        app,
+        ["retrieve"],
+        env={"AKTES_OUT": str(tmp_path / "r.zarr"), "AKTES_ITEMS": "a.json b.json"},
+    )
+    assert (done.exit_code, "could not read the STAC file a.json" in done.stderr) == (2, True)
+    fine = {"AKTES_OUT": "r.zarr", "AKTES_ITEMS": "a.json", "AKTES_RESOLUTION": "fine"}
+    assert "--resolution is 'fine'" in CliRunner().invoke(app, ["retrieve"], env=fine).stderr
+
+
+def test_the_shell_can_complete() -> None:
+    assert "--install-completion" in plain(run("--help").output)
+    done = CliRunner().invoke(
+        app,
+        [],
+        env={"_AKTES_COMPLETE": "complete_bash", "COMP_WORDS": "aktes retr", "COMP_CWORD": "1"},
+        prog_name="aktes",
+    )
+    assert done.stdout.split() == ["retrieve"]
+
+
+def test_training_without_its_packages_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("aktes_xr.learn.packages.find_spec", lambda name: None)
+    done = run("train", "teacher", "--recipe", "quick", "--out", str(tmp_path / "run"))
+    assert done.exit_code == 2
+    assert "error [dependency]: training needs tensorflow" in done.stderr
+    assert "pip install" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_version() -> None:
     assert run("--version").stdout.strip() == aktes_xr.__version__
 
@@ -91,7 +128,7 @@ def test_version() -> None:
         (("bench", "nope"), "error [input]: There is no benchmark 'nope'. Choose one of: "),
         (("retrieve", "--out", "x.zarr"), "name either STAC items or a source to search"),
         (("retrieve", "--out", "x", "--bbox", "1,2"), "--bbox is '1,2': expected west,south"),
-        (("retrieve", "--out", "x", "--source", "aws"), "searching 'aws' needs bbox="),
+        (("retrieve", "--out", "x", "--source", "aws"), "searching 'aws' needs --bbox W,S,E,N"),
         (("simulate", "x", "--shape", "700"), "--shape is '700': expected rows x columns"),
     ],
 )

@@ -11,6 +11,7 @@ import dask
 import pytest
 from rich.console import Console
 
+import aktes_xr
 from aktes_xr.cli import progress
 
 
@@ -129,3 +130,33 @@ def test_compiling_is_said_once() -> None:
         for kind in (1, 1.0):
             njit(lambda value: value + 1)(kind)
     assert text(console).count("retrieve: compiling kernels (once, about half a minute)\n") == 1
+
+
+def test_steps_that_count_move_the_bar_and_stay_as_lines() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with progress.steps("train", console) as say:
+        say("simulating")
+        say("teacher: epoch 3 of 20, loss 0.5")
+    shown = re.sub(r"\x1b\[[0-9;?]*\w", "", text(console))
+    assert "train: teacher: epoch" in shown
+    assert "3/20" in shown
+    assert "teacher: epoch 3 of 20, loss 0.5" in shown
+
+
+def test_steps_in_a_log_are_its_lines() -> None:
+    console = log()
+    with progress.steps("simulate", console) as say:
+        say("simulated date 1 of 1")
+    assert text(console).startswith("simulated date 1 of 1\nsimulate: done in ")
+
+
+def test_a_notebook_gets_a_bar() -> None:
+    shown = Console(file=io.StringIO(), width=100, force_jupyter=True)
+    meter = progress._Meter("retrieve", shown)
+    assert not meter._bar.disable
+
+
+def test_progress_is_at_hand_in_python(capsys: pytest.CaptureFixture[str]) -> None:
+    with aktes_xr.progress("add"):
+        assert one(2).compute() == 2
+    assert "add: done in" in capsys.readouterr().out

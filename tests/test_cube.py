@@ -226,6 +226,16 @@ VIOLATIONS = {
     "vapour in cm": (water_vapor(2.0, "cm"), errors.UnitsError, "multiply by 10"),
     "vapour in g cm-2": (water_vapor(2.0, "g cm-2"), errors.UnitsError, "multiply by 10"),
     "vapour without units": (water_vapor(20.0, None), errors.UnitsError, "has no units"),
+    "infinite vapour": (
+        water_vapor(float("inf"), "kg m-2"),
+        errors.InputError,
+        "'water_vapor' holds infinite values",
+    ),
+    "infinite view": (
+        coordinate("view_zenith", float("inf"), "degree"),
+        errors.InputError,
+        "'view_zenith' holds infinite values",
+    ),
     "vapour in Pa": (water_vapor(2000.0, "kg m-2"), errors.UnitsError, "runs from 2000 to 2000"),
     "air in Celsius": (air_temperature(18.0, "degC"), errors.UnitsError, "add 273.15"),
     "Celsius called kelvin": (air_temperature(18.0, "K"), errors.UnitsError, "expected 150 to 350"),

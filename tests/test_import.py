@@ -59,7 +59,7 @@ def test_retrieval_path_works_without_training_packages() -> None:
 import sys
 for name in ("tensorflow", "keras", "autokeras", "keras_tuner", "tensorboard"):
     sys.modules[name] = None  # importing it now raises ImportError
-import aktes_xr.cli, aktes_xr.cube.quality, aktes_xr.validation.report
+import aktes_xr.cli, aktes_xr.cube.quality, aktes_xr.report
 import aktes_xr.retrieval, aktes_xr.stac, aktes_xr.store, aktes_xr.terrain
 from aktes_xr.models import load_bundle
 load_bundle("default")

@@ -156,6 +156,18 @@ def test_the_accessor_plans_its_cube(bundle: Bundle) -> None:
     ds = cube()
     found = ds.aktes.plan(bundle=bundle, workers=3, memory="2 GB")
     assert (found.workers, found.memory_bytes, found.chunks) == (3, 2_000_000_000, 12)
+    assert "blocks: 12 of 1 date(s) x 200 x 200 pixels" in str(found)
+    assert "<td style='text-align:left'>12 of 1 date(s) x 200 x 200 pixels</td>" in (
+        found._repr_html_()
+    )
+
+
+def test_a_notebook_shows_a_bundle_as_a_table(bundle: Bundle) -> None:
+    shown = bundle._repr_html_()
+    assert "Model bundle random" in shown
+    assert "student, 16 + 16 + 12 units" in shown
+    assert bundle.sha256 in shown
+    assert bundle.location not in shown
 
 
 def test_the_command_prints_the_plan_and_refuses_what_cannot_fit(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_calibrated_sigma_covers_heavy_tailed_errors() -> None:
     weights = np.zeros((12, len(TEACHER_FEATURES)), np.float32)
     network = Network((Layer(weights, np.zeros((12, 1), np.float32)),))
     model = PixelModel("teacher", "teacher", network, scaling)
-    _, sigma = model.read(outputs[1::2], np.zeros(count // 2, np.float32))
+    _, sigma = model.read(outputs[1::2], np.zeros((count // 2, len(QUANTITIES)), np.float32))
     for output in range(6):
         found = scores(
             outputs[1::2, output],

@@ -14,6 +14,7 @@ from aktes_xr.errors import BundleIntegrityError, ShapeError
 from aktes_xr.models import Layer, Network, load_bundle
 from aktes_xr.models.features import (
     N_OUTPUTS,
+    N_QUANTITIES,
     QUANTITIES,
     REFERENCE,
     STUDENT_FEATURES,
@@ -241,17 +242,24 @@ def test_missing_features_take_the_centre() -> None:
     assert tile[TEACHER_FEATURES.index("air_temperature_mask")] == -1.5
 
 
+def described(count: int) -> np.ndarray:
+    """Pixels of which nothing is known but a brightness temperature of 300 K."""
+    quantities = np.full((count, N_QUANTITIES), np.nan, np.float32)
+    quantities[:, REFERENCE] = 300.0
+    return quantities
+
+
 def test_sigma_is_calibrated_in_physical_units() -> None:
     model = random_model("teacher", (8,))
     raw = np.full((1, 12), 2.0 * np.log(0.5), np.float32)
-    _, sigma = model.read(raw, np.full(1, 300.0, np.float32))
+    _, sigma = model.read(raw, described(1))
     np.testing.assert_allclose(sigma[0], 0.5 * model.scaling.output_scale, rtol=1e-6)
 
 
 def test_estimates_are_read_within_their_ranges() -> None:
     model = random_model("teacher", (8,))
     raw = np.array([[0.0] * 12, [1e4] * 12, [-1e4] * 12], np.float32)
-    estimate, sigma = model.read(raw, np.full(3, 300.0, np.float32))
+    estimate, sigma = model.read(raw, described(3))
     np.testing.assert_allclose(estimate[0], model.scaling.output_center + np.eye(6)[0] * 300.0)
     assert (estimate[1, 1:] == np.float32(EMISSIVITY_RANGE[1])).all()
     assert (estimate[2, 1:] == np.float32(EMISSIVITY_RANGE[0])).all()

@@ -63,6 +63,7 @@ MISSHAPEN = [
     ("properties/view:off_nadir", [1], "view:off_nadir"),
     ("properties/datetime", {"a": 1}, "datetime"),
     ("properties/datetime", "yesterday", "no datetime that is understood"),
+    ("properties/datetime", "9999-01-01T00:00:00Z", "no datetime that is understood"),
     ("properties", "text", "has properties = 'text'"),
     ("properties/proj:epsg", "nine", "proj:epsg = 'nine'"),
     ("properties/proj:epsg", 999999999, "no coordinate reference system"),

@@ -89,6 +89,8 @@ def test_what_passes_is_repeated(tmp_path: Path, host: FaultServer, faults: list
         (503, "HTTP 503"),
         ("page", "it is no TIFF"),
         ("reset", "date2_83940"),
+        ("headers", "no answer in time"),
+        ("other", "the answer holds bytes"),
         ((302, {"Location": "file:///etc/passwd"}), "not followed"),
         ((302, {"Location": "ftp://127.0.0.1/x.tif"}), "not followed"),
         ((302, {"Location": "/date2_83940.TIR.tif"}), "more than 5 redirects"),

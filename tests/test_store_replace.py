@@ -275,13 +275,85 @@ def test_a_little_less_or_other_ground_is_no_worse(tmp_path: Path) -> None:
     wide = valid_in(0.25)
     wide = wide.assign_coords(y=wide["y"][0] + 4 * (wide["y"] - wide["y"][0]))
     write_result(wide, target, overwrite=True)
-    # Another date, clouded over but for a little: nothing to compare with.
-    later = valid_in(0.1).isel(time=[0])
-    later = later.assign_coords(time=later["time"] + np.timedelta64(1, "D"))
-    write_result(later, target, overwrite=True)
-    nothing = valid_in(0.0).isel(time=[1])
-    with pytest.raises(errors.WorseResultError, match="no date in common"):
-        write_result(nothing, target, overwrite=True)
+
+
+def dates(shares: dict[str, float]) -> xr.Dataset:
+    """A result of these dates, each with a temperature in so much of it."""
+    parts = [
+        valid_in(share).isel(time=[0]).assign_coords(time=np.array([time], "datetime64[ns]"))
+        for time, share in shares.items()
+    ]
+    return xr.concat(parts, "time", data_vars="minimal", coords="minimal", compat="override")
+
+
+DAYS = [f"2001-01-{day:02d}T03:11:39" for day in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        # Most dates are gone; what is left is better than before.
+        (dict.fromkeys(DAYS, 0.6), dict.fromkeys(DAYS[:2], 1.0), "6 dates with temp.*, 4 are not"),
+        (dict.fromkeys(DAYS, 0.6), dict.fromkeys(DAYS[:3], 0.6), "6 dates with temp.*, 3 are not"),
+        # No date is the same.
+        (dict.fromkeys(DAYS[:3], 0.6), dict.fromkeys(DAYS[3:], 0.6), "3 dates with temp.*, 3 are"),
+        # One large date makes up for five that are gone.
+        ({**dict.fromkeys(DAYS[1:], 0.2), DAYS[0]: 1.0}, {**dict.fromkeys(DAYS[1:], 0.05),
+         DAYS[0]: 1.0}, "6 dates with temp.*, 0 are not.*and 5 have less than half"),
+        # Empty dates do not count.
+        ({**dict.fromkeys(DAYS[2:], 0.0), **dict.fromkeys(DAYS[:2], 0.6)},
+         {**dict.fromkeys(DAYS[1:], 0.6)}, "2 dates with temp.*, 1 are not"),
+    ],
+)  # fmt: skip
+def test_a_result_that_loses_most_dates_does_not_replace(
+    tmp_path: Path, before: dict[str, float], after: dict[str, float], said: str
+) -> None:
+    target = tmp_path / "r.zarr"
+    write_result(dates(before), target)
+    with pytest.raises(errors.WorseResultError, match=said):
+        write_result(dates(after), target, overwrite=True)
+    assert open_result(target).sizes["time"] == len(before)
+    assert leftovers(tmp_path, "r.zarr") == set()
+    write_result(dates(after), target, overwrite=True, accept_worse=True)
+    assert open_result(target).sizes["time"] == len(after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # One date of six is lost.
+        (dict.fromkeys(DAYS, 0.6), dict.fromkeys(DAYS[:5], 0.6)),
+        (dict.fromkeys(DAYS, 0.6), {**dict.fromkeys(DAYS, 0.6), DAYS[2]: 0.0}),
+        # A granule more moves a date by some seconds.
+        ({DAYS[0]: 0.6}, {"2001-01-01T03:11:30": 0.6}),
+        # There were no temperatures on what is gone.
+        (dict.fromkeys(DAYS, 0.0), {DAYS[0]: 0.1}),
+    ],
+)
+def test_a_result_that_loses_little_replaces(
+    tmp_path: Path, before: dict[str, float], after: dict[str, float]
+) -> None:
+    target = tmp_path / "r.zarr"
+    write_result(dates(before), target)
+    write_result(dates(after), target, overwrite=True)
+    assert open_result(target).sizes["time"] == len(after)
+
+
+@pytest.mark.parametrize("damage", ["metadata", "pixels"])
+def test_a_damaged_store_that_may_hold_better_is_not_replaced(tmp_path: Path, damage: str) -> None:
+    target = tmp_path / "r.zarr"
+    write_result(valid_in(0.9), target)
+    if damage == "metadata":
+        (target / "surface_temperature" / "zarr.json").write_text('{"zarr_format": 3, "node')
+        (target / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attr')
+    else:
+        for path in (target / "surface_temperature" / "c").rglob("*"):
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(errors.WorseResultError, match="old store cannot be read to be compared"):
+        write_result(valid_in(0.3), target, overwrite=True)
+    write_result(valid_in(0.3), target, overwrite=True, accept_worse=True)
+    assert leftovers(tmp_path, "r.zarr") == set()
 
 
 def test_nothing_replaces_nothing(tmp_path: Path) -> None:

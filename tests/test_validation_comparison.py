@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rioxarray  # noqa: F401
+import rioxarray
 import xarray as xr
+from real_data import real_files
 from typer.testing import CliRunner
 
 from aktes_xr.cli import app
-from aktes_xr.errors import GridError, InputError, MissingVariableError
+from aktes_xr.errors import GridError, InputError, MissingVariableError, OverlapError, ReadError
 from aktes_xr.sensor import BANDS
 from aktes_xr.store import write_result
-from aktes_xr.validation.comparison import COLUMNS, cells, open_truth, validate
-
-# rioxarray multiplies affine transforms in the way affine 3 means to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+from aktes_xr.validation import Selection, compare, open_reference, open_truth, pair_fields
+from aktes_xr.validation.comparison import COLUMNS, cells, validate
+from aktes_xr.validation.reference import measured_at, product_of
 
 NY, NX = 20, 24
 CUBE = ("time", "y", "x")
@@ -140,7 +140,152 @@ def test_a_raster_of_another_grid_is_brought_to_the_results(tmp_path: Path) -> N
 def test_a_forgotten_scale_is_noticed(tmp_path: Path) -> None:
     result, truth = scene(1)
     with pytest.raises(InputError, match=r"median of .*0\.1 for AST_08"):
-        open_truth(raster(tmp_path / "AST_08.tif", truth), result)
+        open_truth(raster(tmp_path / "map.tif", truth), result)
+
+
+@pytest.mark.parametrize(
+    ("name", "product", "time"),
+    [
+        ("AST_08_00310252015145234_kt.tif", "AST_08", "2015-10-25T14:52:34"),
+        (
+            "ECOv002_L2T_LSTE_26223_012_10SGD_20230219T202943_0710_01_LST.tif",
+            "ECOSTRESS L2T LSTE",
+            "2023-02-19T20:29:43",
+        ),
+        ("MOD21.A2020123.1035.061.LST_1KM.tif", "MOD21", "2020-05-02T10:35:00"),
+        (
+            "LC08_L2SP_001070_20190114_20200830_02_T2_ST_B10.TIF",
+            "Landsat Collection 2 ST",
+            None,
+        ),
+        ("mine.tif", None, None),
+    ],
+)
+def test_a_products_name_tells_scale_and_time(
+    name: str, product: str | None, time: str | None
+) -> None:
+    found = product_of(Path(name))
+    assert (None if found is None else found.name) == product
+    measured = measured_at(Path(name))
+    assert (None if measured is None else str(measured)[:19]) == time
+
+
+def test_no_common_ground_is_an_error_with_both_extents(tmp_path: Path) -> None:
+    result, truth = scene(1)
+    path = raster(tmp_path / "AST_08.tif", truth)
+    away = result.assign_coords(y=result["y"] - 50_000.0)
+    with pytest.raises(OverlapError, match=r"covers 14\.\d+ to .* result 15\.\d+ to"):
+        open_truth(path, away, scale=0.1)
+    nowhere = truth.assign(surface_temperature=truth["surface_temperature"] * np.nan)
+    with pytest.raises(OverlapError, match="no pixel with a temperature in common"):
+        validate(result, nowhere)
+
+
+def test_a_file_that_is_no_raster_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    path.write_text("not a raster")
+    with pytest.raises(ReadError, match=r"map\.tif cannot be read"):
+        open_truth(path, scene(1)[0])
+
+
+def test_the_real_ast08_is_read_askew_as_it_lies() -> None:
+    """Kinetic temperature of a night over Bali and Lombok, whose rows do not run west to east."""
+    (path,) = real_files("granules").glob("AST_08_*.tif")
+    ny, nx = 300, 320
+    result = xr.Dataset(
+        {"surface_temperature": (("y", "x"), np.full((ny, nx), 297.0, "float32"))},
+        coords={"y": 9_070_000 - 90.0 * np.arange(ny), "x": 300_000 + 90.0 * np.arange(nx)},
+    ).rio.write_crs("EPSG:32750")
+    found = open_truth(path, result)["surface_temperature"]
+    assert float(found.median()) == pytest.approx(296.8, abs=0.05)
+    # Its floor of 200 K is no measurement.
+    assert float(found.min()) > 200.0
+    score = compare(pair_fields(result, open_reference(path, result))).overall
+    assert score.n == int(found.notnull().sum())
+
+
+def test_landsats_coarser_pixels_take_the_results_mean() -> None:
+    folder = real_files("landsat8")
+    (path,) = folder.glob("LC08_L2SP_005009_*_ST_B10.TIF")
+    with rioxarray.open_rasterio(path) as stored:
+        kelvin = stored.squeeze("band", drop=True).isel(y=slice(365, 393), x=slice(135, 163))
+    kelvin = kelvin.where(kelvin > 0) * 0.00341802 + 149.0
+    fine = kelvin.astype("float32").rio.reproject(kelvin.rio.crs, resolution=90.0)
+    result = xr.Dataset({"surface_temperature": fine.where(fine > 0) + 0.3}).rio.write_crs(
+        kelvin.rio.crs
+    )
+    reference = open_reference(path, result)
+    assert reference.coarse
+    score = compare(pair_fields(result, reference)).overall
+    assert score.n > 100
+    assert score.median == pytest.approx(0.3, abs=0.05)
+
+
+def test_ecostress_is_matched_on_the_results_grid() -> None:
+    path = min(real_files("ecostress_lst").glob("*.tif"))
+    raster = rioxarray.open_rasterio(path, masked=True).squeeze("band", drop=True)
+    utm = raster.rio.reproject("EPSG:32610", resolution=90.0)
+    result = xr.Dataset(
+        {
+            "surface_temperature": (utm + 1.0).expand_dims(
+                time=[np.datetime64("2023-02-20T18:30", "ns")]
+            )
+        }
+    ).rio.write_crs("EPSG:32610")
+    found = compare(pair_fields(result, open_reference(path, result)))
+    assert found.overall.n > 10_000
+    assert found.overall.median == pytest.approx(1.0, abs=0.05)
+    assert found.notes == ("measured 22.0 hours apart: differences are of the ground, too",)
+
+
+def test_dates_are_matched_by_time_and_flags_left_out(tmp_path: Path) -> None:
+    result, truth = scene(3)
+    result["quality"] = (CUBE, np.zeros((3, NY, NX), "uint16"))
+    result["quality"][:, :2] = 4  # cloud
+    shifted = truth.isel(time=[2, 0]).assign_coords(
+        time=truth["time"].to_numpy()[[2, 0]] + np.timedelta64(10, "m")
+    )
+    shifted.to_zarr(tmp_path / "t.zarr", consolidated=False)
+    reference = open_reference(tmp_path / "t.zarr", result)
+    pairs = pair_fields(result, reference)
+    assert pairs.estimate.size == 2 * (NY - 2) * NX
+    assert pairs.left_out == {"cloud": 2 * 2 * NX}
+    np.testing.assert_allclose(pairs.estimate - pairs.truth, 0.5, atol=1e-4)
+    every = pair_fields(result, reference, Selection(exclude=()))
+    assert every.estimate.size == 2 * NY * NX
+    with pytest.raises(OverlapError, match="within 5 minutes of one of the result's"):
+        pair_fields(result, reference, Selection(within_s=300.0))
+    with pytest.raises(InputError, match="among the flags"):
+        Selection(exclude=("clouds",))
+
+
+def correlated(shape: tuple[int, int], width: float, seed: int) -> np.ndarray:
+    """Noise of unit variance that is alike over some pixels."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(np.random.default_rng(seed).normal(size=shape), width, mode="wrap")
+    return np.asarray(smooth / smooth.std())
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Where errors are alike over some pixels, naive intervals miss the bias and ours do not."""
+    held = naive = 0
+    for seed in range(40):
+        coords = {"y": 4e6 - 90.0 * np.arange(150), "x": 5e5 + 90.0 * np.arange(160)}
+        error = 0.3 + 0.5 * correlated((150, 160), 3.0, seed)
+        result = xr.Dataset({"surface_temperature": (("y", "x"), 300 + error)}, coords)
+        reference = open_reference_of(300 + 0 * result["surface_temperature"])
+        found = compare(pair_fields(result, reference)).overall
+        held += found.bias_low < 0.3 < found.bias_high
+        naive += abs(found.bias - 0.3) < 1.96 * error.std() / error.size**0.5
+    assert held >= 35
+    assert naive < 20
+
+
+def open_reference_of(field: xr.DataArray) -> Any:
+    from aktes_xr.validation import Reference
+
+    return Reference("truth", field, xr.Dataset())
 
 
 def run(*arguments: str) -> Any:
@@ -154,6 +299,9 @@ def test_commands_validate_and_report(tmp_path: Path) -> None:
     done = run("validate", str(tmp_path / "r.zarr"), str(tmp_path / "t.zarr"), "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["mae_k"] == pytest.approx(0.5, abs=1e-5)
+    written = json.loads(done.stdout)
+    assert written["bias_95_k"][0] <= written["bias_k"] <= written["bias_95_k"][1]
+    assert written["reliability"]["levels"]
     text = run("validate", str(tmp_path / "r.zarr"), str(tmp_path / "t.zarr")).stdout
     assert "MAE (K)         0.50" in text
     page = tmp_path / "report.html"
@@ -161,7 +309,7 @@ def test_commands_validate_and_report(tmp_path: Path) -> None:
     done = run("report", str(tmp_path / "r.zarr"), *arguments)
     assert done.exit_code == 0, done.output
     assert done.stdout == f"page: {page}\n"
-    assert page.read_text().count("data:image/png") == 2
+    assert "retrieved - true" in page.read_text().lower()
 
 
 def test_a_store_that_is_not_there_is_usage() -> None:

@@ -24,6 +24,7 @@ from aktes_xr.bench.checks import Study
 from aktes_xr.learn.architecture import Architecture, keras_model
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.drawing import World, draw
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import N_SOFT, UNLABELLED, Answers, Hints, Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
 from aktes_xr.learn.student import student_units
@@ -161,6 +162,7 @@ def ablate(
     -------
     Study
     """
+    check_training_packages()
     chosen = settings or AblationSettings()
     say = progress or _LOGGER.info
     world = _world(recipe, chosen, load_bundle(bundle).teacher, region)

@@ -40,6 +40,7 @@ NAMES = (
     "accuracy",
     "terrain",
     "worlds",
+    "context",
     "terrain_kernels",
     "radiative",
     "realism",

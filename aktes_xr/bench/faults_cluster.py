@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
-from aktes_xr.bench.fault_rows import Outcome, Stage, ended_after, fault, same_result, undisturbed
+from aktes_xr.bench.fault_results import same_result, undisturbed
+from aktes_xr.bench.fault_rows import Outcome, fault
+from aktes_xr.bench.fault_stage import Stage, ended_after
 from aktes_xr.errors import ClusterError
 from aktes_xr.store import open_result
 
@@ -79,12 +84,81 @@ def worker_killed(stage: Stage) -> Outcome:
     return Outcome(f"{ended}, {'same' if same else 'other'} result", seen and same)
 
 
+@fault("cluster", expected="0, the same result")
+def nanny_and_both_killed(stage: Stage) -> Outcome:
+    """Two workers are killed, one of them under a nanny."""
+    with _scheduler() as (_, address):
+        with _worker(address) as bare, _worker(address, "--nanny") as nanny:
+            process = stage.start("--scheduler", address)
+            seen = stage.writing(process)
+            bare.kill()
+            _kill_children(nanny)
+            # The nanny starts its worker anew.
+            ended = stage.end(process)
+        same = ended.code == 0 and same_result(open_result(stage.out), undisturbed(stage))
+    return Outcome(f"{ended}, {'same' if same else 'other'} result", seen and same)
+
+
+@fault("cluster", expected="130 and 143, nothing left")
+def client_ended(stage: Stage) -> Outcome:
+    """The client is interrupted (SIGINT), another one terminated."""
+    ended = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with _scheduler() as (_, address), _worker(address):
+            process = stage.start("--scheduler", address)
+            stage.writing(process)
+            ended.append(stage.kill(process, number))
+    left = stage.left()
+    holds = [one.code for one in ended] == [130, 143] and not left
+    holds = holds and all(one.plain for one in ended)
+    return Outcome(f"{ended[0]}; {ended[1]}, {len(left)} left", holds)
+
+
+@fault("cluster", expected="0, the same result", own=True)
+def worker_elsewhere(stage: Stage) -> Outcome:
+    """Items named by relative paths, and a worker in another folder."""
+    with _scheduler() as (_, address), _worker(address, cwd="/"):
+        names = [Path(path).name for path in stage.items]
+        ended = stage.run("--scheduler", address, items=names, cwd=str(stage.granules))
+    same = ended.code == 0 and same_result(open_result(stage.out), undisturbed(stage))
+    return Outcome(f"{ended}, {'same' if same else 'other'} result", same)
+
+
+@fault("cluster", expected="4, one line, not unexpected", own=True)
+def dies_of_each_task(stage: Stage) -> Outcome:
+    """Workers that die of every task they get."""
+    # What a worker imports first when it reads: here, its end.
+    poison = "import os, aktes_xr.stac.reader as r; r.BandReader.read = lambda *a, **k: os._exit(9)"
+    folder = stage.folder / "items"
+    folder.mkdir()
+    (folder / "poison.py").write_text(poison, encoding="utf-8")
+    path = os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))
+    few = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    with (
+        _scheduler(**few) as (_, address),
+        _worker(address, "--nanny", "--preload", "poison", PYTHONPATH=path),
+    ):
+        ended = stage.run("--scheduler", address, env=_PATIENCE)
+    return Outcome(f"{ended}, {len(stage.left())} left", ended.code == 4 and ended.plain)
+
+
+def _kill_children(process: subprocess.Popen[str]) -> None:
+    """Kill what a process has started."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    for number in listed.read_text(encoding="ascii").split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(number), signal.SIGKILL)
+
+
 @contextlib.contextmanager
-def _scheduler() -> Iterator[tuple[subprocess.Popen[str], str]]:
+def _scheduler(**settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     code = "from distributed.cli.dask_scheduler import main; main()"
     options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *options], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **settings},
     )
     with ended_after(process):
         for line in process.stderr or ():
@@ -95,16 +169,25 @@ def _scheduler() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @contextlib.contextmanager
-def _worker(address: str, *, memory: str = "0", **settings: str) -> Iterator[subprocess.Popen[str]]:
-    import os
-
+def _worker(
+    address: str, *options: str, memory: str = "0", cwd: str | None = None, **settings: str
+) -> Iterator[subprocess.Popen[str]]:
     code = "from distributed.cli.dask_worker import main; main()"
-    options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", memory)
+    nanny = () if "--nanny" in options else ("--no-nanny",)
+    usual = ("--nthreads", "1", "--no-dashboard", "--memory-limit", memory, *nanny)
     process = subprocess.Popen(
-        [sys.executable, "-c", code, address, *options],
+        [sys.executable, "-c", code, address, *usual, *options],
         stderr=subprocess.DEVNULL,
         text=True,
+        cwd=cwd,
         env={**os.environ, **settings},
     )
     with ended_after(process):
-        yield process
+        try:
+            yield process
+        finally:
+            if "--nanny" in options:
+                # A nanny that is told to end takes its worker along; one that is killed does not.
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(20)

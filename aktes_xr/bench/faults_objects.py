@@ -14,7 +14,9 @@ import urllib.request
 from collections.abc import Iterator
 from unittest import mock
 
-from aktes_xr.bench.fault_rows import Outcome, Stage, ended_after, fault, same_result, undisturbed
+from aktes_xr.bench.fault_results import same_result, undisturbed
+from aktes_xr.bench.fault_rows import Outcome, fault
+from aktes_xr.bench.fault_stage import Stage, ended_after
 from aktes_xr.errors import DependencyError
 from aktes_xr.store import open_result
 from aktes_xr.store.address import object_store
@@ -66,6 +68,26 @@ def server_gone(stage: Stage) -> Outcome:
     with _bucket() as address, mock.patch.dict(os.environ, AWS_ENDPOINT_URL="http://127.0.0.1:9"):
         ended = stage.run(out=address)
     return Outcome(str(ended), ended.code == 4 and ended.plain and _SECRET not in ended.said)
+
+
+@fault("objects", expected="4, one line", own=True)
+def no_bucket(stage: Stage) -> Outcome:
+    """A bucket that does not exist."""
+    with _bucket() as address:
+        ended = stage.run(out=address.replace("results", "elsewhere"))
+    return Outcome(str(ended), ended.code == 4 and ended.plain and _SECRET not in ended.said)
+
+
+@fault("objects", expected="143, nothing left", own=True)
+def terminated(stage: Stage) -> Outcome:
+    """SIGTERM while blocks are written."""
+    with _bucket() as address:
+        process = stage.start(out=address)
+        seen = stage.until(lambda: any("/quality/c/" in key for key in _keys(address)), process)
+        ended = stage.kill(process, signal.SIGTERM)
+        left = _keys(address)
+    holds = seen and ended.code == 143 and ended.plain and not left
+    return Outcome(f"{ended}, {len(left)} left", holds)
 
 
 @contextlib.contextmanager

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import random
 import resource
+import shutil
 import signal
 import threading
 import time
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
 
-from aktes_xr.bench.fault_rows import Ended, Outcome, Stage, fault, same_result, undisturbed
+from aktes_xr.bench.fault_results import same_result, undisturbed
+from aktes_xr.bench.fault_rows import Outcome, fault
+from aktes_xr.bench.fault_stage import Ended, Stage
 from aktes_xr.store import open_result
 
+_FEW: Final = 3
 _LARGEST_FILE: Final = 20_000
 _NOTES_SYNCS: Final = """
 import os
@@ -128,29 +131,33 @@ def synced(stage: Stage) -> Outcome:
 
 @fault("kill", expected="0, same result, none left")
 def killed_at_random(stage: Stage) -> Outcome:
-    """SIGKILL at random moments, each time rerun."""
-    expected = undisturbed(stage).load()
+    """SIGKILL at thirty random moments, each time rerun."""
+    few = replace(stage, folder=stage.folder / "few" / "kills", items=stage.items[:_FEW])
+    few.folder.mkdir(parents=True)
+    expected = undisturbed(few).load()
     moments = random.Random(0)
-    times, wrong, partials, half = 2 if stage.quick else 30, 0, 0, 0
-    stage.run()
+    wanted, killed, wrong, partials, half = 3 if stage.quick else 30, 0, 0, 0, 0
+    few.run()
     begin = time.monotonic()
-    stage.run("--overwrite")
+    few.run("--overwrite")
     usual = time.monotonic() - begin
-    for number in range(times):
+    # A run that was quicker than usual has ended before it could be killed.
+    for number in range(2 * wanted):
+        if killed == wanted:
+            break
         # Every other run replaces an old store.
         if number % 2:
-            _remove(stage)
-        process = stage.start("--overwrite")
-        # A run writes in its later half, so that is where it is killed.
-        time.sleep(usual * moments.uniform(0.4, 1.0))
-        stage.kill(process)
-        partials += bool(stage.left("r.zarr", "calm"))
-        half += stage.out.exists() and not same_result(open_result(stage.out).load(), expected)
-        again = stage.run("--overwrite")
-        same = same_result(open_result(stage.out).load(), expected)
-        wrong += again.code != 0 or not same or bool(stage.left("r.zarr", "calm"))
-    said = f"{times - wrong} of {times} reruns; {partials} partials swept, {half} half seen"
-    return Outcome(said, not wrong and not half)
+            shutil.rmtree(few.out)
+        process = few.start("--overwrite")
+        time.sleep(usual * moments.uniform(0.02, 1.0))
+        killed += few.kill(process).code == -signal.SIGKILL
+        partials += bool(few.left("r.zarr"))
+        half += few.out.exists() and not same_result(open_result(few.out).load(), expected)
+        again = few.run("--overwrite")
+        same = same_result(open_result(few.out).load(), expected)
+        wrong += again.code != 0 or not same or bool(few.left("r.zarr"))
+    said = f"{killed} killed, {wrong} reruns wrong; {partials} partials swept, {half} half seen"
+    return Outcome(said, killed == wanted and not wrong and not half)
 
 
 @fault("kill", expected="143, nothing left")
@@ -232,14 +239,6 @@ def below_a_file(stage: Stage) -> Outcome:
     (stage.folder / "file").touch()
     ended = stage.run(out=stage.folder / "file" / "r.zarr")
     return Outcome(str(ended), ended.code in (2, 4) and ended.plain)
-
-
-def _remove(stage: Stage) -> None:
-    aside = stage.folder / f"aside-{os.getpid()}"
-    stage.out.rename(aside)
-    for path in sorted(aside.rglob("*"), key=lambda found: -len(found.parts)):
-        path.rmdir() if path.is_dir() else path.unlink()
-    Path(aside).rmdir()
 
 
 def _kept(kept: bool) -> str:

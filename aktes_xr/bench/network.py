@@ -20,8 +20,6 @@ import functools
 import importlib.metadata
 import importlib.util
 import logging
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +36,8 @@ from llvmlite import binding
 
 from aktes_xr.bench.checks import BenchResult, Check, Table, machine
 from aktes_xr.bench.network_bits import bit_checks, emulated_checks
-from aktes_xr.errors import InputError, ResourceError
+from aktes_xr.bench.served import served
+from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.layer import Layer
 from aktes_xr.models.network import Network
@@ -207,27 +206,8 @@ def _keras() -> Iterator[Callable[[str, int], float] | None]:
     if importlib.util.find_spec("keras") is None:
         yield None
         return
-    with subprocess.Popen(
-        [sys.executable, "-m", "aktes_xr.bench.network"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-    ) as process:
-        stdin, stdout = process.stdin, process.stdout
-        if stdin is None or stdout is None or "ready\n" not in stdout:
-            raise ResourceError(
-                "Keras ended before it was ready; run python -m aktes_xr.bench.network to see why"
-            )
-
-        def predict(name: str, batch: int) -> float:
-            stdin.write(f"{name} {batch}\n")
-            stdin.flush()
-            return float(stdout.readline())
-
-        yield predict
-        stdin.close()
+    with served("aktes_xr.bench.network") as ask:
+        yield lambda name, batch: ask(f"{name} {batch}")
 
 
 def serve_keras() -> None:

@@ -31,6 +31,7 @@ from aktes_xr.learn.evaluation import (
     strata,
     unseen_pixels,
 )
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import keep_only
 from aktes_xr.learn.teacher import claim, draw_samples, fit
 from aktes_xr.learn.training import Progress, keras_bytes, scaling_of
@@ -88,6 +89,7 @@ def train_reference(
     """
     if epochs is not None:
         recipe = replace(recipe, teacher=replace(recipe.teacher, epochs=epochs))
+    check_training_packages()
     work = Path(directory)
     claim(work, recipe)
     say = progress or _LOGGER.info

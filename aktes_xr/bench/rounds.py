@@ -18,12 +18,13 @@ import numpy as np
 
 from aktes_xr.bench.checks import Study
 from aktes_xr.errors import TrainingError
+from aktes_xr.learn.calibration import fit_fusion
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.drawing import World, draw
 from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Answers, Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe
-from aktes_xr.learn.student import fit_fusion
 from aktes_xr.learn.training import Progress, Schedule, cosine
 from aktes_xr.models import Layer, Network, load_bundle
 from aktes_xr.models.features import SKY_VIEW_FACTOR
@@ -116,6 +117,7 @@ def exchange(
     -------
     Study
     """
+    check_training_packages()
     chosen, say = settings or ExchangeSettings(), progress or _LOGGER.info
     source = load_bundle(bundle)
     student = source.student_at(float("nan"), float("nan"))
@@ -152,7 +154,14 @@ def _plain(cell: Any) -> Any:
 
 def _drawn(recipe: Recipe, size: int, split: Any, terrain: bool) -> Sample:
     seed = recipe.seed + 61
-    world = World(split, seed, recipe.nedt_k, terrain=terrain, errors=recipe.errors)
+    world = World(
+        split,
+        seed,
+        recipe.nedt_k,
+        terrain=terrain,
+        errors=recipe.errors,
+        varied=recipe.varied,
+    )
     sample, _ = draw(size, world)
     return sample.dropped(np.random.default_rng(seed))
 

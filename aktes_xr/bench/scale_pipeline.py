@@ -165,6 +165,7 @@ def retrieve_chunk(dn: NDArray[np.uint16], models: Models, batch: int | None) ->
         estimate = raw[:, :6] * scaling.output_scale + scaling.output_center
         estimate[:, 0] += kelvin[..., 3].ravel()
         log_variance = np.clip(raw[:, 6:], *LOG_VARIANCE_RANGE)
+        # As one would write it: without the factors that uncertainties gain by stratum.
         log_sigma = scaling.log_sigma_offset + 0.5 * scaling.log_sigma_slope * log_variance
         answers.append((estimate, np.exp(log_sigma) * scaling.output_scale))
     (teacher, teacher_sigma), (student, student_sigma) = answers

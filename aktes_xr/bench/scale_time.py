@@ -6,15 +6,11 @@ than the time on the wall. Both networks run at every pixel, whatever the bundle
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
 import math
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +23,7 @@ from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.network import single_blas_thread
 from aktes_xr.bench.scale_cubes import cube, write_granules
 from aktes_xr.bench.scale_workers import discard
-from aktes_xr.errors import ResourceError
+from aktes_xr.bench.served import served
 from aktes_xr.jobs.kernels import both_networks, even_terrain
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle, Fusion, load_bundle
@@ -41,6 +37,7 @@ _MATRIX: Final = 2048
 _OBVIOUS: Final = {"8192": 2.2, "default": 20.0}
 """Batches of ``predict`` and how many times our seconds they take at least. At its best batch
 both pipelines are bound by the rate of matrix products, which no engine exceeds."""
+_PIPELINE: Final = "aktes_xr.bench.scale_pipeline"
 
 
 def retrieval_checks(side: int, obvious_side: int, repeats: int) -> BenchResult:
@@ -150,7 +147,7 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
     result = _result(bundle, side, chunk)
     ours = math.inf
     theirs = dict.fromkeys(_OBVIOUS, math.inf)
-    with _pipeline(side, chunk) as pipeline:
+    with served(_PIPELINE, "default", str(side), str(chunk)) as pipeline:
         for turn in range(repeats + 1):
             ours = min(ours, _seconds(lambda: _compute(result, "threads")))
             for batch in _OBVIOUS:
@@ -171,37 +168,6 @@ def _obvious(side: int, bundle: Bundle, repeats: int) -> tuple[list[tuple[Any, .
             )
         )
     return rows, checks
-
-
-@contextlib.contextmanager
-def _pipeline(side: int, chunk: int) -> Iterator[Callable[[str], float]]:
-    """Start the obvious pipeline in its process.
-
-    Yields a function that runs the pipeline with a batch of ``predict`` and returns its seconds.
-    """
-    command = [sys.executable, "-m", "aktes_xr.bench.scale_pipeline"]
-    with subprocess.Popen(
-        [*command, "default", str(side), str(chunk)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-    ) as process:
-        stdin, stdout = process.stdin, process.stdout
-        if stdin is None or stdout is None or "ready\n" not in stdout:
-            raise ResourceError(
-                "the obvious pipeline ended before it was ready; run "
-                "python -m aktes_xr.bench.scale_pipeline default 64 32 to see why"
-            )
-
-        def run(batch: str) -> float:
-            stdin.write(f"{batch}\n")
-            stdin.flush()
-            return float(stdout.readline())
-
-        yield run
-        stdin.close()
 
 
 def _both(bundle: Bundle) -> Bundle:

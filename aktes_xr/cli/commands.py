@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aktes_xr.cli import evidence
 from aktes_xr.cli.console import (
     EXIT_CODES,
     FAILED,
@@ -23,16 +23,38 @@ from aktes_xr.cli.console import (
     answer,
     describe,
     parse_bbox,
+    parse_resolution,
     parse_shape,
     print_json,
     stderr,
     stdout,
 )
+from aktes_xr.cli.options import (
+    AcceptWorse,
+    Ancillary,
+    Box,
+    BundleOption,
+    CrsOption,
+    Elevation,
+    ItemsArgument,
+    JsonFlag,
+    Method,
+    MethodOption,
+    Overwrite,
+    Period,
+    ResolutionOption,
+    ResultArgument,
+    Scheduler,
+    Seed,
+    Shape,
+    Source,
+    StoreOption,
+    Strict,
+    Terrain,
+)
 from aktes_xr.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from aktes_xr.jobs import Outcome
     from aktes_xr.simulate.relief import Terrain as Relief
 
@@ -43,7 +65,6 @@ _SECONDS_TO_CLOSE = 5
 app = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Land-surface temperature and emissivity from ASTER thermal imagery.",
@@ -51,64 +72,6 @@ app = typer.Typer(
 )
 train = typer.Typer(no_args_is_help=True, help="Train the networks of a bundle.")
 app.add_typer(train, name="train")
-
-
-class Terrain(StrEnum):
-    """Relief a simulated scene lies on."""
-
-    jacksboro = "jacksboro"
-    alpine = "alpine"
-
-
-class Method(StrEnum):
-    """Retrieval methods, as `aktes_xr.retrieve` names them."""
-
-    fusion = "fusion"
-    teacher = "teacher"
-    student = "student"
-    tes = "tes"
-    split_window = "split_window"
-
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")]
-Shape = Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Pixels of 90 m.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
-AcceptWorse = Annotated[
-    bool,
-    typer.Option("--accept-worse", help="Replace even a result that is much better than the new."),
-]
-ResultArgument = Annotated[
-    Path, typer.Argument(exists=True, help="Zarr store that 'aktes retrieve' wrote.")
-]
-BundleOption = Annotated[
-    str, typer.Option(help="Model bundle: 'default', a directory, a zip or an fsspec URL.")
-]
-
-ItemsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(help="STAC items, item collections or catalogues.", show_default=False),
-]
-Source = Annotated[
-    str | None,
-    typer.Option(
-        envvar="AKTES_SOURCE",
-        help="Search here instead: a shipped source, an API's address or a catalogue.",
-    ),
-]
-Box = Annotated[
-    str | None, typer.Option(envvar="AKTES_BBOX", metavar="W,S,E,N", help="Area, degrees.")
-]
-Period = Annotated[
-    str | None,
-    typer.Option(envvar="AKTES_DATETIME", metavar="PERIOD", help="Searched, e.g. 2004-07/2004-08."),
-]
-Elevation = Annotated[
-    str | None,
-    typer.Option(envvar="AKTES_DEM", help="Elevation raster, or a shipped elevation source."),
-]
-Resolution = Annotated[float, typer.Option(min=1.0, help="Pixel, m.")]
-MethodOption = Annotated[Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -175,13 +138,14 @@ def simulate(
     seed: Seed = 0,
     dates: Annotated[int, typer.Option(min=1, help="Number of acquisitions.")] = 1,
     clouds: Annotated[bool, typer.Option("--clouds", help="Put clouds into the scene.")] = False,
+    overwrite: Overwrite = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write simulated ASTER granules: STAC items, COGs, elevation model and truth."""
     from aktes_xr.simulate import write_scene
 
     size = parse_shape(shape)
-    with _watch("simulate"):
+    with _steps("simulate") as say:
         items = write_scene(
             path,
             terrain=terrain.value,
@@ -189,46 +153,27 @@ def simulate(
             seed=seed,
             dates=dates,
             clouds=clouds,
+            overwrite=overwrite,
+            progress=say,
         )
     answer({"items": [str(item) for item in items]}, as_json)
 
 
 @app.command("retrieve")
 def retrieve_command(
-    out: Annotated[
-        str,
-        typer.Option(
-            envvar="AKTES_OUT", help="Zarr store to write: a path, or s3://, gs://, az://."
-        ),
-    ],
+    out: StoreOption,
     items: ItemsArgument = None,
     source: Source = None,
     bbox: Box = None,
     datetime: Period = None,
     dem: Elevation = None,
-    ancillary: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="What is known of air and ground: era5, arco-era5, ged, camel, or a Zarr store, "
-            "NetCDF or GRIB file or folder of emissivity tiles; may be given several times.",
-        ),
-    ] = None,
-    crs: Annotated[
-        str | None, typer.Option(help="Projected CRS of the result; the items' unless given.")
-    ] = None,
-    resolution: Resolution = 90.0,
+    ancillary: Ancillary = None,
+    crs: CrsOption = None,
+    resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at a file that cannot be read; write nothing.")
-    ] = False,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            envvar="DASK_SCHEDULER_ADDRESS", help="Dask cluster to run on; this machine if none."
-        ),
-    ] = None,
+    strict: Strict = False,
+    scheduler: Scheduler = None,
     overwrite: Overwrite = False,
     accept_worse: AcceptWorse = False,
     as_json: JsonFlag = False,
@@ -244,7 +189,7 @@ def retrieve_command(
         dem=dem,
         ancillary=tuple(ancillary or ()),
         crs=crs,
-        resolution_m=resolution,
+        resolution_m=parse_resolution(resolution),
         method=method.value,
         bundle=bundle,
         errors="raise" if strict else "nodata",
@@ -268,7 +213,9 @@ def plan_command(
     bbox: Box = None,
     datetime: Period = None,
     dem: Elevation = None,
-    resolution: Resolution = 90.0,
+    ancillary: Ancillary = None,
+    crs: CrsOption = None,
+    resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
     workers: Annotated[
@@ -289,7 +236,9 @@ def plan_command(
         bbox=parse_bbox(bbox),
         datetime=datetime,
         dem=dem,
-        resolution_m=resolution,
+        ancillary=tuple(ancillary or ()),
+        crs=crs,
+        resolution_m=parse_resolution(resolution),
     )
     cube = open_request(request)
     found = plan(cube, method=method.value, bundle=bundle, workers=workers, memory=memory)
@@ -310,10 +259,11 @@ def terrain_command(
     as_json: JsonFlag = False,
 ) -> None:
     """Compute terrain indices, sky view and complexity of an elevation model."""
+    from aktes_xr.cube.raster import open_band
     from aktes_xr.store import write_result
     from aktes_xr.terrain import terrain_complexity, terrain_indices
 
-    elevation = _open_raster(dem)
+    elevation = open_band(dem, holds="elevation in metres", chunks={})
     indices = terrain_indices(elevation, azimuths=azimuths, radius_m=radius, rechunk="auto")
     indices = indices.assign(terrain_complexity(indices).data_vars)
     with _watch("terrain"):
@@ -333,7 +283,9 @@ def teacher(
     from aktes_xr.learn.recipe import load_recipe
     from aktes_xr.learn.teacher import train_teacher
 
-    bundle = train_teacher(load_recipe(recipe), out, progress=stderr().print)
+    settings = load_recipe(recipe)
+    with _steps("train teacher") as say:
+        bundle = train_teacher(settings, out, progress=say)
     answer({"bundle": str(bundle)}, as_json)
 
 
@@ -353,8 +305,28 @@ def reference(
     from aktes_xr.bench.reference import train_reference
     from aktes_xr.learn.recipe import load_recipe
 
-    say = stderr().print
-    written = train_reference(load_recipe(recipe), out, bundle=bundle, epochs=epochs, progress=say)
+    settings = load_recipe(recipe)
+    with _steps("train reference") as say:
+        written = train_reference(settings, out, bundle=bundle, epochs=epochs, progress=say)
+    answer({"bundle": str(written)}, as_json)
+
+
+@train.command()
+def calibration(
+    bundle: Annotated[str, typer.Option(help="Bundle with teacher and student.")] = "default",
+    out: Annotated[Path, typer.Option(help="Directory; the bundle goes to DIR/bundle.")] = Path(
+        "runs/calibration"
+    ),
+    recipe: Annotated[str, typer.Option(help="'quick', 'release' or a TOML file.")] = "release",
+    as_json: JsonFlag = False,
+) -> None:
+    """Fit a bundle's uncertainties and fusion anew, without training any network."""
+    from aktes_xr.learn.calibration import recalibrate
+    from aktes_xr.learn.recipe import load_recipe
+
+    settings = load_recipe(recipe)
+    with _steps("train calibration") as say:
+        written = recalibrate(settings, out, bundle=bundle, progress=say)
     answer({"bundle": str(written)}, as_json)
 
 
@@ -393,67 +365,52 @@ def distil(
         raise InputError("found --dem without --region: a region file says where the student holds")
     settings = load_recipe(recipe)
     place = None if region is None else load_region(region, dem=dem)
-    say = stderr().print
+    pixels = None if labels is None else read_labels(labels)
+    with _steps("distil") as say:
+        if ablation:
+            study = ablate(settings, out, bundle=bundle, region=place, progress=say)
+        elif rounds:
+            study = exchange(settings, out, bundle=bundle, rounds=rounds, progress=say)
+        else:
+            written = distil_student(
+                settings, out, bundle=bundle, region=place, labels=pixels, progress=say
+            )
     if ablation or rounds:
-        study = (
-            ablate(settings, out, bundle=bundle, region=place, progress=say)
-            if ablation
-            else exchange(settings, out, bundle=bundle, rounds=rounds, progress=say)
-        )
         stdout().print(study.text(), markup=False, highlight=False)
         answer({"table": str(study.path)}, as_json)
         return
-    pixels = None if labels is None else read_labels(labels)
-    written = distil_student(
-        settings, out, bundle=bundle, region=place, labels=pixels, progress=say
-    )
     answer({"bundle": str(written)}, as_json)
 
 
+app.command("validate")(evidence.validate)
+app.command("report")(evidence.report)
+
+
 @app.command()
-def validate(
+def export(
     result: ResultArgument,
-    truth: Annotated[
-        Path,
-        typer.Argument(exists=True, help="Zarr store, or raster of temperature such as AST_08."),
-    ],
-    scale: Annotated[
-        float, typer.Option(help="Kelvin per unit of a raster: 0.1 for AST_08.")
-    ] = 1.0,
+    cog: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for COGs, one for each variable and date."),
+    ] = None,
+    netcdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="NetCDF file, for all together.")
+    ] = None,
+    overwrite: Overwrite = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Score a result against a truth: the simulation's, a standard product, or a map."""
-    from dataclasses import asdict
+    """Write a result as COGs that a GIS opens, or as NetCDF; both, where both are named."""
+    from aktes_xr.store import open_result, write_cogs, write_netcdf
 
-    from aktes_xr.store import open_result
-    from aktes_xr.validation.comparison import COLUMNS, cells, open_truth
-    from aktes_xr.validation.comparison import validate as score_against
-
+    if cog is None and netcdf is None:
+        raise InputError("found no format to export to; give --cog DIR, --netcdf FILE or both")
     opened = open_result(result)
-    score = score_against(opened, open_truth(truth, opened, scale=scale), name=result.name)
-    if as_json:
-        print_json(asdict(score))
-        return
-    for name, value in zip(COLUMNS[1:], cells(score)[1:], strict=True):
-        stdout().print(f"{name:<15} {value}", highlight=False)
-
-
-@app.command("report")
-def report_command(
-    result: ResultArgument,
-    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("report.html"),
-    truth: Annotated[Path | None, typer.Option(help="Zarr store to draw beside it.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Write one self-contained HTML page with a map of each date and its provenance."""
-    from aktes_xr.store import open_result
-    from aktes_xr.validation.comparison import open_truth
-    from aktes_xr.validation.report import store_page, write_page
-
-    opened = open_result(result)
-    true = None if truth is None else open_truth(truth, opened)
-    write_page(out, store_page(opened, truth=true))
-    answer({"page": str(out)}, as_json)
+    written: dict[str, Any] = {}
+    if cog is not None:
+        written["cogs"] = [str(path) for path in write_cogs(opened, cog, overwrite=overwrite)]
+    if netcdf is not None:
+        written["netcdf"] = str(write_netcdf(opened, netcdf, overwrite=overwrite))
+    answer(written, as_json)
 
 
 @app.command()
@@ -549,16 +506,6 @@ def info(
                 key = ""
 
 
-def _open_raster(path: Path) -> xr.DataArray:
-    import rioxarray
-    import xarray as xr
-
-    raster = rioxarray.open_rasterio(path, masked=True, chunks={})
-    if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
-        raise InputError(f"{path.name} holds several bands or grids: expected one elevation band")
-    return raster.squeeze("band", drop=True)
-
-
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
     """Client of a Dask cluster, or None for this machine's own threads."""
@@ -620,3 +567,11 @@ def _watch(label: str, client: Any = None) -> Iterator[None]:
 
     with watch(label, stderr(), client=client):
         yield
+
+
+@contextlib.contextmanager
+def _steps(label: str) -> Iterator[Callable[[str], None]]:
+    from aktes_xr.cli.progress import steps
+
+    with steps(label, stderr()) as say:
+        yield say

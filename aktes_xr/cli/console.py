@@ -12,11 +12,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from aktes_xr.cli.wording import in_options
 from aktes_xr.errors import AktesError, InputError, printable
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "complain",
     "describe",
     "parse_bbox",
+    "parse_resolution",
     "parse_shape",
     "print_json",
     "stderr",
@@ -68,15 +70,15 @@ class CommandGroup(TyperGroup):
         Any
             What the command returned.
         """
-        with _termination_raises(), _Ending(debug=bool(ctx.params.get("debug"))):
+        with _termination_raises(), _Ending(ctx):
             return super().invoke(ctx)
 
 
 class _Ending:
     """Where every error ends that a command has not met itself."""
 
-    def __init__(self, *, debug: bool) -> None:
-        self._debug = debug
+    def __init__(self, ctx: Any) -> None:
+        self._ctx = ctx
 
     def __enter__(self) -> None:
         pass
@@ -94,14 +96,19 @@ class _Ending:
             stderr().print(f"[yellow]{'terminated' if ended else 'interrupted'}[/yellow]")
             raise typer.Exit(TERMINATED if ended else INTERRUPTED) from None
         expected = isinstance(error, AktesError | OSError)
-        if self._debug or not expected:
+        if self._ctx.params.get("debug") or not expected:
             stderr().print(
                 "".join(traceback.format_exception(kind, error, trace)).rstrip(),
                 markup=False,
                 highlight=False,
             )
-        complain(error)
+        complain(error, self._command())
         raise typer.Exit(_exit_code(error)) from error
+
+    def _command(self) -> Any:
+        """Return the command that ran, or None."""
+        name = self._ctx.invoked_subcommand
+        return None if name is None else self._ctx.command.get_command(self._ctx, name)
 
 
 # The last is the root of errors of usage (ClickException). Typer has no name for it.
@@ -181,6 +188,35 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
     return west, south, east, north
 
 
+def parse_resolution(text: str) -> float | Literal["native", "auto"]:
+    """Return the pixel size from text such as "90", "native" or "auto".
+
+    Parameters
+    ----------
+    text : str
+        What the user gave as ``--resolution``.
+
+    Returns
+    -------
+    float (m), "native" or "auto"
+
+    Raises
+    ------
+    InputError
+        It is none of these.
+    """
+    if text == "native":
+        return "native"
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"--resolution is {text!r}: expected 'auto', 'native' or metres, such as 90"
+        ) from None
+
+
 def stdout() -> Console:
     """Return the console for results; in a pipe it is wide enough for every table."""
     from rich.console import Console
@@ -244,20 +280,33 @@ def describe(value: Any) -> list[str]:
     return ["none" if value is None else str(value)]
 
 
-def complain(error: BaseException) -> None:
+def complain(error: BaseException, command: Any = None) -> None:
     """Print an error as one red line with its code.
 
     Parameters
     ----------
     error : BaseException
         What a command raised.
+    command : click Command, optional
+        Whose options the message names.
     """
     from rich.text import Text
 
     known = isinstance(error, AktesError | OSError)
     code = getattr(error, "code", "io") if known else "unexpected"
-    said = str(error) if known else f"{type(error).__name__}: {error}; please report this"
+    if known:
+        said = in_options(_innermost(error), command)
+    else:
+        said = f"{type(error).__name__}: {error}; please report this"
     stderr().print(Text(printable(f"error [{code}]: {said}"), style="red"))
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what an error says; for GDAL's "see previous exception", what that one says."""
+    below = error.__cause__ or error.__context__
+    if "See previous exception" in str(error) and below is not None:
+        return f"{type(error).__name__}: {below}"
+    return str(error)
 
 
 def _exit_code(error: BaseException) -> int:

@@ -7,20 +7,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 from dask.base import compute
 
+from aktes_xr import report
 from aktes_xr.ancillaries import add_ancillaries
 from aktes_xr.cli.progress import watch
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.block import METHODS, Method
 from aktes_xr.retrieval.inputs import terrain_of
 from aktes_xr.simulate import write_scene
+from aktes_xr.simulate.landcover import WATER
 from aktes_xr.simulate.relief import Terrain
 from aktes_xr.stac import open_stac
 from aktes_xr.store import write_result
 from aktes_xr.terrain.complexity import CLASSES
-from aktes_xr.validation import report
 from aktes_xr.validation.comparison import COLUMNS, ValidationScore, cells, validate
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class SceneOutcome:
     store: str
     picture: str
     page: str
+    overview: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types for JSON."""
@@ -70,7 +73,8 @@ def run_demo(output: Path, settings: DemoSettings, *, console: Console) -> tuple
     ----------
     output : Path
         Directory; each scene gets its own below it: item, COG, elevation, truth, the result as
-        ``result.zarr``, ``quicklook.png`` and ``report.html``.
+        ``result.zarr``, ``quicklook.png``, ``overview.png`` and ``report.html``. Each scene has a
+        cloud and water, whose masks are given to the retrieval; what lies in cloud is not scored.
     settings : DemoSettings
     console : rich.console.Console
         Where progress is shown.
@@ -110,6 +114,7 @@ def print_demo(outcomes: Sequence[SceneOutcome], console: Console) -> None:
         for what, where in (
             ("store", outcome.store),
             ("map", outcome.picture),
+            ("all", outcome.overview),
             ("report", outcome.page),
         ):
             console.print(f"  {what:<7}{where}", markup=False, highlight=False)
@@ -120,10 +125,18 @@ def _run_scene(
     folder: Path, terrain: Terrain, *, settings: DemoSettings, console: Console
 ) -> SceneOutcome:
     with watch(f"{terrain}: simulate", console):
-        items = write_scene(folder, terrain=terrain, shape=settings.shape, seed=settings.seed)
+        items = write_scene(
+            folder,
+            terrain=terrain,
+            shape=settings.shape,
+            seed=settings.seed,
+            clouds=True,
+            overwrite=True,
+        )
     truth = _open_zarr(folder / "truth.zarr")
     ds = open_stac(items, like=truth, dem=folder / "dem.tif")
     ds = add_ancillaries(ds, folder / "ancillary.zarr")
+    ds = _masked(ds, truth)
     with watch(f"{terrain}: terrain", console):
         indices = terrain_of(ds).compute()
     results = {method: retrieve(ds, method=method, terrain=indices) for method in METHODS}
@@ -135,11 +148,14 @@ def _run_scene(
         (found,) = compute(wanted)
     outcome = SceneOutcome(
         terrain=terrain,
-        scores=tuple(validate(ds, truth, name=method) for method, ds in found.items()),
-        mae_by_class=_mae_by_class(found, truth, indices),
+        scores=tuple(
+            validate(one, truth, name=method, where=~ds["cloud"]) for method, one in found.items()
+        ),
+        mae_by_class=_mae_by_class(found, truth, indices, ~ds["cloud"]),
         store=str(store),
         picture=str(folder / "quicklook.png"),
         page=str(folder / "report.html"),
+        overview=str(folder / "overview.png"),
     )
     _illustrate(outcome, truth)
     return outcome
@@ -151,10 +167,16 @@ def _illustrate(outcome: SceneOutcome, truth: xr.Dataset) -> None:
     title = f"Simulated ASTER granule over {outcome.terrain} terrain ({_SHIPPED_METHOD})"
     figure = report.quicklook(result, truth, title=title)
     figure.savefig(outcome.picture, dpi=120)
+    everything = report.overview(result, title=title)
+    everything.savefig(outcome.overview, dpi=120)
     text = report.page(
         title,
         tables=_tables(outcome),
-        figures={"Temperature, its error, and what it depends on": figure},
+        figures={
+            "Temperature, its error, which network retrieved it, and what that depends on": figure,
+            "All that the result says of the scene: uncertainty, quality with cloud and water, who "
+            "retrieved it, terrain, and emissivity as a composite": everything,
+        },
         provenance=report.provenance(result),
     )
     report.write_page(outcome.page, text)
@@ -166,19 +188,31 @@ def _open_zarr(path: Path) -> xr.Dataset:
 
 
 def _mae_by_class(
-    results: Mapping[Method, xr.Dataset], truth: xr.Dataset, indices: xr.Dataset
+    results: Mapping[Method, xr.Dataset],
+    truth: xr.Dataset,
+    indices: xr.Dataset,
+    clear: xr.DataArray,
 ) -> dict[str, dict[str, float]]:
-    shares = {
-        number: float((indices["terrain_class"] == number).mean()) for number in range(len(CLASSES))
+    # Below a cloud there is nothing to compare.
+    members = {
+        CLASSES[number]: clear & (indices["terrain_class"] == number)
+        for number in range(len(CLASSES))
     }
     return {
         method: {
-            CLASSES[number]: validate(result, truth, where=indices["terrain_class"] == number).mae_k
-            for number, share in shares.items()
-            if share >= _SMALLEST_SHARE
+            name: validate(result, truth, where=where).mae_k
+            for name, where in members.items()
+            if float((where & result["surface_temperature"].notnull()).mean()) >= _SMALLEST_SHARE
         }
         for method, result in results.items()
     }
+
+
+def _masked(ds: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    """Give the cube masks of cloud and water, as a user would from another source."""
+    image = ("time", "y", "x")
+    water = np.broadcast_to(truth["surface_class"].to_numpy() == WATER, ds["tir"][:, 0].shape)
+    return ds.assign(cloud=(image, truth["cloud"].to_numpy()), water=(image, water))
 
 
 def _tables(outcome: SceneOutcome) -> dict[str, tuple[Sequence[str], list[Sequence[str]]]]:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then in a log.
+"""Progress of long work: a bar on a terminal or in a notebook, a line now and then in a log.
 
 Local schedulers report through Dask's callbacks; a distributed cluster is asked once a second how
 many tasks it still has, and whether anybody works on them. Where kernels are compiled in this
@@ -8,22 +8,22 @@ process, that is said too: nothing else happens for half a minute.
 from __future__ import annotations
 
 import contextlib
+import re
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from dask.callbacks import Callback
 from numba.core import event
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aktes_xr.store.cluster import idle_reason, worker_states
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-__all__ = ["watch"]
+__all__ = ["progress", "steps", "watch"]
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_POLLS = 1.0
@@ -31,6 +31,50 @@ _SECONDS_OF_PATIENCE = 10.0
 _SECONDS_TO_LEAVE = 2.0
 _PENDING = ("ready", "waiting", "running")
 _PENDING_ON_A_CLUSTER = frozenset({"waiting", "queued", "processing", "no-worker"})
+_COUNT: Final = re.compile(r"\b(\d+) of (\d+)\b")
+
+
+@contextlib.contextmanager
+def progress(label: str = "compute", *, client: Any = None) -> Iterator[None]:
+    """Show a bar for the Dask work inside the ``with`` block, in a notebook or on a terminal.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    client : distributed.Client, optional
+        Watch this cluster; the current one if there is one, else this process.
+
+    Examples
+    --------
+    >>> with aktes_xr.progress("retrieve"):  # doctest: +SKIP
+    ...     aktes_xr.write_result(ds.aktes.retrieve(), "result.zarr")
+    """
+    with watch(label, Console(), client=client or _current_client()):
+        yield
+
+
+@contextlib.contextmanager
+def steps(label: str, console: Console) -> Iterator[Callable[[str], None]]:
+    """Show how far work has come that says so itself, in lines such as ``epoch 3 of 20``.
+
+    Parameters
+    ----------
+    label : str
+        What is being done, e.g. "train teacher".
+    console : rich.console.Console
+        Where to show it: the lines, and below them a bar where it can be drawn.
+
+    Yields
+    ------
+    callable
+        Takes a line of text; "N of M" in it moves the bar.
+    """
+    with (
+        _Meter(label, console) as meter,
+        event.install_listener("numba:compile", _Compiling(meter)),
+    ):
+        yield meter.step
 
 
 @contextlib.contextmanager
@@ -61,6 +105,7 @@ class _Meter:
     def __init__(self, label: str, console: Console) -> None:
         self._label = label
         self._console = console
+        self._drawn = console.is_terminal or console.is_jupyter
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -68,7 +113,7 @@ class _Meter:
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not self._drawn,
         )
         self._task = self._bar.add_task(label, total=None)
         self._lock = threading.Lock()
@@ -88,18 +133,42 @@ class _Meter:
         with self._lock:
             self._bar.update(self._task, completed=done, total=total)
             now = time.monotonic()
-            if self._console.is_terminal or now - self._last_line < _SECONDS_BETWEEN_LINES:
+            if self._drawn or now - self._last_line < _SECONDS_BETWEEN_LINES:
                 return
             self._last_line = now
             self._console.print(
                 f"{self._label}: {done} of {total} tasks, {now - self._start:.0f} s"
             )
 
+    def step(self, text: str) -> None:
+        """Print a line; one that counts moves the bar, too."""
+        with self._lock:
+            found = _COUNT.search(text)
+            if found is not None:
+                done, total = map(int, found.groups())
+                what = text[: found.start()].strip(" :")
+                self._bar.update(
+                    self._task, description=f"{self._label}: {what}", completed=done, total=total
+                )
+            self._bar.console.print(text, markup=False, highlight=False)
+
     def say(self, text: str) -> None:
         """Print a line, above the bar where there is one."""
         with self._lock:
             self._last_line = time.monotonic()
             self._bar.console.print(f"{self._label}: {text}")
+
+
+def _current_client() -> Any:
+    """Return the client of the cluster that Dask would compute on, or None."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
 
 
 class _Compiling(event.Listener):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aktes_xr.cube.checking import CubeInfo, check
+from aktes_xr.cube.checking import CubeInfo, check, elevation_of
 from aktes_xr.cube.contract import (
     ANCILLARIES,
     CHUNK_STEP,
@@ -42,5 +42,6 @@ __all__ = [
     "check",
     "check_grid",
     "describe",
+    "elevation_of",
     "new_cube",
 ]

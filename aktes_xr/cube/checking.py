@@ -32,6 +32,7 @@ from aktes_xr.errors import (
     DimensionError,
     DTypeError,
     GridError,
+    InputError,
     MissingVariableError,
     NodataError,
     UnitsError,
@@ -77,6 +78,8 @@ def check(ds: xr.Dataset, *, require: Collection[str] = ()) -> CubeInfo:
 
     Raises
     ------
+    InputError
+        It is no Dataset.
     MissingVariableError
         ``tir``, a coordinate or a required name is absent.
     DimensionError
@@ -97,6 +100,11 @@ def check(ds: xr.Dataset, *, require: Collection[str] = ()) -> CubeInfo:
         refuses an elevation model that does not cover the grid, and the retrieval flags pixels
         without elevation.
     """
+    if not isinstance(ds, xr.Dataset):
+        raise InputError(
+            f"found a {type(ds).__name__}, expected the cube, an xarray.Dataset with the variable "
+            "'tir'; make one with aktes_xr.open_stac, or with array.to_dataset(name='tir')"
+        )
     if "tir" not in ds.data_vars:
         raise MissingVariableError(
             f"the dataset has no variable 'tir' (found: {_names(ds.data_vars)}); "
@@ -130,6 +138,31 @@ def check(ds: xr.Dataset, *, require: Collection[str] = ()) -> CubeInfo:
         ancillaries=frozenset(ANCILLARIES & present),
         coordinates=frozenset(COORDINATES.keys() & present),
     )
+
+
+def elevation_of(ds: xr.Dataset) -> xr.DataArray:
+    """Return a cube's elevation.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube.
+
+    Returns
+    -------
+    DataArray (y, x), m
+
+    Raises
+    ------
+    MissingVariableError
+        It has none.
+    """
+    if "elevation" not in ds:
+        raise MissingVariableError(
+            f"the dataset has no 'elevation' (found: {_names(ds.data_vars)}); open the cube with "
+            "dem=, or assign one with dimensions (y, x), m"
+        )
+    return ds["elevation"]
 
 
 def _names(names: Collection[Hashable]) -> str:
@@ -262,6 +295,11 @@ def _check_field(name: str, array: xr.DataArray, field: Field) -> None:
 
 
 def _check_range(name: str, values: npt.NDArray[Any], field: Field) -> None:
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise InputError(
+            f"{name!r} holds infinite values: expected {field.units}, and NaN where nothing is "
+            "known; check how it was computed"
+        )
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from aktes_xr.errors import MissingVariableError
+from aktes_xr.errors import InputError, MissingVariableError
 
 METHOD_MASK: Final = 0b1_1100_0000
 """Bits that hold the method's number."""
@@ -97,9 +97,15 @@ def decode(quality: xr.DataArray) -> xr.Dataset:
 
     Raises
     ------
+    InputError
+        It is no DataArray.
     MissingVariableError
         The array holds no unsigned 16-bit flags.
     """
+    if not isinstance(quality, xr.DataArray):
+        raise InputError(
+            f"found a {type(quality).__name__}, expected the array of flags: pass result['quality']"
+        )
     if quality.dtype != np.uint16:
         raise MissingVariableError(
             f"found {quality.dtype} values, expected the uint16 'quality' of a result; open the "

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from dask.utils import format_bytes, parse_bytes
 
+from aktes_xr.documents import html_table
 from aktes_xr.errors import InputError, ResourceError
 from aktes_xr.jobs.graph_size import GraphSize, MemoryModel, graph_size, remedy
 from aktes_xr.jobs.kernels import pixel_seconds
@@ -137,6 +138,12 @@ class Plan:
         found["a pixel"] = f"{paces}, on one thread"
         found["time"] = f"{self.seconds:,.0f} s, at most; terrain, reading and writing come on top"
         return found
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self.lines().items())
+
+    def _repr_html_(self) -> str:
+        return html_table("What a retrieval will take", self.lines())
 
 
 def plan(

@@ -18,6 +18,9 @@ from aktes_xr.errors import DependencyError, InputError, StoreError
 from aktes_xr.models import load_bundle
 from aktes_xr.retrieval import retrieve
 from aktes_xr.stac import open_stac, search, sources
+from aktes_xr.stac.extent import Resolution
+from aktes_xr.stac.grid import checked_bbox
+from aktes_xr.stac.search import interval_of
 from aktes_xr.stac.signing import Modifier
 from aktes_xr.store import write_result
 from aktes_xr.store.counts import Counts
@@ -47,7 +50,7 @@ class Request:
     dem : elevation raster, or the name of a shipped elevation source
     ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
         `aktes_xr.add_ancillaries` takes them
-    crs, resolution_m : grid of the cube; None takes the items' CRS
+    crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
     method, bundle : as in `aktes_xr.retrieve`
     errors : what an unreadable file is: nodata in the result, or an error
     """
@@ -59,7 +62,7 @@ class Request:
     dem: str | None = None
     ancillary: tuple[str, ...] = ()
     crs: str | None = None
-    resolution_m: float = 90.0
+    resolution_m: Resolution = 90.0
     method: Method = "fusion"
     bundle: str = "default"
     errors: Literal["nodata", "raise"] = "nodata"
@@ -138,6 +141,10 @@ def open_request(request: Request) -> xr.Dataset:
         )
     if request.source is not None and request.bbox is None:
         raise InputError(f"searching {request.source!r} needs bbox=(west, south, east, north)")
+    # What is wrong in itself is said before what the source needs besides.
+    if request.bbox is not None:
+        checked_bbox(request.bbox)
+    interval_of(request.datetime)
     modifier = _modifier(request.source)
     found: Any = request.items
     if request.source is not None:
@@ -260,6 +267,8 @@ def _attributes(outcome: Outcome) -> dict[str, Any]:
     }
     if unreadable:
         found |= {"unreadable_items": len(unreadable), "unreadable_share": unreadable}
+    if outcome.skipped:
+        found["skipped_items"] = json.dumps(list(outcome.skipped))
     return found
 
 

@@ -68,6 +68,9 @@ class World:
         Those of `aktes_xr.simulate.fields.FieldRecipe` if not given.
     even_water : bool
         Wet columns more often than there are profiles of them.
+    varied : float
+        Share of fields with air or surfaces of their own; see
+        `aktes_xr.simulate.fields.FieldRecipe`.
     locality : Locality, optional
         One region instead of everywhere; over relief.
     per_field : int, optional
@@ -81,6 +84,7 @@ class World:
     protocol: Protocol = "G"
     errors: AncillaryErrors | None = None
     even_water: bool = True
+    varied: float = 0.0
     locality: Locality | None = None
     per_field: int | None = None
 
@@ -112,6 +116,7 @@ class World:
             terrain=self.terrain,
             nedt_range_k=self.nedt_k,
             even_water=self.even_water,
+            varied=self.varied,
             locality=self.locality,
         )
         if self.errors is not None:

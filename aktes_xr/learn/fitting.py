@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from aktes_xr.models.features import N_OUTPUTS
 from aktes_xr.models.fusion import Fusion
 from aktes_xr.models.reading import LOG_VARIANCE_RANGE
+from aktes_xr.models.strata import TABLE_SHAPE, neutral, strata_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from aktes_xr.learn.pixels import Sample
     from aktes_xr.models.network import Network
-    from aktes_xr.models.pixel_model import Scaling
+    from aktes_xr.models.pixel_model import PixelModel, Scaling
 
 START_K: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
 WIDTH_K: Final = (0.05, 0.2, 0.8, 3.0)
@@ -34,6 +35,8 @@ FEWEST: Final = 300
 TOLERANCE: Final = 0.01
 """Candidates with a worst class this near to the best one's count as equal. Their mean decides.
 """
+TRUSTED: Final = 3000
+"""Pixels of a stratum that count as much as what its neighbours say."""
 EQUAL: Final = 0.005
 """Candidates with a mean ratio this near to the best count as equal. Their work decides."""
 
@@ -191,6 +194,52 @@ def calibrate_uncertainty(
         log_sigma_offset=np.asarray(offsets, np.float32),
         log_sigma_slope=np.asarray(slopes, np.float32),
     )
+
+
+def fit_strata(model: PixelModel, held: Sample) -> PixelModel:
+    """Calibrate a network's stated uncertainty stratum by stratum.
+
+    Parameters
+    ----------
+    model : PixelModel
+        Calibrated as a whole; what its table of strata holds is replaced.
+    held : Sample
+        Pixels it was not trained on, with the ancillaries that are to be judged.
+
+    Returns
+    -------
+    PixelModel
+        With a table (`aktes_xr.models.strata`) whose entries bring the 68 and 95 % quantiles of
+        error over sigma near those of a normal distribution. Strata of few pixels follow the sum of
+        what water, sky and spread say alone.
+    """
+    plain = replace(model, scaling=replace(model.scaling, sigma_strata=neutral()))
+    estimate, sigma = plain.predict(held.quantities)
+    ratio = (np.abs(estimate - held.truth) / sigma).astype(np.float64)
+    places = strata_of(held.quantities)
+    table = np.zeros(TABLE_SHAPE)
+    for axis in range(places.shape[1]):
+        for node in range(TABLE_SHAPE[axis]):
+            members = places[:, axis] == node
+            if np.count_nonzero(members) >= FEWEST:
+                rest = ratio[members] / np.exp(table[tuple(places[members].T)])
+                at = (slice(None),) * axis + (node,)
+                table[at] += _log_factors(rest)
+    for cell in np.unique(places, axis=0):
+        members = (places == cell).all(axis=1)
+        count = int(np.count_nonzero(members))
+        if count >= FEWEST:
+            at = tuple(cell)
+            rest = _log_factors(ratio[members] / np.exp(table[at]))
+            table[at] += count / (count + TRUSTED) * rest
+    scaling = replace(model.scaling, sigma_strata=np.clip(table, -1.5, 1.5).astype(np.float32))
+    return replace(model, scaling=scaling)
+
+
+def _log_factors(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what sigma lacks (6,), as a logarithm, given errors over it (sample, 6)."""
+    logs = [np.log(np.quantile(ratio, share, axis=0) / factor) for share, factor in _LEVELS]
+    return np.asarray(np.mean(logs, axis=0))
 
 
 def _likelihood(slope: float, error: NDArray[np.float64], log_sigma: NDArray[np.float64]) -> float:

@@ -170,6 +170,9 @@ class Recipe:
     nedt_k : tuple of float
         Range of noise-equivalent temperature differences to train for, K.
     errors : AncillaryErrors
+    varied : float
+        Share of protocol G's fields with air that no profile of the table has, and with surfaces
+        that no library has (`aktes_xr.simulate.fields.FieldRecipe`).
     teacher : TeacherRecipe
     student : StudentRecipe
     """
@@ -178,6 +181,7 @@ class Recipe:
     seed: int = 20250309
     nedt_k: tuple[float, float] = (0.05, 0.3)
     errors: AncillaryErrors = field(default_factory=AncillaryErrors)
+    varied: float = 0.5
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     student: StudentRecipe = field(default_factory=StudentRecipe)
 
@@ -208,7 +212,7 @@ RECIPES: Final[dict[str, Recipe]] = {
             search_samples=200_000,
             trials=8,
             search_epochs=3,
-            epochs=36,
+            epochs=80,
             batch_size=2048,
             learning_rate=2e-3,
             space=SearchSpace(
@@ -220,7 +224,7 @@ RECIPES: Final[dict[str, Recipe]] = {
             ),
         ),
         student=StudentRecipe(
-            samples=400_000, validation_samples=60_000, epochs=40, batch_size=2048
+            samples=400_000, validation_samples=200_000, epochs=40, batch_size=2048
         ),
     ),
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -71,6 +71,7 @@ def search(
     *,
     seed: int,
     directory: Path,
+    progress: Callable[[str], None] | None = None,
 ) -> list[Trial]:
     """Search an architecture, or go on with a search that was interrupted.
 
@@ -83,6 +84,8 @@ def search(
         Not 0, which AutoKeras takes for none.
     directory : Path
         Of the trials.
+    progress : callable, optional
+        Called with one line per finished trial.
 
     Returns
     -------
@@ -115,7 +118,9 @@ def search(
         head,
         project_name=PROJECT,
         directory=str(directory),
-        tuner=remembering_tuner(recipe.tuner, directory, seed),
+        tuner=remembering_tuner(
+            recipe.tuner, directory, seed, progress=_counted(progress, recipe.trials)
+        ),
         max_trials=recipe.trials,
         seed=seed,
         overwrite=False,
@@ -141,6 +146,21 @@ def search(
     (directory / "leaderboard.md").write_text(leaderboard_table(trials))
     write_json(leaderboard, [trial.to_json() for trial in trials])
     return trials
+
+
+def _counted(progress: Callable[[str], None] | None, trials: int) -> Callable[[float], None]:
+    """Return what is called with a trial's score and says which of how many it was."""
+    finished = 0
+
+    def say(score: float) -> None:
+        nonlocal finished
+        finished += 1
+        if progress is not None:
+            # Hyperband chooses the number of trials itself.
+            count = f"{finished} of {trials}" if finished <= trials else str(finished)
+            progress(f"trial {count}: validation loss {score:.4f}")
+
+    return say
 
 
 def leaderboard_table(trials: Sequence[Trial]) -> str:
@@ -254,7 +274,13 @@ PROJECT: Final = "search"
 _STATE: Final = ("oracle.json", "tuner0.json")
 
 
-def remembering_tuner(tuner: str, directory: Path, seed: int) -> Any:
+def remembering_tuner(
+    tuner: str,
+    directory: Path,
+    seed: int,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> Any:
     """Return the class of an AutoKeras tuner that answers from the results of finished trials.
 
     Parameters
@@ -263,6 +289,8 @@ def remembering_tuner(tuner: str, directory: Path, seed: int) -> Any:
     directory : Path
         Of the search; the tuner's own state in it is forgotten, the trials' weights are kept.
     seed : int
+    progress : callable, optional
+        Called with the score of each finished trial.
 
     Returns
     -------
@@ -299,6 +327,8 @@ def remembering_tuner(tuner: str, directory: Path, seed: int) -> Any:
                 remembered[key] = {name: float(min(history.history[name]))}
                 write_json(results, remembered)
                 _LOGGER.info("trial %s: %s", key, remembered[key])
+            if progress is not None:
+                progress(remembered[key][self.oracle.objective.name])
             # The next choice must not depend on whether this trial was run or remembered.
             keras.utils.set_random_seed(seed + 1 + int(trial.trial_id))
             return remembered[key]

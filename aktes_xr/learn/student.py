@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -12,27 +11,23 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.learn.architecture import Architecture, fold, keras_model, multiplications
-from aktes_xr.learn.card import Evidence, model_card
+from aktes_xr.learn.calibration import documented, fit_fusion, told_variously
 from aktes_xr.learn.distillation import distiller, soft_model
-from aktes_xr.learn.drawing import Ahead, World, draw
-from aktes_xr.learn.fitting import calibrate_fusion, calibrated_scaling
-from aktes_xr.learn.pixels import ALL, Sample, SoftSample, keep_only
+from aktes_xr.learn.drawing import Ahead
+from aktes_xr.learn.fitting import calibrated_scaling, fit_strata
+from aktes_xr.learn.packages import check_training_packages
+from aktes_xr.learn.pixels import Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
+from aktes_xr.learn.student_sample import draw_held, draw_pixels
 from aktes_xr.learn.training import Progress, Schedule, keras_bytes, scaling_of, train
-from aktes_xr.models import BundleContents, PixelModel, load_bundle, write_bundle
-from aktes_xr.models.features import SKY_VIEW_FACTOR, STUDENT_FEATURES
-from aktes_xr.simulate.structures import STRUCTURES
-from aktes_xr.terrain.complexity import complexity_k
+from aktes_xr.models import BundleContents, PixelModel, load_bundle
+from aktes_xr.models.features import STUDENT_FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
     from aktes_xr.learn.labels import LocalPixels
     from aktes_xr.learn.region import Region
-    from aktes_xr.models import Bundle, Fusion
-    from aktes_xr.simulate.emissivity import Split
 
 
 _LOGGER = logging.getLogger(__name__)
@@ -41,16 +36,7 @@ STUDENT_SHARE: Final = 0.1
 LOCAL_SHARE: Final = 0.2
 """Share of the training pixels that are a user's own, repeated if need be."""
 _WIDTH_STEP: Final = 4
-FUSION_SETS: Final = (
-    ALL - {"skin_temperature"},
-    frozenset({"water_vapor", "air_temperature", "surface_pressure", "surroundings"}),
-    frozenset({"surface_pressure", "surroundings"}),
-)
-"""Ancillaries that the fusion is calibrated for: all, water and air, none."""
-HELD_PER_FIELD: Final = 400
 _DRAWN_AT_ONCE: Final = 2
-Held = tuple[Sample, "NDArray[np.int8]"]
-"""Pixels, and the number of each one's structure."""
 
 
 def distil(
@@ -86,6 +72,7 @@ def distil(
     """
     from aktes_xr.learn.teacher import claim
 
+    check_training_packages()
     work = Path(directory)
     claim(work, recipe)
     source = load_bundle(bundle)
@@ -113,79 +100,20 @@ def distil(
         )
     if region is not None:
         student = replace(student, name=region.name, footprint=region.footprint)
-    fusion = source.fusion
+    both, _ = told_variously(held)
+    student, teacher, fusion = fit_strata(student, both), source.teacher, source.fusion
     if region is None or fusion is None:
-        fusion = fit_fusion(source.teacher, student, held)
+        teacher = fit_strata(teacher, both)
+        fusion = fit_fusion(teacher, student, held)
     say(f"calibrated {fusion}")
-    return _bundle(recipe, work, source, (student, fusion), keras_bytes(model, work), region=region)
-
-
-def draw_pixels(recipe: Recipe, epoch: int, *, region: Region | None = None) -> Sample:
-    """Draw a student's training pixels of one epoch.
-
-    Most lie over relief, and a share lies on flat ground.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What is trained, and on what.
-    epoch : int
-        Number of the epoch; each has a seed of its own.
-    region : Region, optional
-        Terrain to draw from; without it, that of the recipe.
-
-    Returns
-    -------
-    Sample
-    """
-    parts = _drawn(recipe, "train", recipe.student.samples, epoch=epoch, region=region)
-    return functools.reduce(Sample.joined, (part for part, _ in parts))
-
-
-def draw_held(recipe: Recipe, region: Region | None = None) -> list[Held]:
-    """Draw validation pixels over relief and on flat ground.
-
-    Uncertainties and the fusion are calibrated on them. So the errors of their ancillaries are as
-    large as they are stated to be.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What is trained, and on what.
-    region : Region, optional
-        Terrain to draw from; without it, that of the recipe.
-
-    Returns
-    -------
-    list of (Sample, int8 (pixel,))
-        The pixels, and the structure that each of them lies in.
-    """
-    as_stated = replace(recipe, errors=recipe.errors.as_stated())
-    return _drawn(as_stated, "validation", recipe.student.validation_samples, region=region)
-
-
-def _drawn(
-    recipe: Recipe,
-    split: Split,
-    size: int,
-    *,
-    epoch: int = 0,
-    region: Region | None = None,
-) -> list[Held]:
-    level = 0 if region is not None else round(recipe.student.level_share * size)
-    world = World(
-        split,
-        recipe.seed + 1 + 100 * epoch,
-        recipe.nedt_k,
-        terrain=True,
-        errors=recipe.errors,
-        locality=None if region is None else region.locality,
+    models = {**source.models, "teacher": teacher}
+    # The new student goes last.
+    models.pop(student.name, None)
+    extras = {**source.extras, f"{student.name}.keras": keras_bytes(model, work)}
+    contents = BundleContents(
+        source.name, (*models.values(), student), source.model_card, fusion, extras
     )
-    if split == "validation":
-        world = replace(world, per_field=HELD_PER_FIELD)
-    kinds = [(size - level, world), (level, replace(world, terrain=False))]
-    drawn = [draw(count, kind) for count, kind in kinds if count]
-    return [(sample, simulated["structure"].to_numpy()) for sample, simulated in drawn]
+    return documented(contents, recipe, work, region=region)
 
 
 def with_local(sample: SoftSample, labels: LocalPixels, teacher: PixelModel) -> SoftSample:
@@ -315,62 +243,3 @@ def fit_student(
     held = validation.dropped(np.random.default_rng(seed + 1))
     calibrated = calibrated_scaling(network, held, scaling)
     return PixelModel("student", "student", network, calibrated), model
-
-
-def fit_fusion(teacher: PixelModel, student: PixelModel, held: Sequence[Held]) -> Fusion:
-    """Calibrate the fusion of two networks over many worlds of the validation split.
-
-    Parameters
-    ----------
-    teacher, student : PixelModel
-    held : sequence of tuple
-        Samples from `draw_held`, each with its pixels' structures. Every structure is judged apart
-        with each of `FUSION_SETS` of ancillaries, so that no world pays for another.
-    """
-    samples: list[Sample] = []
-    groups: list[NDArray[np.int64]] = []
-    for kept in FUSION_SETS:
-        for sample, structure in held:
-            samples.append(Sample(keep_only(sample.quantities, kept), sample.truth))
-            groups.append(structure.astype(np.int64) + len(STRUCTURES) * len(groups))
-    both = functools.reduce(Sample.joined, samples)
-    return calibrate_fusion(
-        complexity_k(both.quantities[:, SKY_VIEW_FACTOR]),
-        teacher.predict(both.quantities),
-        student.predict(both.quantities),
-        both.truth,
-        group=np.concatenate(groups),
-        cost=(teacher.network.multiplications, student.network.multiplications),
-    )
-
-
-def _bundle(
-    recipe: Recipe,
-    work: Path,
-    source: Bundle,
-    trained: tuple[PixelModel, Fusion],
-    exported: bytes,
-    *,
-    region: Region | None,
-) -> Path:
-    student, fusion = trained
-    others = (model for model in source.models.values() if model.name != student.name)
-    models = (*others, student)
-    evidence = Evidence.of_bundle(source.teacher, student, fusion, recipe, region=region)
-    extras = dict(source.extras)
-    if region is not None and "metrics.json" in extras:
-        kept = [
-            row
-            for row in json.loads(extras["metrics.json"])
-            if row["sample"] != f"terrain, {region.name}"
-        ]
-        evidence = Evidence((*kept, *evidence.rows))
-    card = model_card(recipe, list(models), evidence, fusion)
-    extras |= {
-        f"{student.name}.keras": exported,
-        "metrics.json": evidence.to_bytes(),
-        "recipe.json": (json.dumps(recipe.to_json(), indent=1) + "\n").encode(),
-    }
-    contents = BundleContents(source.name, models, card, fusion, extras)
-    write_bundle(work / "bundle", contents, overwrite=True)
-    return work / "bundle"

@@ -7,7 +7,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from aktes_xr.learn.drawing import Ahead, World, draw
 from aktes_xr.learn.finals import FILE as FINALS
 from aktes_xr.learn.finals import final_round, finalists
 from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Draw, Sample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.search import Trial, search
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _LOGGER = logging.getLogger(__name__)
+PIXELS_PER_FIELD: Final = 800
+"""Taken of a field to train on: drawing a field costs as much as learning from so many pixels."""
 
 
 def train_teacher(
@@ -61,9 +64,12 @@ def train_teacher(
 
     Raises
     ------
+    DependencyError
+        A package that training needs is not installed.
     TrainingError
         The directory belongs to another recipe, or the search failed.
     """
+    check_training_packages()
     work = Path(directory)
     claim(work, recipe)
     say = progress or _LOGGER.info
@@ -143,7 +149,15 @@ def _drawn(
     parts = [
         draw(
             count,
-            World(split, seed, recipe.nedt_k, protocol=protocol, errors=recipe.errors),
+            World(
+                split,
+                seed,
+                recipe.nedt_k,
+                protocol=protocol,
+                errors=recipe.errors,
+                varied=recipe.varied,
+                per_field=PIXELS_PER_FIELD if split == "train" else None,
+            ),
         )[0]
         for protocol, count in counts.items()
         if count
@@ -244,7 +258,7 @@ def _search(
         part = Sample(sample.quantities[rows], sample.truth[rows]).dropped(rng)
         pairs.append((part.inputs(scaling), part.targets(scaling)))
     say(f"searching: {settings.trials} trials of {settings.search_epochs} epochs")
-    trials = search(pairs[0], pairs[1], settings, seed=recipe.seed, directory=work)
+    trials = search(pairs[0], pairs[1], settings, seed=recipe.seed, directory=work, progress=say)
     for place, trial in enumerate(trials, 1):
         say(f"{place}. {trial.score:.4f} {trial.architecture} {trial.learning_rate:g}")
     return trials

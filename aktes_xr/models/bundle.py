@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aktes_xr.documents import html_table
 from aktes_xr.errors import BundleError, BundleIntegrityError, InputError
 from aktes_xr.models.files import read_files
 from aktes_xr.models.fusion import Fusion
@@ -120,6 +121,26 @@ class Bundle:
             ],
             "fusion": None if self.fusion is None else self.fusion.to_json(),
             "stac_mlm": self._described(),
+        }
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Model bundle {self.name}", self._shown())
+
+    def _shown(self) -> dict[str, str]:
+        """Say in a few lines what the bundle holds."""
+        networks = {
+            f"network {model.name}": f"{model.role}, "
+            f"{' + '.join(str(layer.bias.shape[0]) for layer in model.network.layers)} units, "
+            f"{model.network.multiplications:,} multiplications a pixel"
+            for model in self.models.values()
+        }
+        return {
+            "sha256": self.sha256,
+            "written by": f"aktes_xr {self.manifest['package_version']}",
+            **networks,
+            "fusion": "none" if self.fusion is None else "by terrain and stated variances",
+            "described by": self._described() or "no STAC item",
+            "files": ", ".join(sorted(self.extras)),
         }
 
     def _described(self) -> str | None:

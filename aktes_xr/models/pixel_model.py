@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -11,12 +11,12 @@ import numpy as np
 from aktes_xr.errors import BundleIntegrityError
 from aktes_xr.models.features import (
     N_OUTPUTS,
-    REFERENCE,
     STUDENT_FEATURES,
     TEACHER_FEATURES,
     standardised_features,
 )
 from aktes_xr.models.reading import Reading, read_outputs
+from aktes_xr.models.strata import TABLE_SHAPE, neutral
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
@@ -44,6 +44,8 @@ class Scaling:
         Of temperature excess (K) and five emissivities.
     log_sigma_offset, log_sigma_slope : ndarray (6,), float32
         Calibration of the stated uncertainty: log sigma <- offset + slope log sigma, standardised.
+    sigma_strata : ndarray `aktes_xr.models.strata.TABLE_SHAPE`, float32
+        What log sigma gains by stratum; nothing, where a bundle says nothing.
     """
 
     center: Float32Array
@@ -54,9 +56,11 @@ class Scaling:
     output_scale: Float32Array
     log_sigma_offset: Float32Array
     log_sigma_slope: Float32Array
+    sigma_strata: Float32Array = field(default_factory=neutral)
 
 
-_VECTORS = tuple(Scaling.__dataclass_fields__)
+_STRATA: Final = "sigma_strata"
+_VECTORS: Final = tuple(name for name in Scaling.__dataclass_fields__ if name != _STRATA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,16 +94,17 @@ class PixelModel:
                 f"{self.network.n_outputs} outputs; a {self.role} has {expected} and "
                 f"{2 * N_OUTPUTS}"
             )
-        for field in _VECTORS:
-            found = getattr(self.scaling, field).shape
-            length = expected if field in {"center", "scale", "low", "high"} else N_OUTPUTS
-            if found != (length,):
+        shapes = dict.fromkeys(_VECTORS, (N_OUTPUTS,))
+        shapes |= dict.fromkeys(("center", "scale", "low", "high"), (expected,))
+        for name, shape in {**shapes, _STRATA: TABLE_SHAPE}.items():
+            found = getattr(self.scaling, name)
+            if found.shape != shape:
                 raise BundleIntegrityError(
-                    f"network {self.name!r}: {field} has shape {found}, expected ({length},)"
+                    f"network {self.name!r}: {name} has shape {found.shape}, expected {shape}"
                 )
-            if not np.isfinite(getattr(self.scaling, field)).all():
+            if not np.isfinite(found).all():
                 raise BundleIntegrityError(
-                    f"network {self.name!r}: {field} holds numbers that are not finite in single "
+                    f"network {self.name!r}: {name} holds numbers that are not finite in single "
                     "precision"
                 )
         if not (self.scaling.scale > 0).all() or not (self.scaling.output_scale > 0).all():
@@ -114,6 +119,7 @@ class PixelModel:
             scaling.output_scale,
             (scaling.log_sigma_offset + np.log(scaling.output_scale)).astype(np.float32),
             (np.float32(0.5) * scaling.log_sigma_slope).astype(np.float32),
+            scaling.sigma_strata,
         )
 
     def predict(self, quantities: Float32Array) -> tuple[Float32Array, Float32Array]:
@@ -131,17 +137,19 @@ class PixelModel:
         """
         scaling = self.scaling
         raw = self.network.predict(standardised_features(quantities, scaling.center, scaling.scale))
-        return self.read(raw, quantities[:, REFERENCE])
+        return self.read(raw, quantities)
 
-    def read(self, raw: Float32Array, reference: Float32Array) -> tuple[Float32Array, Float32Array]:
+    def read(
+        self, raw: Float32Array, quantities: Float32Array
+    ) -> tuple[Float32Array, Float32Array]:
         """Read the network's outputs.
 
         Parameters
         ----------
         raw : ndarray (sample, 12), float32
             Six means and six logarithms of variances, standardised.
-        reference : ndarray (sample,), float32, K
-            B13 brightness temperature.
+        quantities : ndarray (sample, quantity), float32
+            See `aktes_xr.models.features.QUANTITIES`.
 
         Returns
         -------
@@ -149,7 +157,8 @@ class PixelModel:
             Temperature (K) and five emissivities, and their standard uncertainties.
         """
         found = np.empty((2 * N_OUTPUTS, len(raw)), np.float32)
-        read_outputs(raw, self.reading, np.ascontiguousarray(reference, np.float32), found)
+        turned = np.ascontiguousarray(quantities.T, np.float32)
+        read_outputs(raw, self.reading, turned, found)
         estimate, sigma = found[:N_OUTPUTS].T, found[N_OUTPUTS:].T
         return np.ascontiguousarray(estimate), np.ascontiguousarray(sigma)
 
@@ -175,9 +184,10 @@ class PixelModel:
             "footprint": None if self.footprint is None else list(self.footprint),
             "scaling": {
                 # float32 as the shortest decimal that reads back to the same number
-                field: [float(str(value)) for value in getattr(self.scaling, field)]
-                for field in _VECTORS
-            },
+                name: [float(str(value)) for value in getattr(self.scaling, name)]
+                for name in _VECTORS
+            }
+            | {_STRATA: np.round(self.scaling.sigma_strata.ravel().astype(float), 4).tolist()},
         }
 
     @classmethod
@@ -207,8 +217,10 @@ class PixelModel:
                 "assembles; retrain it or use the package version of its manifest"
             )
         with np.errstate(over="ignore"):
-            vectors = {field: np.array(entry["scaling"][field]) for field in _VECTORS}
-            scaling = Scaling(**{field: v.astype(np.float32) for field, v in vectors.items()})
+            vectors = {name: np.array(entry["scaling"][name]) for name in _VECTORS}
+            if _STRATA in entry["scaling"]:
+                vectors[_STRATA] = np.array(entry["scaling"][_STRATA]).reshape(TABLE_SHAPE)
+            scaling = Scaling(**{name: v.astype(np.float32) for name, v in vectors.items()})
         footprint = entry["footprint"]
         if footprint is not None:
             west, south, east, north = (float(value) for value in footprint)

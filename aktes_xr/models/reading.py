@@ -5,7 +5,8 @@ The retrieval, the training and the model cards read them here: a card scores wh
 .. math:: x = c + s\,y, \qquad \log\sigma = (o + \log s) + \tfrac{1}{2} a \log v
 
 with a mean y and a logarithm of variance log v as the network gives them, the output's centre c and
-scale s, and the offset o and slope a of the calibrated uncertainty. Emissivity is clipped to
+scale s, and the offset o and slope a of the calibrated uncertainty, and what its stratum adds
+(`aktes_xr.models.strata`). Emissivity is clipped to
 `EMISSIVITY_RANGE`, log v to `LOG_VARIANCE_RANGE`.
 """
 
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from aktes_xr.compilation import kernel
-from aktes_xr.models.features import N_OUTPUTS
+from aktes_xr.models.features import N_OUTPUTS, REFERENCE
+from aktes_xr.models.strata import add_factors
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
@@ -32,20 +34,21 @@ _LOG_VARIANCE_HIGH: Final = np.float32(LOG_VARIANCE_RANGE[1])
 
 
 class Reading(NamedTuple):
-    """The numbers that a model's outputs are read by, each (6,), float32.
+    """The numbers that a model's outputs are read by, float32: (6,) each, and a table.
 
     The logarithm of sigma, in physical units, is ``log_sigma`` plus ``slope`` times the network's
-    logarithm of the variance.
+    logarithm of the variance plus what the table ``strata`` adds.
     """
 
     center: Float32Array
     scale: Float32Array
     log_sigma: Float32Array
     slope: Float32Array
+    strata: Float32Array
 
 
 def read_outputs(
-    raw: Float32Array, reading: Reading, reference: Float32Array, estimate: Float32Array
+    raw: Float32Array, reading: Reading, quantities: Float32Array, estimate: Float32Array
 ) -> None:
     """Read a network's outputs.
 
@@ -54,26 +57,30 @@ def read_outputs(
     raw : ndarray (pixel, 12), float32
         Six means and six logarithms of variances, standardised.
     reading : Reading
-    reference : ndarray (pixel,), float32, K
-        B13 brightness temperature, above which the network's temperature is an excess.
+    quantities : ndarray (quantity, pixel), float32
+        As `aktes_xr.models.features.QUANTITIES`: the network's temperature is an excess above
+        B13's brightness temperature, and the stratum follows from some of the others.
     estimate : ndarray (12, pixel), float32
         Filled with temperature (K), five emissivities, and their standard uncertainties.
     """
-    _read(raw, reading, reference, estimate)
+    numbers = (reading.center, reading.scale, reading.log_sigma, reading.slope)
+    _read(raw, numbers, quantities[REFERENCE], estimate)
     sigma = estimate[N_OUTPUTS:]
+    add_factors(quantities, reading.strata, sigma)
     np.exp(sigma, out=sigma)
 
 
 @kernel()
-def _read(raw, reading, reference, estimate):
+def _read(raw, numbers, reference, estimate):
     """Write estimates and, in place of sigma, its logarithm."""
+    centers, scales, offsets, slopes = numbers
     for output in range(N_OUTPUTS):
         target = estimate[output]
-        scale, center = reading.scale[output], reading.center[output]
+        scale, center = scales[output], centers[output]
         for place in range(target.size):
             target[place] = raw[place, output] * scale + center
         target = estimate[N_OUTPUTS + output]
-        offset, slope = reading.log_sigma[output], reading.slope[output]
+        offset, slope = offsets[output], slopes[output]
         for place in range(target.size):
             value = raw[place, N_OUTPUTS + output]
             value = _LOG_VARIANCE_LOW if value < _LOG_VARIANCE_LOW else value

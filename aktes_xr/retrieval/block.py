@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.models.features import REFERENCE, TEACHER_FEATURES, feature_rows
+from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
 from aktes_xr.retrieval.flags import classify
 from aktes_xr.retrieval.gathering import (
@@ -159,16 +159,15 @@ class _Networks:
 
     def estimate(self, tile: Tile, kind: int, count: int) -> Float32Array:
         """Estimate a described tile by the networks it needs; its weights are written."""
-        reference = tile.quantities[REFERENCE]
         if self._student is None or kind == TEACHER_ALONE:
             features = tile.features[: len(TEACHER_FEATURES)]
             feature_rows(tile.quantities, features)
             tile.weight[:] = 0.0
-            return self._teacher.estimate(features, reference, tile.excess, count)
+            return self._teacher.estimate(features, tile.quantities, tile.excess, count)
         feature_rows(tile.quantities, tile.features)
-        estimate = self._student.estimate(tile.features, reference, tile.excess, count)
+        estimate = self._student.estimate(tile.features, tile.quantities, tile.excess, count)
         tile.weight[:] = 1.0
         if kind == BOTH:
-            other = self._teacher.estimate(tile.features, reference, tile.excess, count)
+            other = self._teacher.estimate(tile.features, tile.quantities, tile.excess, count)
             fuse(other, estimate, self._sharpness, tile.share, tile.weight)
         return estimate

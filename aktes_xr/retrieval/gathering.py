@@ -51,12 +51,13 @@ _FILL: Final = int(QualityFlag.FILL)
 _COMPLEXITY: Final = STATIC.index("terrain_complexity")
 _FIRST_PRIOR: Final = STATIC.index("emissivity_prior_B10")
 _N_PRIORS: Final = STATIC.index("emissivity_prior_uncertainty") + 1 - _FIRST_PRIOR
+# The sky is a feature of the student's alone, but every network's uncertainty depends on it.
 _STATIC_ROWS: Final = (
     (SURFACE_PRESSURE, STATIC.index("surface_pressure")),
+    (SKY_VIEW_FACTOR, STATIC.index("sky_view_factor")),
     *((PRIOR + part, _FIRST_PRIOR + part) for part in range(_N_PRIORS)),
 )
 _TERRAIN_ROWS: Final = (
-    (SKY_VIEW_FACTOR, STATIC.index("sky_view_factor")),
     (RELIEF, STATIC.index("relief")),
     (ELEVATION_DIFFERENCE, STATIC.index("elevation_difference")),
 )

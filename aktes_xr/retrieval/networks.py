@@ -40,7 +40,7 @@ class Estimator:
         self._estimate = np.zeros((2 * N_OUTPUTS, TILE), np.float32)
 
     def estimate(
-        self, features: Float32Array, reference: Float32Array, excess: Float32Array, count: int
+        self, features: Float32Array, quantities: Float32Array, excess: Float32Array, count: int
     ) -> Float32Array:
         """Estimate a tile.
 
@@ -48,8 +48,8 @@ class Estimator:
         ----------
         features : ndarray (feature, TILE), float32
             Raw; its first rows are this network's.
-        reference : ndarray (TILE,), float32, K
-            B13 brightness temperature.
+        quantities : ndarray (quantity, TILE), float32
+            What the features were made of.
         excess : ndarray (TILE,), float32
             Raised to the largest amount by which a standardised feature leaves the training domain.
         count : int
@@ -65,7 +65,7 @@ class Estimator:
         _exceed(self._standard, *self._domain, excess)
         turn_rows(self._standard, self._pass.features[:TILE])
         self._pass.run(count)
-        read_outputs(self._pass.outputs[:TILE], self._reading, reference, self._estimate)
+        read_outputs(self._pass.outputs[:TILE], self._reading, quantities, self._estimate)
         return self._estimate
 
 

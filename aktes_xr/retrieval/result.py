@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
 
-ORIGIN_ATTRIBUTES: Final = ("ancillary_", "emissivity_prior_")
-"""What a cube's attributes say of the origin of its ancillaries begins with these."""
+ORIGIN_ATTRIBUTES: Final = ("ancillary_", "elevation_", "emissivity_prior_")
+"""What a cube's attributes say of the origin of elevation and ancillaries begins with these."""
 VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]] = {
     "surface_temperature": (
         _IMAGE,

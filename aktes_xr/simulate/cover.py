@@ -30,6 +30,12 @@ _WATER_OFFSET_K: Final = 3.5
 _WATER_TEXTURE: Final = 0.12
 _SNOW_TEXTURE: Final = 0.4
 _KIND_ERROR_SCATTER: Final = 0.3
+# Of surfaces that no library has: standard deviations of the logarithm of 1 - e, common to the
+# bands, along them, and of each.
+_STRENGTH: Final = 0.35
+_TILT: Final = 0.25
+_BEND: Final = 0.12
+_ALONG: Final = np.linspace(-1.0, 1.0, 5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +72,9 @@ class Cover:
         return self.layout.classes[self.layout.dominant]
 
 
-def draw_cover(rng: np.random.Generator, layout: Layout, *, split: Split) -> Cover:
+def draw_cover(
+    rng: np.random.Generator, layout: Layout, *, split: Split, varied: bool = False
+) -> Cover:
     """Draw what the kinds of a layout are like.
 
     Parameters
@@ -76,6 +84,9 @@ def draw_cover(rng: np.random.Generator, layout: Layout, *, split: Split) -> Cov
     layout : Layout
     split : {"train", "validation", "test"}
         Of the endmembers.
+    varied : bool
+        Surfaces that no library has: each kind's spectrum is made stronger or weaker, tilted and
+        bent, so that what was measured in laboratories does not bound what is learnt.
 
     Returns
     -------
@@ -91,7 +102,7 @@ def draw_cover(rng: np.random.Generator, layout: Layout, *, split: Split) -> Cov
     maps = layout.fractions @ per_kind
     return Cover(
         layout,
-        _emissivity(rng, layout, split),
+        _emissivity(rng, layout, split, varied=varied),
         heating=maps[..., 0],
         shade=maps[..., 1],
         night=maps[..., 2],
@@ -116,13 +127,17 @@ def _texture(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.flo
     return np.asarray(0.85 * smooth + 0.4 * white, np.float32)
 
 
-def _emissivity(rng: np.random.Generator, layout: Layout, split: Split) -> NDArray[np.float32]:
+def _emissivity(
+    rng: np.random.Generator, layout: Layout, split: Split, *, varied: bool
+) -> NDArray[np.float32]:
     """Mix the kinds' spectra; inside a kind they wander, smoothly and from pixel to pixel."""
     prior = load_prior()
     spectra = np.empty((layout.classes.size, 5), np.float32)
     for number, surface_class in enumerate(layout.classes):
         surface = CLASSES[surface_class]
         spectra[number] = prior.draw(rng, surface, 1, split=split)[0]
+        if varied and surface_class != WATER:
+            spectra[number] = _varied(rng, spectra[number])
     reflectivity = layout.fractions @ (1 - spectra)
     shape = layout.anomaly.shape
     wander = rng.uniform(0.0, 0.12) * fractal_noise(
@@ -133,6 +148,13 @@ def _emissivity(rng: np.random.Generator, layout: Layout, split: Split) -> NDArr
     # Water is the same everywhere.
     scatter *= (1 - layout.share(WATER))[..., np.newaxis]
     return np.asarray(np.clip(1 - reflectivity * np.exp(scatter), 0.4, 0.998), np.float32)
+
+
+def _varied(rng: np.random.Generator, emissivity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make a spectrum (5,) stronger or weaker, tilt and bend it."""
+    factor = _STRENGTH * rng.standard_normal() + _TILT * rng.standard_normal() * _ALONG
+    factor += _BEND * rng.standard_normal(5)
+    return np.asarray(np.clip(1 - (1 - emissivity) * np.exp(factor), 0.5, 0.998), np.float32)
 
 
 def kind_temperature(

@@ -63,7 +63,7 @@ def _find_receivers(height, columns, receiver, distance):
 
 
 @kernel()
-def _carve(height, order, receiver, distance, erodibility, uplift, area):
+def carve(height, order, receiver, distance, erodibility, uplift, area):
     """Take one implicit step in place; ``order`` holds the nodes from the lowest to the highest.
 
     A river's bed depends on the bed below it alone, so that going upwards each node is solved by
@@ -95,7 +95,22 @@ def _slump(height, order, receiver, distance, steepest):
             height[node] = min(height[node], height[below] + steepest * distance[node])
 
 
-def _drained(height: NDArray[np.float64]) -> tuple[Any, Any, Any]:
+def drained(height: NDArray[np.float64]) -> tuple[Any, Any, Any]:
+    """Find where water flows.
+
+    Parameters
+    ----------
+    height : ndarray (y, x), float64, m
+
+    Returns
+    -------
+    order : ndarray (node,), int64
+        Nodes from the lowest to the highest.
+    receiver : ndarray (node,), int64
+        The node that each drains to; a pit's own number.
+    distance : ndarray (node,), float64, pixel
+        To there.
+    """
     flat = height.ravel()
     receiver, distance = np.empty(flat.size, np.int64), np.empty(flat.size)
     _find_receivers(flat, height.shape[1], receiver, distance)
@@ -150,13 +165,13 @@ def eroded_relief(
         uplift = np.ascontiguousarray(ground).ravel()
         area = np.empty(height.size)
         for _ in range(steps):
-            order, receiver, distance = _drained(height)
+            order, receiver, distance = drained(height)
             flat = height.ravel()
-            _carve(flat, order, receiver, distance, erodibility, uplift, area)
+            carve(flat, order, receiver, distance, erodibility, uplift, area)
             height = flat.reshape(ground.shape)
     height = _fitted(height, shape)
     height *= relief_m / max(float(np.quantile(height, 0.98)), 1e-9)
-    order, receiver, distance = _drained(height)
+    order, receiver, distance = drained(height)
     flat = height.ravel()
     _slump(flat, order, receiver, distance, STEEPEST * cell_size_m)
     return np.asarray(gaussian_filter(flat.reshape(shape), _ROUNDING_PIXELS, mode="nearest"))

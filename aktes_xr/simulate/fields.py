@@ -65,6 +65,10 @@ class FieldRecipe:
         Share of fields in which an ancillary is three times as wrong as stated, each by itself.
     even_water : bool
         Draw wet columns more often than there are profiles of them.
+    varied : float, 1
+        Share of fields under air that no profile of the table has
+        (`aktes_xr.simulate.varied_air`), and of fields with surfaces that no library has; by
+        protocol G.
     locality : Locality, optional
         One region instead of everywhere; over relief.
     """
@@ -91,6 +95,7 @@ class FieldRecipe:
     error_of_bands: tuple[float, float] = (0.0, 0.6)
     wrong_share: float = 0.05
     even_water: bool = True
+    varied: float = 0.0
     locality: Locality | None = None
 
     def __post_init__(self) -> None:
@@ -159,6 +164,22 @@ class FieldRecipe:
         if self.protocol == "G":
             return self.split
         return SPLITS[int(rng.choice(len(SPLITS), p=(0.6, 0.2, 0.2)))]
+
+    def varies(self, rng: np.random.Generator) -> bool:
+        """Draw whether a field's air, or its surfaces, are its own.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Advanced only where the recipe has such fields.
+
+        Returns
+        -------
+        bool
+        """
+        if self.varied == 0.0 or self.protocol == "P":
+            return False
+        return bool(rng.random() < self.varied)
 
     def structure(self, number: int) -> str:
         """Return the structure of a field.

@@ -9,7 +9,8 @@ grid) and ``truth.zarr``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,8 @@ from aktes_xr.simulate.stac_item import (
     item,
 )
 
+_LOGGER = logging.getLogger(__name__)
+
 TOLD: Final = (
     "water_vapor",
     "water_vapor_error",
@@ -46,6 +49,7 @@ TOLD: Final = (
     "ancillary_elevation",
 )
 _TRUTH_CHUNK: Final = 512
+_OF_A_SCENE: Final = ("collection.json", "dem.tif", "truth.zarr", "ancillary.zarr")
 
 
 def write_cog(path: Path, counts: NDArray[np.uint16], grid: GranuleGrid, *, tags: bool) -> None:
@@ -241,13 +245,15 @@ def write_scene(
     layout: Layout = "planetary_computer",
     elevation: xr.DataArray | None = None,
     settings: SceneSettings | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Simulate granules and write them as an archive would, with their truth.
 
     Parameters
     ----------
     path : str or Path
-        Directory; made where it does not exist. Files of earlier scenes are replaced.
+        Directory; made where it does not exist.
     terrain : {"jacksboro", "alpine"}
         See `demo_elevation`.
     shape : (int, int)
@@ -265,6 +271,10 @@ def write_scene(
         Instead of ``terrain`` and ``shape``; projected, north up, without gaps.
     settings : SceneSettings, optional
         Instead of ``seed``, ``datetime``, ``dates`` and ``clouds``.
+    overwrite : bool
+        Replace the scene that is in the directory, its granules included.
+    progress : callable, optional
+        Called with a line of text for each step: the ground, then each date.
 
     Returns
     -------
@@ -274,7 +284,8 @@ def write_scene(
     Raises
     ------
     InputError
-        If an argument is not as described.
+        If an argument is not as described, or the directory holds a scene that is not to be
+        replaced.
     """
     if layout not in LAYOUTS:
         raise InputError(f"found layout {layout!r}, expected one of {', '.join(LAYOUTS)}")
@@ -282,15 +293,17 @@ def write_scene(
     ground_elevation = (
         demo_elevation(terrain, shape, seed=chosen.seed) if elevation is None else elevation
     )
-    directory = Path(path)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = _made_ready(Path(path), overwrite=overwrite)
+    say = progress or _LOGGER.debug
     ground = make_ground(ground_elevation, chosen)
     grid = grid_of(ground_elevation)
     write_elevation(directory / "dem.tif", ground_elevation, grid)
+    say("made the ground")
     static = ground_dataset(ground_elevation, ground)
     items: list[dict[str, Any]] = []
     for ds in simulate_dates(ground_elevation, chosen, ground):
         first = not items
+        say(f"simulated date {len(items) + 1} of {chosen.count}")
         items.append(_write_date(directory, ds, grid, layout))
         _append(directory / "ancillary.zarr", ds[list(TOLD)], first=first)
         truth = ds.drop_vars(["tir", *TOLD])
@@ -300,6 +313,39 @@ def write_scene(
             first=first,
         )
     return _write_catalog(directory, items)
+
+
+def _made_ready(directory: Path, *, overwrite: bool) -> Path:
+    """Make the directory; take out the granules of a scene that is replaced.
+
+    They would lie over another elevation model and beside another truth than their own.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory.name} is a file, expected a directory for the scene")
+    found = [name for name in _OF_A_SCENE if (directory / name).exists()]
+    if found and not overwrite:
+        raise InputError(
+            f"{directory.resolve().name} holds a scene already ({', '.join(found)}); choose "
+            "another directory, or replace it with overwrite=True"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    for old in _files_of_scene(directory):
+        old.unlink(missing_ok=True)
+    return directory
+
+
+def _files_of_scene(directory: Path) -> list[Path]:
+    """List the items that a scene's collection names, and their rasters, in its own directory."""
+    if not (directory / "collection.json").is_file():
+        return []
+    links = json.loads((directory / "collection.json").read_text(encoding="utf-8"))["links"]
+    items = [directory / Path(link["href"]).name for link in links if link["rel"] == "item"]
+    files = list(items)
+    for one in items:
+        if one.is_file():
+            held = json.loads(one.read_text(encoding="utf-8"))["assets"].values()
+            files += [directory / Path(asset["href"]).name for asset in held]
+    return files
 
 
 def _write_catalog(directory: Path, items: Sequence[dict[str, Any]]) -> list[Path]:

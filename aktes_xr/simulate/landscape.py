@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import uniform_filter
 
 from aktes_xr import sensor
@@ -33,6 +34,7 @@ from aktes_xr.simulate.landcover import (
     sunlight,
 )
 from aktes_xr.simulate.texture import fractal_noise
+from aktes_xr.simulate.varied_air import VariedAir
 from aktes_xr.terrain import local_incidence
 
 _HEATING_SCATTER: Final = 0.15
@@ -43,6 +45,9 @@ _AIR_MASS_M: Final = 15_000.0
 # Where an air mass is solved exactly; between them it is linear to a thousandth of a kelvin or so.
 _HEIGHTS: Final = 33
 _MOISTURES: Final = 5
+# Where a column of its own is solved: about every 150 m, 9 at most.
+_NODE_SPACING: Final = 0.02
+_MOST_NODES: Final = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +87,8 @@ class Moment:
         Number of a profile of the shipped table.
     water_scale, temperature_shift_k, ozone_scale : float
         As in `aktes_xr.radiative.sample_atmospheres`.
+    column : VariedAir, optional
+        The air itself, in place of a perturbed profile of the table.
     view_zenith, sun_zenith : float, deg
     sun_azimuth : float, deg
         Clockwise from grid north.
@@ -94,13 +101,14 @@ class Moment:
     """
 
     profile: int
-    water_scale: float
-    temperature_shift_k: float
-    ozone_scale: float
     view_zenith: float
     sun_zenith: float
     sun_azimuth: float
     shadow: NDArray[np.bool_]
+    water_scale: float = 1.0
+    temperature_shift_k: float = 0.0
+    ozone_scale: float = 1.0
+    column: VariedAir | None = None
     heating: float = 1.0
     warmth_k: float = 0.0
 
@@ -203,6 +211,13 @@ def _air_at(
     pressure_hpa: NDArray[Any], water_factor: NDArray[Any], moment: Moment
 ) -> NDArray[np.float32]:
     """Solve an air mass at pressures (n,), with its water scaled; return its 17 numbers (n, 17)."""
+    if moment.column is not None:
+        return _column_at(
+            moment.column,
+            np.asarray(pressure_hpa, np.float64),
+            np.asarray(water_factor, np.float64),
+            view_zenith_deg=moment.view_zenith,
+        )
     scale = np.clip(moment.water_scale * water_factor, WATER_SCALES[0], WATER_SCALES[-1])
     found = sample_atmospheres(
         np.full(pressure_hpa.size, moment.profile),
@@ -215,6 +230,47 @@ def _air_at(
         ozone_scale=moment.ozone_scale,
     )
     return np.column_stack(found).astype(np.float32)
+
+
+def _column_at(
+    column: VariedAir,
+    pressure_hpa: NDArray[np.float64],
+    water_factor: NDArray[np.float64],
+    *,
+    view_zenith_deg: float,
+) -> NDArray[np.float32]:
+    """Do so for a column of its own, which is solved at few pressures and two moistures.
+
+    In between optical depth, path radiance per absorbed share and the logarithm of water are
+    smooth: cubic in the logarithm of pressure, linear in the water's factor.
+    """
+    log_pressure = np.log(pressure_hpa)
+    low, high = float(log_pressure.min()), float(log_pressure.max())
+    count = int(np.clip(np.ceil((high - low) / _NODE_SPACING) + 1, 3, _MOST_NODES))
+    nodes = np.linspace(low, max(high, low + 1e-3), count)
+    factors = np.array([float(water_factor.min()), float(water_factor.max()) + 1e-3])
+    solved = column.solve(
+        np.tile(np.exp(nodes), 2),
+        np.repeat(factors, count),
+        view_zenith_deg=view_zenith_deg,
+    )
+    passed = solved.transmittance
+    smooth = np.column_stack(
+        [
+            np.log(passed),
+            solved.path_radiance / (1.0 - passed),
+            solved.sky_radiance,
+            np.log(solved.precipitable_water),
+            solved.air_temperature,
+        ]
+    ).reshape(2, count, -1)
+    dry, wet = (PchipInterpolator(nodes, smooth[k], axis=0)(log_pressure) for k in (0, 1))
+    share = ((water_factor - factors[0]) / (factors[1] - factors[0]))[:, np.newaxis]
+    out = (1.0 - share) * dry + share * wet
+    out[:, :5] = np.exp(out[:, :5])
+    out[:, 5:10] *= 1.0 - out[:, :5]
+    out[:, 15] = np.exp(out[:, 15])
+    return np.asarray(out, np.float32)
 
 
 def solar_incidence(ground: Ground, moment: Moment) -> NDArray[np.float32]:

@@ -8,12 +8,17 @@ import numpy as np
 
 from aktes_xr import sensor
 from aktes_xr.radiative.atmosphere import AtmosphereBatch
-from aktes_xr.simulate.atmospheres import Columns, draw_columns
+from aktes_xr.simulate.atmospheres import (
+    Columns,
+    draw_columns,
+    draw_surface_pressure,
+)
 from aktes_xr.simulate.cover import draw_cover, kind_temperature
 from aktes_xr.simulate.fields import Field, FieldRecipe
 from aktes_xr.simulate.landcover import SNOW_AIR_LIMIT_K, sunlight
 from aktes_xr.simulate.measuring import kelvin_by_dn, leave_gaps, measure, tell
 from aktes_xr.simulate.structures import Site, draw_layout
+from aktes_xr.simulate.varied_air import draw_varied_air
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +28,7 @@ NIGHT_ZENITH_DEG: Final = 120.0
 HEATING_SCATTER: Final = 0.35
 WARMTH_K: Final = 3.5
 HIGH_SHARE: Final = 0.15
+SEA_LEVEL_SPREAD_HPA: Final = 9.0
 _CANDIDATES: Final = 12
 
 
@@ -45,6 +51,8 @@ def draw_air(rng: np.random.Generator, recipe: FieldRecipe, structure: str) -> C
     Columns
         One column.
     """
+    if recipe.varies(rng):
+        return _varied(rng, recipe, structure)
     columns = draw_columns(
         rng,
         _CANDIDATES,
@@ -62,6 +70,34 @@ def draw_air(rng: np.random.Generator, recipe: FieldRecipe, structure: str) -> C
     elif structure == "sea":
         chosen = int(np.argmax(columns.surface_pressure))
     return columns.take(np.array([chosen]))
+
+
+def _varied(rng: np.random.Generator, recipe: FieldRecipe, structure: str) -> Columns:
+    """Draw a column of its own, the coldest of some under snow."""
+    deepest = np.array([1013.25 + SEA_LEVEL_SPREAD_HPA * rng.standard_normal()])
+    pressure = deepest
+    if structure != "sea":
+        pressure = draw_surface_pressure(rng, deepest, high_share=HIGH_SHARE)
+    ground = float(pressure[0])
+    air = draw_varied_air(rng, recipe.split, ground_hpa=ground)
+    for _ in range(_CANDIDATES - 1 if structure == "snow" else 0):
+        if air.temperature_at(ground) < SNOW_AIR_LIMIT_K:
+            break
+        other = draw_varied_air(rng, recipe.split, ground_hpa=ground)
+        if other.temperature_at(ground) < air.temperature_at(ground):
+            air = other
+    view = float(rng.uniform(0.0, recipe.view_zenith_max_deg))
+    solved = air.solve(pressure, np.ones(1), view_zenith_deg=view)
+    return Columns(
+        solved.transmittance.astype(np.float32),
+        solved.path_radiance.astype(np.float32),
+        solved.sky_radiance.astype(np.float32),
+        solved.precipitable_water.astype(np.float32),
+        solved.air_temperature.astype(np.float32),
+        pressure.astype(np.float32),
+        np.array([view], np.float32),
+        np.array([air.profile], np.int32),
+    )
 
 
 def level_field(recipe: FieldRecipe, number: int) -> Field:
@@ -88,7 +124,7 @@ def level_field(recipe: FieldRecipe, number: int) -> Field:
         column.air_temperature[0],
     )
     layout = draw_layout(rng, structure, Site(recipe.shape))
-    cover = draw_cover(rng, layout, split=recipe.surface_split(rng))
+    cover = draw_cover(rng, layout, split=recipe.surface_split(rng), varied=recipe.varies(rng))
     day = rng.random() < recipe.day_share
     sun_zenith = float(rng.uniform(*SUN_ZENITH_DEG)) if day else NIGHT_ZENITH_DEG
     light = sunlight(sun_zenith, np.cos(np.deg2rad(sun_zenith)), 1.0) if day else None

@@ -1,8 +1,8 @@
 """Measured relief: two pieces of the Shuttle Radar Topography Mission (NASA, public domain).
 
 The Jacksboro fault, Tennessee, comes from matplotlib's sample data, 3 arc seconds, warped to UTM. A
-granule is larger than it: beyond the edges the relief continues as rivers would have cut it
-(`aktes_xr.simulate.erosion`), of the same ruggedness and without a seam. The San Gabriel Mountains,
+granule is larger than it: beyond the edges the relief continues as rivers would have cut it, from
+the measured valleys on (`aktes_xr.simulate.continuation`). The San Gabriel Mountains,
 California, averaged from 1 arc second to 90 m, are shipped (``data/relief_san_gabriel.npz``); their
 west is for training, their east for the test, and between them lie 2 km that belong to neither.
 """
@@ -15,15 +15,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import map_coordinates
 
 from aktes_xr.errors import InputError
-from aktes_xr.simulate.erosion import eroded_relief
+from aktes_xr.simulate.continuation import continued_relief
 
 JACKSBORO_EPSG: Final = 32616
 _WANDER_M: Final = 12_000.0
-_SEAM_PIXELS: Final = 25.0
-_COARSE_PIXELS: Final = 30.0
 _TRAINING_COLUMNS: Final = slice(0, 215)
 _TEST_COLUMNS: Final = slice(239, None)
 
@@ -116,37 +114,9 @@ def jacksboro(
             "found a granule that does not touch the measured relief, expected one that does: "
             "use a seed's own centre"
         )
-    return _continued(heights, known, float(abs(y[0] - y[1])), seed)
-
-
-def _continued(
-    mirrored: NDArray[np.float64], known: NDArray[np.bool_], cell_size_m: float, seed: int
-) -> NDArray[np.float64]:
-    """Continue relief beyond where it is known.
-
-    What the known part is at large, spread outwards, carries the fine forms of synthetic relief,
-    made as rugged as the known part is nearby. They take over within 2 km of the edge, so that
-    what is mirrored there is too narrow to be seen.
-    """
-    rng = np.random.default_rng([seed, 41])
-    made = eroded_relief(
-        mirrored.shape, rng, cell_size_m=cell_size_m, relief_m=1000.0, plains=False
+    return continued_relief(
+        np.asarray(heights),
+        known,
+        np.random.default_rng([seed, 41]),
+        cell_size_m=float(abs(y[0] - y[1])),
     )
-    weight = gaussian_filter(known.astype(np.float64), _COARSE_PIXELS, mode="constant")
-
-    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        near = gaussian_filter(np.where(known, values, 0.0), _COARSE_PIXELS, mode="constant")
-        near /= np.maximum(weight, 1e-12)
-        # Far out, where nothing known is left in the average, the nearest such average holds.
-        place = distance_transform_edt(weight < 0.05, return_distances=False, return_indices=True)
-        return np.asarray(gaussian_filter(near[tuple(place)], _COARSE_PIXELS, mode="nearest"))
-
-    smooth = spread(mirrored)
-    rugged = np.sqrt(spread((mirrored - smooth) ** 2))
-    fine = made - gaussian_filter(made, _COARSE_PIXELS, mode="nearest")
-    fine *= rugged / max(fine.std(), 1e-9)
-    takeover = np.clip(distance_transform_edt(~known) / _SEAM_PIXELS, 0.0, 1.0)
-    takeover = takeover * takeover * (3.0 - 2.0 * takeover)
-    continued = (1.0 - takeover) * mirrored + takeover * (smooth + fine)
-    lowest, highest = mirrored[known].min(), mirrored[known].max()
-    return np.asarray(np.where(known, mirrored, np.clip(continued, lowest, highest)))

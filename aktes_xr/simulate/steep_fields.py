@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.errors import InputError
-from aktes_xr.radiative.atmosphere import AtmosphereBatch
+from aktes_xr.radiative.atmosphere import AtmosphereBatch, surface_pressure_from_elevation
 from aktes_xr.simulate.atmospheres import draw_air_mass, members
 from aktes_xr.simulate.cover import Cover, draw_cover
 from aktes_xr.simulate.domains import SUNS, Domain, Locality, domain_makers
@@ -24,10 +24,12 @@ from aktes_xr.simulate.level_fields import HEATING_SCATTER, NIGHT_ZENITH_DEG, WA
 from aktes_xr.simulate.measuring import leave_gaps, measure, tell
 from aktes_xr.simulate.relief import CELL_SIZE_M
 from aktes_xr.simulate.structures import Site, draw_layout
+from aktes_xr.simulate.varied_air import VariedAir, draw_varied_air
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_CANDIDATES: Final = 16
 MARGIN_PIXELS: Final = 12
 """Around a field, so that its edge has neighbours, too."""
 FLOODED_SHARE: Final = 0.12
@@ -105,7 +107,7 @@ def _ground(
         domain.flooded[window],
     )
     layout = draw_layout(rng, structure, site)
-    cover = draw_cover(rng, layout, split=recipe.surface_split(rng))
+    cover = draw_cover(rng, layout, split=recipe.surface_split(rng), varied=recipe.varies(rng))
     ground = Ground(
         elevation=elevation,
         slope=fields["slope"],
@@ -134,14 +136,20 @@ def _moment(
     coldest, warmest = place.air_temperature_range_k
     if structure == "snow":
         warmest = min(warmest, SNOW_AIR_LIMIT_K)
-    air_mass = draw_air_mass(
-        rng,
-        members(recipe.split, recipe.protocol),
-        lowest_m=float(ground.elevation.min()),
-        middle_m=region_m,
-        water_vapor_range=place.water_vapor_range,
-        air_temperature_range_k=(min(coldest, warmest), warmest),
-    )
+    lowest_m = float(ground.elevation.min())
+    wanted = (place.water_vapor_range, (min(coldest, warmest), warmest))
+    if recipe.varies(rng):
+        column = _varied(rng, recipe, lowest_m, region_m, wanted)
+        air_mass: dict[str, Any] = {"profile": column.profile, "column": column}
+    else:
+        air_mass = draw_air_mass(
+            rng,
+            members(recipe.split, recipe.protocol),
+            lowest_m=lowest_m,
+            middle_m=region_m,
+            water_vapor_range=wanted[0],
+            air_temperature_range_k=wanted[1],
+        )
     day = rng.random() < recipe.day_share
     which = int(rng.integers(len(SUNS)))
     zenith, azimuth = SUNS[which] if day else (NIGHT_ZENITH_DEG, 0.0)
@@ -154,6 +162,35 @@ def _moment(
         heating=float(np.exp(HEATING_SCATTER * rng.standard_normal())),
         warmth_k=float(WARMTH_K * rng.standard_normal()),
     )
+
+
+def _varied(
+    rng: np.random.Generator,
+    recipe: FieldRecipe,
+    lowest_m: float,
+    middle_m: float,
+    wanted: tuple[tuple[float, float], tuple[float, float]],
+) -> VariedAir:
+    """Draw columns of their own until one has the wanted water and temperature over the region."""
+    ground, middle = surface_pressure_from_elevation(np.array([lowest_m, middle_m]))
+
+    def far_from_wanted(air: VariedAir) -> float:
+        values = (air.water_above(float(middle)), air.temperature_at(float(middle)))
+        return sum(
+            max(low - value, 0.0) + max(value - high, 0.0)
+            for value, (low, high) in zip(values, wanted, strict=True)
+        )
+
+    best = draw_varied_air(rng, recipe.split, ground_hpa=float(ground))
+    nearest = far_from_wanted(best)
+    for _ in range(_CANDIDATES - 1):
+        if nearest == 0.0:
+            break
+        air = draw_varied_air(rng, recipe.split, ground_hpa=float(ground))
+        far = far_from_wanted(air)
+        if far < nearest:
+            best, nearest = air, far
+    return best
 
 
 def _inner(values: NDArray[Any]) -> NDArray[Any]:

@@ -205,7 +205,11 @@ def _utc(text: datetime | str | None) -> pd.Timestamp:
     if text is None:
         return pd.NaT
     time = pd.to_datetime(text, utc=True, errors="coerce")
-    return time if time is pd.NaT else time.tz_localize(None)
+    try:
+        return time if time is pd.NaT else time.tz_localize(None).as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime:
+        # Pandas 3 takes years that nanoseconds cannot hold.
+        return pd.NaT
 
 
 def _processing(item_id: str, href: str, properties: Properties) -> tuple[str, pd.Timestamp]:

@@ -20,7 +20,14 @@ from rasterio.windows import Window, intersect
 from aktes_xr import terrain
 from aktes_xr.cube import check_grid
 from aktes_xr.cube.grid import Bounds, Grid
-from aktes_xr.errors import AssetError, GridError, NodataError, ReadError, printable
+from aktes_xr.errors import (
+    AssetError,
+    ElevationError,
+    GridError,
+    NodataError,
+    ReadError,
+    printable,
+)
 from aktes_xr.stac.grid import overlap
 from aktes_xr.stac.item import item_of, link_of
 from aktes_xr.stac.items import Found, ItemsLike, plain_items
@@ -45,6 +52,8 @@ _DRIVERS = {
     ".nc": "netCDF",
     ".vrt": "VRT",
 }
+SOURCE = "source"
+"""Attribute that says which rasters the heights are from: names, never paths or links."""
 _NODATA = -32768.0
 _REMEDY = (
     "give as dem= the path of a georeferenced raster, a DataArray, or items of a DEM collection"
@@ -76,12 +85,14 @@ def open_elevation(
     Returns
     -------
     DataArray (y, x) float32, m
-        Lazy; NaN where the model has no data.
+        Lazy; NaN where the model has no data. The attribute `SOURCE` names the rasters.
 
     Raises
     ------
     NodataError
         The model does not overlap the grid, or has nothing but nodata there.
+    ElevationError
+        What is named on this machine is no raster.
     ReadError
         A raster could not be opened; its header and a coarse sample are read at once, its pixels
         later.
@@ -113,7 +124,10 @@ def open_elevation(
         grid=grid,
         access=access,
     )
-    return xr.DataArray(values, dims=("y", "x"), coords={"y": like["y"], "x": like["x"]})
+    origin = ", ".join(dict.fromkeys(granule_name(href) for href in used))
+    return xr.DataArray(
+        values, dims=("y", "x"), coords={"y": like["y"], "x": like["x"]}, attrs={SOURCE: origin}
+    )
 
 
 def _from_array(
@@ -132,7 +146,9 @@ def _from_array(
     nodata = elevation.rio.nodata
     if nodata is not None and np.isfinite(nodata):
         elevation = elevation.where(elevation != nodata)
+    origin = elevation.attrs.get(SOURCE) or elevation.encoding.get("source") or "given as an array"
     elevation = elevation.reset_coords(drop=True).transpose("y", "x").astype(np.float32)
+    elevation.attrs[SOURCE] = granule_name(str(origin))
     if elevation.chunks is None:
         return elevation
     return elevation.chunk({"y": chunks[0], "x": chunks[1]})
@@ -179,7 +195,12 @@ def _bounds_of(href: str, epsg: int, access: Access) -> Bounds:
         )
         return float(left), float(bottom), float(right), float(top)
 
-    return with_raster(href, access, work, remedy=_REMEDY, driver=_driver(href))
+    try:
+        return with_raster(href, access, work, remedy=_REMEDY, driver=_driver(href))
+    except ReadError as error:
+        if is_remote(href):
+            raise
+        raise ElevationError(str(error)) from None
 
 
 def _has_heights(href: str, grid: Grid, access: Access) -> bool:

@@ -20,6 +20,7 @@ from aktes_xr.cube.grid import Bounds, Grid
 from aktes_xr.errors import CRSError, GridError, InputError, NoItemsError
 from aktes_xr.stac.assets import Granule
 from aktes_xr.stac.grid import (
+    check_one_grid,
     checked_resolution,
     covering_grid,
     epsg_of,
@@ -33,7 +34,10 @@ from aktes_xr.stac.items import Skipped
 
 logger = logging.getLogger(__name__)
 
-Resolution = float | Literal["native"] | None
+Resolution = float | Literal["native", "auto"] | None
+
+AUTO_RESOLUTION_M: Final = 90.0
+"""Pixels of a cube with ``resolution="auto"`` whose items share no grid of their own."""
 
 REACH_KM: Final = 1000.0
 """Without ``bbox`` or ``like``, items farther than this from the middle of all are left out."""
@@ -65,9 +69,11 @@ def choose_grid(
         if bbox is not None or crs is not None:
             raise InputError("like= already says where and in which CRS: leave out bbox= and crs=")
         return grid_like(like)
-    size = None if resolution in (None, "native") else checked_resolution(resolution)
     epsg = _common_epsg(granules) if crs is None else epsg_of(crs)
     box = None if bbox is None else project_bbox(bbox, epsg)
+    if resolution == "auto":
+        resolution = _auto_resolution(granules, epsg)
+    size = None if resolution in (None, "native") else checked_resolution(resolution)
     if size is None and epsg != granules[0].grid.epsg:
         raise InputError(
             f"resolution='native' keeps the items' own pixels, in EPSG:{granules[0].grid.epsg}, "
@@ -193,6 +199,20 @@ def _common_epsg(granules: Sequence[Granule]) -> int:
             f"crs='EPSG:{zones.most_common(1)[0][0]}'"
         )
     return granules[0].grid.epsg
+
+
+def _auto_resolution(granules: Sequence[Granule], epsg: int) -> Resolution:
+    """Keep the items' own pixels where they share a grid in the cube's CRS."""
+    try:
+        check_one_grid([granule.grid for granule in granules])
+    except GridError:
+        shared = False
+    else:
+        shared = epsg == granules[0].grid.epsg
+    if shared:
+        return "native"
+    logger.info("the items share no grid of pixels: the cube has %g m", AUTO_RESOLUTION_M)
+    return AUTO_RESOLUTION_M
 
 
 def _already_on(grids: Sequence[Grid], epsg: int, resolution: float) -> bool:

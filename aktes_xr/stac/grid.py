@@ -167,22 +167,9 @@ def native_grid(native: Sequence[Grid], *, bounds: Bounds | None = None) -> Grid
     GridError
         The items do not share CRS, pixel size and pixel edges: there is no one native grid.
     """
+    check_one_grid(native)
     first = native[0]
     width, height = first.pixel
-    for other in native[1:]:
-        offsets = (
-            (other.origin[0] - first.origin[0]) / width,
-            (other.origin[1] - first.origin[1]) / height,
-        )
-        aligned = all(abs(offset - round(offset)) < 1e-3 for offset in offsets)
-        if other.epsg != first.epsg or not np.allclose(other.pixel, first.pixel, rtol=1e-6):
-            aligned = False
-        if not aligned:
-            raise GridError(
-                f"the items have different pixel grids (EPSG:{first.epsg}, {width:.4f} m and "
-                f"EPSG:{other.epsg}, {other.pixel[0]:.4f} m): no native grid serves both; give "
-                "a resolution in metres (90.0 is the default) or like="
-            )
     boxes = [grid.bounds for grid in native] if bounds is None else [bounds]
     left, bottom = min(box[0] for box in boxes), min(box[1] for box in boxes)
     right, top = max(box[2] for box in boxes), max(box[3] for box in boxes)
@@ -199,6 +186,37 @@ def native_grid(native: Sequence[Grid], *, bounds: Bounds | None = None) -> Grid
             shape=(max(south - north, 1), max(east - west, 1)),
         )
     )
+
+
+def check_one_grid(native: Sequence[Grid]) -> None:
+    """Refuse grids that are not parts of one.
+
+    Parameters
+    ----------
+    native : sequence of Grid
+        The grid of each item; at least one.
+
+    Raises
+    ------
+    GridError
+        They do not share CRS, pixel size and pixel edges.
+    """
+    first = native[0]
+    width, height = first.pixel
+    for other in native[1:]:
+        offsets = (
+            (other.origin[0] - first.origin[0]) / width,
+            (other.origin[1] - first.origin[1]) / height,
+        )
+        aligned = all(abs(offset - round(offset)) < 1e-3 for offset in offsets)
+        if other.epsg != first.epsg or not np.allclose(other.pixel, first.pixel, rtol=1e-6):
+            aligned = False
+        if not aligned:
+            raise GridError(
+                f"the items have different pixel grids (EPSG:{first.epsg}, {width:.4f} m and "
+                f"EPSG:{other.epsg}, {other.pixel[0]:.4f} m): no native grid serves both; give "
+                "a resolution in metres (90.0 is the default) or like="
+            )
 
 
 def grid_like(like: xr.Dataset | xr.DataArray) -> Grid:

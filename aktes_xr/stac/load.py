@@ -23,7 +23,7 @@ from aktes_xr.errors import AssetError, CalibrationError, InputError, NoItemsErr
 from aktes_xr.sensor import BANDS
 from aktes_xr.stac.assets import Granule, granule_of, links_of
 from aktes_xr.stac.chunking import Chunks, chunk_lengths
-from aktes_xr.stac.elevation import ElevationSource, open_elevation
+from aktes_xr.stac.elevation import SOURCE, ElevationSource, open_elevation
 from aktes_xr.stac.extent import bounds_in, choose_grid, inside, leave_out_far, union
 from aktes_xr.stac.items import ItemsLike, Skipped, plain_items
 from aktes_xr.stac.links import granule_name, host_of, is_remote
@@ -46,7 +46,7 @@ def open_stac(
     bbox: Sequence[float] | None = None,
     like: xr.Dataset | xr.DataArray | None = None,
     crs: Any = None,
-    resolution: float | Literal["native"] | None = 90.0,
+    resolution: float | Literal["native", "auto"] | None = 90.0,
     chunks: Chunks = "auto",
     dem: ElevationSource | None = None,
     engine: Literal["stackstac"] = "stackstac",
@@ -76,7 +76,8 @@ def open_stac(
     like : Dataset or DataArray whose x, y and CRS the cube takes; excludes bbox, crs, resolution
     crs : projected CRS in metres; None takes the items', which must then agree
     resolution : m, edges on its multiples or the items' own; ``"native"`` (or None) takes the
-        items' own pixels, which must lie on one grid
+        items' own pixels, which must lie on one grid; ``"auto"`` does so where they lie on one, and
+        takes 90 m where they do not
     chunks : ``"auto"`` (a date whole, or squares that suit the memory of a worker's thread, Dask's
         ``array.chunk-size`` and the store's shards; see `aktes_xr.stac.chunking`), pixels per side,
         (y, x), or a mapping of time, y, x. All five bands are always in one chunk.
@@ -134,14 +135,17 @@ def open_stac(
     if like is not None:
         # Take the very same coordinate values. Values that differ by rounding would not align.
         ds = ds.assign_coords(x=like["x"].variable, y=like["y"].variable)
+    origin: dict[str, str] = {}
     if dem is not None:
         blocks = (ds["tir"].chunksizes["y"], ds["tir"].chunksizes["x"])
         elevation = open_elevation(dem, ds, grid, chunks=blocks, access=access)
+        origin = {"elevation_source": elevation.attrs[SOURCE]}
         ds = cube.describe(ds.assign(elevation=elevation))
     ds.attrs = {
         "title": "ASTER Level-1T thermal infrared",
         "Conventions": "CF-1.11",
         "skipped_items": json.dumps(skipped),
+        **origin,
     }
     return ds if ancillaries is None else add_ancillaries(ds, ancillaries, errors=errors)
 

@@ -184,6 +184,11 @@ class RemoteRaster(rasterio.abc.FileContainer):  # type: ignore[misc]
         )
         # A server may ignore the range and send the whole file with status 200.
         body = reply.body if reply.status == 206 else reply.body[begin:end]
+        stated = reply.headers.get("Content-Range", "").strip()
+        wanted = f"bytes {begin}-{end - 1}/"
+        if reply.status == 206 and stated not in ("", f"{wanted}{self.bytes}", f"{wanted}*"):
+            # Other bytes may well decode, to other pixels; another length is another file.
+            raise NetworkError(f"asked for {wanted}{self.bytes}, the answer holds {stated[:60]}")
         # A shorter answer was cut off. GDAL must not decode part of a block.
         if len(body) != end - begin:
             raise NetworkError(f"the answer has {len(body)} bytes, expected {end - begin}")

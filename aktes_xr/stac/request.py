@@ -264,7 +264,12 @@ def _session() -> requests.Session:
 
     found: requests.Session | None = getattr(_sessions, "session", None)
     if found is None:
+        # Imported with requests, late: most processes never ask for anything.
+        from aktes_xr.stac.connection import PunctualAdapter
+
         found = _sessions.session = requests.Session()
+        for scheme in HTTP:
+            found.mount(f"{scheme}://", PunctualAdapter())
     return found
 
 

@@ -116,7 +116,7 @@ def search(
         raise InputError("query= and filter= need a STAC API; a catalogue file answers neither")
     wanted = _Wanted(
         bbox=None if bbox is None else checked_bbox(bbox),
-        interval=_interval(datetime),
+        interval=interval_of(datetime),
         collections=collections,
         max_cloud_cover=max_cloud_cover,
     )
@@ -334,8 +334,23 @@ def _time(item: pystac.Item) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def _interval(text: str | None) -> Interval:
-    """Return the first and last instant of an interval such as ``2001``, ``2001-01/2001-03``."""
+def interval_of(text: str | None) -> Interval:
+    """Return the first and last instant of an interval such as ``2001``, ``2001-01/2001-03``.
+
+    Parameters
+    ----------
+    text : str, optional
+        An instant, day, month or year, or two of them as ``"start/end"``; ``".."`` is open.
+
+    Returns
+    -------
+    (datetime or None, datetime or None)
+
+    Raises
+    ------
+    InputError
+        It is none, or ends before it starts.
+    """
     if text is None:
         return None, None
     parts = text.split("/")

@@ -1,4 +1,4 @@
-"""What a result's dates hold, and when one result is worse than another.
+"""What a result's dates hold.
 
 A block's pixels are counted by the task that writes them. Nothing that was written is read again.
 """
@@ -30,7 +30,6 @@ _METHODS: Final = (
 _CONDITIONS: Final = (QualityFlag.UNREADABLE, QualityFlag.FILL)
 N_COUNTS: Final = 2 + len(_CONDITIONS) + len(_METHODS)
 """Numbers kept of a date: pixels, valid ones, unreadable ones, fill, and by whom retrieved."""
-WORSE_BELOW: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -118,62 +117,5 @@ def is_counted(ds: xr.Dataset) -> bool:
     )
 
 
-def why_worse(new: xr.Dataset, counts: Counts, old: xr.Dataset) -> str | None:
-    """Say why a result must not replace another one; None where it may.
-
-    It is worse where it has no temperature at all and the other has some. It is also worse where,
-    on the dates that both have, two things are true: it has less than half (`WORSE_BELOW`) of the
-    other's share of pixels with a temperature, *and* less than half of the ground. A larger or a
-    smaller area is not worse by itself.
-
-    Parameters
-    ----------
-    new : Dataset
-        The new result; only its coordinates are read.
-    counts : Counts
-        Of the new result.
-    old : Dataset
-        The result in place, lazy; read only where that can make a difference.
-
-    Returns
-    -------
-    str or None
-        What was found, as the beginning of a message.
-    """
-    if not is_counted(old):
-        return None
-    shared = np.isin(new["time"].to_numpy(), old["time"].to_numpy())
-    valid, pixels = int(counts.valid[shared].sum()), int(counts.pixels[shared].sum())
-    compared = f"for the {int(shared.sum())} dates that both have"
-    if not shared.any():
-        valid, pixels = int(counts.valid.sum()), int(counts.pixels.sum())
-        compared = "and they have no date in common"
-        if valid:
-            return None
-    share = valid / max(pixels, 1)
-    if share >= WORSE_BELOW:
-        return None
-    before = old[MEASURE]
-    if shared.any():
-        before = before.isel(time=np.isin(old["time"].to_numpy(), new["time"].to_numpy()))
-    # On this machine: a cluster is asked only for what the new result needs.
-    old_valid = int(before.count().compute(scheduler="threads"))
-    old_share = old_valid / max(before.size, 1)
-    less_ground = valid * _pixel_area(new) < WORSE_BELOW * old_valid * _pixel_area(old)
-    if not (share < WORSE_BELOW * old_share and less_ground):
-        return None
-    unreadable = int(counts.unreadable.sum()) / max(int(counts.pixels.sum()), 1)
-    return (
-        f"the new result has a temperature in {share:.2%} of the pixels, the old one in "
-        f"{old_share:.2%}, {compared}; {unreadable:.2%} of the new one could not be read"
-    )
-
-
 def _per_date(hit: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(np.count_nonzero(hit, axis=(1, 2)), np.int64)
-
-
-def _pixel_area(ds: xr.Dataset) -> float:
-    """Return a pixel's area in the grid's own units squared."""
-    sides = [abs(float(ds[d][-1] - ds[d][0])) / max(ds.sizes[d] - 1, 1) for d in ("y", "x")]
-    return sides[0] * sides[1]

@@ -8,7 +8,7 @@ import numpy as np
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 
-from aktes_xr.errors import StoreError
+from aktes_xr.errors import StoreNotFoundError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
 from aktes_xr.store.local import is_store
 
@@ -29,8 +29,10 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
 
     Raises
     ------
+    StoreNotFoundError
+        There is no Zarr store at ``path``.
     StoreError
-        There is no Zarr store at ``path``, or the object store does not answer.
+        The object store does not answer.
     """
     ds: xr.Dataset = xr.open_zarr(zarr_store(_found(path)), decode_coords="all")
     small = {
@@ -61,7 +63,7 @@ def _found(path: str | os.PathLike[str]) -> str:
     else:
         found = str(target) if is_store(target) else None
     if found is None:
-        raise StoreError(
+        raise StoreNotFoundError(
             f"there is no Zarr store at {target.name} (no zarr.json); write one with "
             "aktes_xr.write_result"
         )

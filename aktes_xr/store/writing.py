@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 import dask
@@ -23,11 +22,16 @@ import zarr
 from aktes_xr.errors import AktesError, InputError, StoreError, WorseResultError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
 from aktes_xr.store.blocks import GRID, ZarrRegion, computed, finish, write_lazily
-from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted, why_worse
+from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted
 from aktes_xr.store.encoding import encode
+from aktes_xr.store.history import with_history
 from aktes_xr.store.local import claim
+from aktes_xr.store.replacement import why_worse
 
 logger = logging.getLogger(__name__)
+
+# What Zarr and its codecs raise for metadata or chunks that are damaged.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
 
 Summary = Callable[[Counts], Mapping[str, Any]]
 """Makes attributes (JSON types) of a result's counts, before the store can be seen."""
@@ -74,9 +78,9 @@ def write_result(
     path : str or path
         Local path of the store, or its address in an object store (`address.SCHEMES`).
     overwrite : bool
-        Replace a Zarr store that is there, unless the new result is worse: with a temperature
-        nowhere, or, for the dates that both have, in less than half the share of pixels and on less
-        than half the ground.
+        Replace a Zarr store that is there, unless the new result is worse (`why_worse`): it would
+        lose half of the dates that have temperatures, or more than half of the pixels of the dates
+        that both have. A store that cannot be read to be compared is not replaced either.
     accept_worse : bool
         Replace it even then.
     sharded : bool
@@ -145,7 +149,8 @@ def _write(
         counts = _fill(prepared, ZarrRegion(draft.address, zarr_format))
     store = zarr_store(draft.address)
     made = {} if counts is None or summary is None else summary(counts)
-    attributes = {**made, "history": _history(prepared)}
+    described = with_history(prepared, "computed and written to Zarr")
+    attributes = {**made, "history": described.attrs["history"]}
     group = zarr.open_group(store, mode="r+", use_consolidated=False, zarr_format=zarr_format)
     group.attrs.update(attributes)
     with warnings.catch_warnings():
@@ -153,13 +158,6 @@ def _write(
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         zarr.consolidate_metadata(store, zarr_format=zarr_format)
     return counts
-
-
-def _history(ds: xr.Dataset) -> str:
-    """Add a line to the history that CF asks for: when the data were made, and by what."""
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    made = f"{now} {ds.attrs.get('source', 'aktes_xr')}: computed and written to Zarr"
-    return "\n".join(line for line in (made, str(ds.attrs.get("history", ""))) if line)
 
 
 def _refuse_if_worse(result: xr.Dataset, counts: Counts, draft: Draft, *, name: str) -> None:
@@ -171,10 +169,14 @@ def _refuse_if_worse(result: xr.Dataset, counts: Counts, draft: Draft, *, name: 
     except FileNotFoundError:
         # Taken away meanwhile: publishing will say so.
         return
+    except _UNREADABLE as error:
+        found = (
+            f"the old store cannot be read to be compared ({type(error).__name__}: "
+            f"{str(error)[:120]})"
+        )
     if found is not None:
         raise WorseResultError(
-            f"kept {name}: {found}; see why, or replace it all the same with accept_worse=True "
-            "(--accept-worse)"
+            f"kept {name}: {found}; see why, or replace it all the same with accept_worse=True"
         )
 
 

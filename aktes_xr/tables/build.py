@@ -16,14 +16,14 @@ import numpy as np
 
 from aktes_xr.tables.emulator import write_emulator
 from aktes_xr.tables.gas_fit import fit_calibration, read_reference
-from aktes_xr.tables.profile_sets import build_atmosphere_table
+from aktes_xr.tables.profile_sets import build_atmosphere_table, build_profile_levels
 from aktes_xr.tables.response import build_sensor_table
 from aktes_xr.tables.socrates import read_absorption
 
 logger = logging.getLogger(__name__)
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-STEPS = ("response", "absorption", "atmospheres", "emulator")
+STEPS = ("response", "absorption", "profiles", "atmospheres", "emulator")
 
 
 def build_absorption(source: Path, target: Path) -> None:
@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
             )
         elif step == "absorption":
             build_absorption(options.reference_data, options.target / "gas_absorption.npz")
+        elif step == "profiles":
+            build_profile_levels(options.reference_data, options.target / "profiles.npz")
         elif step == "atmospheres":
             build_atmosphere_table(options.reference_data, options.target / "atmospheres.npz")
         else:

@@ -216,6 +216,43 @@ def _solve_profile(profile: Profile) -> dict[str, NDArray[np.float32]]:
     return {name: values.astype(np.float32) for name, values in out.items()}
 
 
+def common_levels() -> NDArray[np.float64]:
+    """Return the pressures (hPa, falling) at which `build_profile_levels` keeps profiles."""
+    low, high = np.arange(1050.0, 700.0, -12.5), np.arange(700.0, 200.0, -25.0)
+    return np.concatenate([low, high, np.geomspace(200.0, 0.1, 20)])
+
+
+def build_profile_levels(source: Path, target: Path) -> None:
+    """Write the profiles themselves on common levels, as `aktes_xr.simulate.varied_air` reads them.
+
+    Temperature is linear and the gases are exponential in the logarithm of pressure; below a
+    profile's ground and above its top its last values hold.
+
+    Parameters
+    ----------
+    source : Path
+        The directory of reference data.
+    target : Path
+        The ``.npz`` that is written; its profiles stand in the order of the shipped table.
+    """
+    pressure = common_levels()
+    at = -np.log(100.0 * pressure)
+    rows = []
+    for profile in read_profiles(source):
+        own = -np.log(profile.levels[0])
+        temperature, water, ozone = profile.levels[1:]
+        gases = (np.log(np.maximum(values, 1e-12)) for values in (water, ozone))
+        rows.append([np.interp(at, own, values) for values in (temperature, *gases)])
+    np.savez_compressed(
+        target,
+        pressure=pressure.astype(np.float32),
+        # Half precision for the gases' logarithms is a hundredth; temperature keeps a thousandth.
+        temperature=np.round(np.array([row[0] for row in rows]), 2).astype(np.float32),
+        log_gases=np.array([row[1:] for row in rows]).astype(np.float16),
+        sources=np.array([f"{name}: {text}" for name, text in SOURCES.items()]),
+    )
+
+
 def build_atmosphere_table(source: Path, target: Path) -> None:
     """Solve all profiles and write the table of `aktes_xr.radiative.table`.
 

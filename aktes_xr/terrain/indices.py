@@ -12,6 +12,7 @@ import xarray as xr
 from dask.base import tokenize
 from numpy.typing import NDArray
 
+from aktes_xr.cube import elevation_of
 from aktes_xr.errors import ChunkError, InputError
 from aktes_xr.terrain.block import (
     FLAGS,
@@ -72,7 +73,7 @@ class _Layout:
 
 
 def terrain_indices(
-    elevation: xr.DataArray,
+    elevation: xr.DataArray | xr.Dataset,
     *,
     azimuths: int = 32,
     radius_m: float = 10_000.0,
@@ -89,8 +90,9 @@ def terrain_indices(
 
     Parameters
     ----------
-    elevation : DataArray (y, x), m
-        With a projected CRS in metres, or no CRS and coordinates in metres.
+    elevation : DataArray (y, x), m, or Dataset
+        With a projected CRS in metres, or no CRS and coordinates in metres. Of a Dataset, such as a
+        cube, its ``elevation``.
     azimuths : int
         Directions of the sky view, evenly spaced; even, at least 8.
     radius_m : float
@@ -109,11 +111,15 @@ def terrain_indices(
 
     Raises
     ------
+    MissingVariableError
+        If a Dataset has no ``elevation``.
     TerrainError, CRSError
         If the elevation is not a regular grid in metres.
     ChunkError
         If a chunk is smaller than the halo and ``rechunk`` is not "auto".
     """
+    if isinstance(elevation, xr.Dataset):
+        elevation = elevation_of(elevation)
     settings = TerrainSettings(check_elevation(elevation), azimuths, radius_m, window_m)
     padded, layout = _padded(elevation, settings.depth, rechunk)
     stack = da.map_blocks(

@@ -1,22 +1,34 @@
-"""A result against a truth on the same ground: the simulation's own, a standard product, a map."""
+"""Scores of a result: against a truth on the same pixels, and of any matched pairs, by stratum."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
-import rioxarray
 import xarray as xr
 from numpy.typing import NDArray
 
 from aktes_xr.cube import check_grid
-from aktes_xr.errors import GridError, InputError, MissingVariableError
-from aktes_xr.validation.metrics import scores
+from aktes_xr.errors import GridError, MissingVariableError, OverlapError
+from aktes_xr.validation.metrics import Scores, scores
+from aktes_xr.validation.pairs import Pairs
+from aktes_xr.validation.reliability import Reliability, reliability
+from aktes_xr.validation.strata import strata
 
-__all__ = ["COLUMNS", "ValidationScore", "cells", "open_truth", "validate"]
+__all__ = [
+    "COLUMNS",
+    "STRATA_COLUMNS",
+    "Comparison",
+    "ValidationScore",
+    "as_json",
+    "cells",
+    "compare",
+    "strata_rows",
+    "validate",
+]
 
 COLUMNS = (
     "",
@@ -29,6 +41,20 @@ COLUMNS = (
     "inside 95 %",
     "emissivity MAE",
 )
+STRATA_COLUMNS: Final = (
+    "",
+    "pairs",
+    "bias (K)",
+    "95 % interval",
+    "median (K)",
+    "MAE (K)",
+    "RMSE (K)",
+    "robust sd (K)",
+    "PCC",
+    "inside 68 %",
+    "inside 95 %",
+)
+_FEWEST_PAIRS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -83,6 +109,8 @@ def validate(
         One of them has no ``surface_temperature``.
     GridError
         The truth lies on other pixels, or has other dates.
+    OverlapError
+        They have no pixel in common that holds a temperature, where all pixels count.
     """
     for what, ds in (("result", result), ("truth", truth)):
         if "surface_temperature" not in ds:
@@ -95,6 +123,11 @@ def validate(
         _matching(truth, result, "surface_temperature"),
         sigma=_sigma(result),
     )
+    if temperature.n == 0 and where is None:
+        raise OverlapError(
+            "result and truth have no pixel in common that holds a temperature: "
+            f"{_known(truth)} in the truth, {_known(result)} in the result"
+        )
     emissivity = None
     if "emissivity" in truth and "emissivity" in result:
         found = _values(result, "emissivity", where)
@@ -112,48 +145,151 @@ def validate(
     )
 
 
-def open_truth(path: Path, like: xr.Dataset, *, scale: float = 1.0) -> xr.Dataset:
-    """Open a Zarr store, or a raster of surface temperature, on a result's grid.
+def as_json(score: ValidationScore) -> dict[str, Any]:
+    """Return a score as plain types, None for what has no value, such as a constant's correlation.
 
     Parameters
     ----------
-    path : Path
-        A Zarr store with ``surface_temperature``; or a raster, whose nodata and zeros are no
-        measurement. A raster is brought to the grid by nearest neighbour.
-    like : Dataset
-        Whose grid it is brought to.
-    scale : float
-        What a raster's values are multiplied by to give kelvin: 0.1 for AST_08.
+    score : ValidationScore
+        The score.
 
     Returns
     -------
-    Dataset
-        ``surface_temperature``, K, and what else a store holds.
-
-    Raises
-    ------
-    InputError
-        The raster has several bands, or its values times the scale are no temperatures in kelvin.
+    dict
     """
-    if path.is_dir():
-        ds: xr.Dataset = xr.open_zarr(path, consolidated=False, decode_coords="all")
-        return ds
-    raster = rioxarray.open_rasterio(path, masked=True)
-    if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
-        raise InputError(f"{path.name} holds several bands or grids: expected one, temperature")
-    kelvin = raster.squeeze("band", drop=True).where(lambda value: value > 0) * scale
-    median = float(kelvin.median())
-    if not 150.0 < median < 400.0:
-        raise InputError(
-            f"{path.name} times {scale} has a median of {median:.6g}, no surface temperature in "
-            "kelvin; give the raster's scale (0.1 for AST_08)"
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(score).items()
+    }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of matched pairs, overall and by stratum.
+
+    Attributes
+    ----------
+    name : str
+        What was compared.
+    overall : Scores
+        Intervals count the clusters of the pairs.
+    strata : mapping of str to Scores
+        By circumstance; those of fewer than three pairs are left out.
+    reliability : Reliability or None
+        None where no uncertainty is stated.
+    basis : str
+        What the intervals count as independent.
+    left_out : mapping of str to int
+        Why pixels were not compared, and how many.
+    notes : sequence of str
+        What a reader of the scores has to know.
+    pairs : Pairs
+        What was scored.
+    """
+
+    name: str
+    overall: Scores
+    strata: Mapping[str, Scores]
+    reliability: Reliability | None
+    basis: str
+    left_out: Mapping[str, int]
+    notes: Sequence[str]
+    pairs: Pairs
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types for JSON: the overall scores by name, and the rest beside them."""
+        flat = self.overall.as_dict()
+        return {
+            "name": self.name,
+            "pixels": flat["n"],
+            "mae_k": flat["mae"],
+            "bias_k": flat["bias"],
+            "rmse_k": flat["rmse"],
+            "pcc": flat["pcc"],
+            "inside_68": flat["coverage68"],
+            "inside_95": flat["coverage95"],
+            "median_k": flat["median"],
+            "robust_sd_k": flat["spread"],
+            "bias_95_k": [flat["bias_low"], flat["bias_high"]],
+            "mae_95_k": [flat["mae_low"], flat["mae_high"]],
+            "intervals": self.basis,
+            "left_out": dict(self.left_out),
+            "notes": list(self.notes),
+            "strata": {name: one.as_dict() for name, one in self.strata.items()},
+            "reliability": None if self.reliability is None else self.reliability.as_dict(),
+        }
+
+
+def compare(pairs: Pairs) -> Comparison:
+    """Score matched pairs.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Of `aktes_xr.validation.matching.pair_fields` or
+        `aktes_xr.validation.sites.pair_stations`.
+
+    Returns
+    -------
+    Comparison
+    """
+
+    def of(mask: NDArray[np.bool_] | slice) -> Scores:
+        sigma = None if pairs.sigma is None else pairs.sigma[mask]
+        return scores(
+            pairs.estimate[mask], pairs.truth[mask], sigma=sigma, groups=pairs.clusters[mask]
         )
-    matched: xr.DataArray = kelvin.rio.write_crs(raster.rio.crs).rio.reproject_match(
-        like["surface_temperature"], nodata=np.nan
+
+    error = pairs.estimate.astype(np.float64) - pairs.truth
+    classes = strata(pairs.circumstances)
+    return Comparison(
+        name=pairs.name,
+        overall=of(slice(None)),
+        strata={name: of(mask) for name, mask in classes.items() if mask.sum() >= _FEWEST_PAIRS},
+        reliability=reliability(error, pairs.sigma),
+        basis=pairs.basis,
+        left_out=pairs.left_out,
+        notes=pairs.notes,
+        pairs=pairs,
     )
-    # The same numbers, so that both share their pixels exactly.
-    matched = matched.assign_coords(x=like["x"], y=like["y"])
-    return xr.Dataset({"surface_temperature": matched.drop_attrs()})
+
+
+def strata_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Return the rows of a table of all scores.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    list of tuple of str
+        In the order of `STRATA_COLUMNS`, all pairs first.
+    """
+    every = {"all": comparison.overall, **comparison.strata}
+    return [
+        (
+            name,
+            f"{one.n:,}",
+            f"{one.bias:+.2f}",
+            _interval(one.bias_low, one.bias_high),
+            f"{one.median:+.2f}",
+            f"{one.mae:.2f}",
+            f"{one.rmse:.2f}",
+            f"{one.spread:.2f}",
+            "n/a" if np.isnan(one.pcc) else f"{one.pcc:.4f}",
+            *(_share(share) for share in (one.coverage68, one.coverage95)),
+        )
+        for name, one in every.items()
+    ]
+
+
+def _interval(low: float, high: float) -> str:
+    return "unknown" if np.isnan(low) else f"{low:+.2f} to {high:+.2f}"
+
+
+def _share(share: float | None) -> str:
+    return "not stated" if share is None else f"{100 * share:.0f} %"
 
 
 def cells(score: ValidationScore) -> Sequence[str]:
@@ -169,10 +305,7 @@ def cells(score: ValidationScore) -> Sequence[str]:
     sequence of str
         In the order of `COLUMNS`.
     """
-    inside = [
-        "not stated" if share is None else f"{100 * share:.0f} %"
-        for share in (score.inside_68, score.inside_95)
-    ]
+    inside = [_share(share) for share in (score.inside_68, score.inside_95)]
     return (
         score.name,
         f"{score.pixels:,}",
@@ -183,6 +316,18 @@ def cells(score: ValidationScore) -> Sequence[str]:
         *inside,
         "unknown" if score.emissivity_mae is None else f"{score.emissivity_mae:.4f}",
     )
+
+
+def _known(ds: xr.Dataset) -> str:
+    """Say how many pixels have a temperature, and where."""
+    known = ds["surface_temperature"].notnull()
+    spans = []
+    for axis in ("x", "y"):
+        along = known.any([dim for dim in known.dims if dim != axis]).to_numpy()
+        places = np.asarray(known[axis])[along]
+        spans.append(f"{axis} {places.min():.0f} to {places.max():.0f}" if places.size else "")
+    where = ", ".join(span for span in spans if span)
+    return f"{int(known.sum()):,} pixels" + (f" ({where})" if where else "")
 
 
 def _values(ds: xr.Dataset, name: str, where: xr.DataArray | None) -> xr.DataArray:

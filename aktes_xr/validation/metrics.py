@@ -4,7 +4,9 @@ Samples that share an atmosphere (or a scene) have similar errors. Counting them
 overstates how well a mean is known. Where such groups are given, intervals are those of a mean over
 clusters. The variance of a mean ``m`` is
 ``G / (G - 1) sum_g (sum_{i in g} (a_i - m))^2 / n^2`` ([1]_, section II, for a constant regressor).
-Without groups each value is a group of its own, and the formula is the usual one.
+Without groups each value is a group of its own, and the formula is the usual one. With few groups
+their spread is itself known badly: the quantile is then Student's, of ``G - 1`` degrees of freedom
+([1]_, section VI.D).
 
 References
 ----------
@@ -19,6 +21,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.special import stdtrit
 
 from aktes_xr.errors import InputError, ShapeError
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _NORMAL_95: Final = 1.959964
 """Two-sided 95 % quantile of the standard normal distribution."""
+_NORMAL_SPREAD: Final = 1.4826
+"""Standard deviation over median absolute deviation, of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,14 @@ class Scores:
     pcc : float
         Pearson's correlation coefficient; NaN where either is constant.
     mae_low, mae_high : float
-        95 % confidence interval of ``mae`` (normal approximation, see the module); NaN where there
-        is only one group.
+        95 % confidence interval of ``mae`` (see the module); NaN where there is only one group.
     coverage68, coverage95 : float or None
         Share of errors within 1 and 1.96 stated standard uncertainties; None without a statement.
+    bias_low, bias_high : float
+        95 % confidence interval of ``bias``, as that of ``mae``.
+    median, spread : float
+        Robust twins of ``bias`` and of the errors' standard deviation: the median error, and 1.4826
+        times the median absolute deviation from it. A few wild pixels do not move them.
     """
 
     n: int
@@ -58,6 +67,10 @@ class Scores:
     mae_high: float
     coverage68: float | None = None
     coverage95: float | None = None
+    bias_low: float = float("nan")
+    bias_high: float = float("nan")
+    median: float = float("nan")
+    spread: float = float("nan")
 
     def as_dict(self) -> dict[str, float | int | None]:
         """Return the scores by name, for tables and JSON: None where there is no number."""
@@ -123,20 +136,24 @@ def scores(
     found, expected = found[finite], expected[finite]
     error = found - expected
     absolute = np.abs(error)
-    mae = float(absolute.mean())
-    half = _NORMAL_95 * _standard_error(
-        absolute - mae, None if members is None else members[finite]
-    )
+    mae, bias = float(absolute.mean()), float(error.mean())
+    counted = None if members is None else members[finite]
+    half, half_bias = _half_width(absolute - mae, counted), _half_width(error - bias, counted)
+    median = float(np.median(error))
     return Scores(
         n=int(error.size),
         mae=mae,
-        bias=float(error.mean()),
+        bias=bias,
         rmse=float(np.sqrt((error**2).mean())),
         pcc=_correlation(found, expected),
         mae_low=mae - half,
         mae_high=mae + half,
         coverage68=coverage68,
         coverage95=coverage95,
+        bias_low=bias - half_bias,
+        bias_high=bias + half_bias,
+        median=median,
+        spread=_NORMAL_SPREAD * float(np.median(np.abs(error - median))),
     )
 
 
@@ -174,7 +191,7 @@ def ratio_of_means(
         return Ratio(nan, nan, nan)
     value = float(above.mean() / below.mean())
     influence = (above - value * below) / below.mean()
-    half = _NORMAL_95 * _standard_error(influence, None if members is None else members[finite])
+    half = _half_width(influence, None if members is None else members[finite])
     return Ratio(value, value - half, value + half)
 
 
@@ -247,15 +264,16 @@ def _groups(groups: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.intp
     return np.broadcast_to(number.reshape(-1, *[1] * (len(shape) - 1)), shape)
 
 
-def _standard_error(deviation: NDArray[np.float64], groups: NDArray[np.intp] | None) -> float:
-    """Of a mean, from the deviations (summing to zero) of what it is the mean of."""
+def _half_width(deviation: NDArray[np.float64], groups: NDArray[np.intp] | None) -> float:
+    """Half the 95 % interval of a mean, from the deviations (summing to zero) of its values."""
     if groups is None:
-        return float(np.sqrt((deviation**2).sum()) / deviation.size)
-    sums = np.bincount(groups, weights=deviation)
+        return _NORMAL_95 * float(np.sqrt((deviation**2).sum()) / deviation.size)
+    sums = np.bincount(groups.ravel(), weights=deviation.ravel())
     count = np.unique(groups).size
     if count < 2:
         return float("nan")
-    return float(np.sqrt(count / (count - 1) * (sums**2).sum()) / deviation.size)
+    error = np.sqrt(count / (count - 1) * (sums**2).sum()) / deviation.size
+    return float(stdtrit(count - 1, 0.975) * error)
 
 
 def _coverage(

@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 from aktes_xr.cli import app
+from aktes_xr.cube.conditions import CONDITION_MEANINGS
 from aktes_xr.cube.quality import MEANINGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,7 +141,5 @@ def test_make_targets_exist(page: Path) -> None:
 
 def test_page_of_flags_has_all_of_them() -> None:
     text = (ROOT / "notebooks" / "concepts" / "flags.md").read_text()
-    missing = [
-        str(flag.name).lower() for flag in MEANINGS if f"`{str(flag.name).lower()}`" not in text
-    ]
-    assert not missing
+    names = [str(flag.name).lower() for flag in (*MEANINGS, *CONDITION_MEANINGS)]
+    assert not [name for name in names if f"`{name}`" not in text]

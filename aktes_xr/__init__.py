@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
     from aktes_xr.cli.progress import progress
     from aktes_xr.cube import calibration, quality
+    from aktes_xr.cube.selection import mask
     from aktes_xr.errors import AktesError
     from aktes_xr.jobs.plan import plan
     from aktes_xr.models import load_bundle
@@ -58,6 +59,7 @@ _HOME = {
     "add_ancillaries": "ancillaries",
     "add_emissivity_prior": "ancillaries",
     "load_bundle": "models",
+    "mask": "cube.selection",
     "open_result": "store",
     "open_stac": "stac",
     "plan": "jobs.plan",
@@ -84,6 +86,7 @@ __all__ = [
     "jobs",
     "learn",
     "load_bundle",
+    "mask",
     "models",
     "open_result",
     "open_stac",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aktes_xr.jobs.plan import Plan
     from aktes_xr.models import Bundle
     from aktes_xr.retrieval.block import Method
+    from aktes_xr.retrieval.clouds import Clouds
     from aktes_xr.terrain.indices import Rechunk
 
 __all__ = ["AktesAccessor", "PlotAccessor"]
@@ -147,6 +148,10 @@ class AktesAccessor:
         method: Method = "fusion",
         bundle: str | Bundle = "default",
         terrain: xr.Dataset | None = None,
+        closure: bool = False,
+        clouds: Clouds = "auto",
+        keep_cloudy: bool = False,
+        shadows: bool = False,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -164,13 +169,22 @@ class AktesAccessor:
         terrain : Dataset (y, x), optional
             Terrain indices and complexity of this grid. Without them they are computed from the
             cube's ``elevation``. Where a cube has no elevation, ``"fusion"`` is the teacher alone.
+        closure : bool
+            Put what was retrieved back through the radiance equation, and keep what is left.
+        clouds : str
+            ``"auto"`` takes the cube's mask, else the bundle's cloud test where it has one;
+            ``"network"`` the test, ``"none"`` the mask or nothing.
+        keep_cloudy : bool
+            Keep what was retrieved of pixels under cloud.
+        shadows : bool
+            Mark the pixels from which terrain hides the sun.
 
         Returns
         -------
         Dataset (time, band, y, x), lazy
             ``surface_temperature`` (K), ``emissivity`` (1), their standard uncertainties,
-            ``student_weight`` (1), ``terrain_complexity`` (K), ``sky_view_factor`` (1) and
-            ``quality`` (uint16, CF flags).
+            ``student_weight`` (1), ``terrain_complexity`` (K), ``sky_view_factor`` (1),
+            ``quality`` and ``conditions`` (uint16, CF flags).
 
         Raises
         ------
@@ -190,7 +204,48 @@ class AktesAccessor:
         """
         from aktes_xr.retrieval import retrieve
 
-        return retrieve(self._ds, method=method, bundle=bundle, terrain=terrain)
+        return retrieve(
+            self._ds,
+            method=method,
+            bundle=bundle,
+            terrain=terrain,
+            closure=closure,
+            clouds=clouds,
+            keep_cloudy=keep_cloudy,
+            shadows=shadows,
+        )
+
+    def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:
+        """Take away the pixels of a result that have a flag or are too uncertain, lazily.
+
+        See `aktes_xr.mask`.
+
+        Parameters
+        ----------
+        *names : str
+            Flags of ``quality`` and ``conditions``.
+        max_uncertainty : float, optional, K
+            Largest uncertainty of the temperature that is kept.
+
+        Returns
+        -------
+        Dataset
+            Measurements are NaN where a pixel is taken away; the flags stay.
+
+        Raises
+        ------
+        InputError
+            There is no such flag.
+        MissingVariableError
+            The dataset is no result.
+
+        Examples
+        --------
+        >>> result.aktes.mask("cloud", "unreadable", max_uncertainty=1.0)  # doctest: +SKIP
+        """
+        from aktes_xr.cube.selection import mask
+
+        return mask(self._ds, *names, max_uncertainty=max_uncertainty)
 
     def explore(
         self,

@@ -19,6 +19,8 @@ from aktes_xr.models import (
     Scaling,
     write_bundle,
 )
+from aktes_xr.models.cloud_features import CLOUD_FEATURES
+from aktes_xr.models.cloud_test import CloudTest
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
 
 
@@ -82,10 +84,25 @@ def random_model(role: str, units: tuple[int, ...], **options: object) -> PixelM
     return PixelModel(name, role, network, random_scaling(features), **options)  # type: ignore[arg-type]
 
 
-def random_bundle(path: Path, *, students: bool = True) -> Bundle:
+def random_cloud_test(threshold: float = 0.5) -> CloudTest:
+    """A cloud test that calls cold pixels cloud, and does not care for much else."""
+    count = len(CLOUD_FEATURES)
+    weight = np.zeros((1, count), np.float32)
+    weight[0, 0] = -1.0
+    weight[0, CLOUD_FEATURES.index("mean_excess_B13_11")] = 0.2
+    weight[0, CLOUD_FEATURES.index("below_scene_p90")] = -0.3
+    layer = Layer(weight, np.zeros((1, 1), np.float32), "linear")
+    center, scale = np.zeros(count, np.float32), np.ones(count, np.float32)
+    center[0], scale[0] = 300.0, 5.0
+    return CloudTest(Network((layer,)), center, scale, 1.0, 0.0, threshold, 8.0)
+
+
+def random_bundle(path: Path, *, students: bool = True, clouds: bool = False) -> Bundle:
     models = [random_model("teacher", (64, 64))]
     fusion = None
     if students:
         models.append(random_model("student", (16, 16)))
         fusion = Fusion(start_k=0.1, full_k=0.5, sharpness=0.5)
-    return write_bundle(path, BundleContents("random", tuple(models), "# Random\n", fusion))
+    extras = random_cloud_test().files() if clouds else None
+    contents = BundleContents("random", tuple(models), "# Random\n", fusion, extras)
+    return write_bundle(path, contents)

@@ -41,6 +41,7 @@ PUBLIC = {
     "brightness_temperature": calibration.brightness_temperature,
     "terrain": terrain_indices,
     "retrieve": aktes_xr.retrieve,
+    "mask": aktes_xr.mask,
     "explore": explore,
     "plan": plan,
 }

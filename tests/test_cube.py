@@ -82,6 +82,7 @@ def test_radiance_and_every_ancillary_are_accepted() -> None:
     )
     ds["cloud"] = (("time", "y", "x"), np.zeros(scene, dtype=bool))
     ds["water"] = (("time", "y", "x"), np.zeros(scene, dtype=bool))
+    ds["interpolated"] = (("time", "y", "x"), np.zeros(scene, dtype=bool))
     info = cube.check(ds)
     assert info.tir_units == "radiance"
     assert info.ancillaries == cube.ANCILLARIES

@@ -73,7 +73,7 @@ def test_two_tasks_and_one_per_variable_for_each_date_and_chunk(bundle: Bundle) 
         return graph_size(result).tasks - graph_size(ds).tasks
 
     few, many = added_tasks(2), added_tasks(6)
-    variables = 6
+    variables = 7
     assert many - few == 4 * 9 * (2 + variables)
     (optimised,) = dask.optimize(aktes_xr.retrieve(cube(6), bundle=bundle))
     assert graph_size(optimised).largest_array_bytes <= 1000

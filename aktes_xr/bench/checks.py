@@ -49,6 +49,7 @@ NAMES = (
     "series",
     "faults",
     "ancillaries",
+    "clouds",
 )
 _ROOM = "aktes_xr.bench"
 _PACKAGES = ("numpy", "xarray", "dask", "numba", "onnxruntime", "rasterio", "zarr", "stackstac")

@@ -120,7 +120,9 @@ def by_inverse_variance(first: Estimate, second: Estimate) -> Estimate:
 
 
 def _run(cube: xr.Dataset, terrain: xr.Dataset, method: Any, bundle: Bundle) -> Estimate:
-    result = retrieve(cube, method=method, bundle=bundle, terrain=terrain)
+    result = retrieve(
+        cube, method=method, bundle=bundle, terrain=terrain, clouds="none", keep_cloudy=True
+    )
     result = result.compute(scheduler="synchronous").isel(time=0)
     quality = result["quality"].to_numpy().ravel()
     return Estimate(

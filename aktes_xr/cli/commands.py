@@ -312,6 +312,33 @@ def reference(
 
 
 @train.command()
+def clouds(
+    bundle: Annotated[str, typer.Option(help="Bundle whose networks are kept.")] = "default",
+    out: Annotated[Path, typer.Option(help="Bundle to write.")] = Path("runs/clouds"),
+    recipe: Annotated[str, typer.Option(help="'quick' or 'release'.")] = "release",
+    of: Annotated[
+        str | None, typer.Option(help="Take over this bundle's cloud test instead of training.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train the cloud test on simulated clouds, and write the bundle again with it."""
+    from aktes_xr.learn.clouds import CLOUD_RECIPES, with_cloud_test
+
+    if recipe not in CLOUD_RECIPES:
+        raise InputError(f"found --recipe {recipe!r}, expected one of {', '.join(CLOUD_RECIPES)}")
+    written = with_cloud_test(
+        out,
+        bundle=bundle,
+        recipe=CLOUD_RECIPES[recipe] if of is None else None,
+        of=of,
+        overwrite=overwrite,
+        progress=stderr().print,
+    )
+    answer({"bundle": str(written)}, as_json)
+
+
+@train.command()
 def calibration(
     bundle: Annotated[str, typer.Option(help="Bundle with teacher and student.")] = "default",
     out: Annotated[Path, typer.Option(help="Directory; the bundle goes to DIR/bundle.")] = Path(
@@ -421,7 +448,7 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
     ] = None,
     bundle: Annotated[
-        str | None, typer.Option(help="Of accuracy and worlds: score this bundle.")
+        str | None, typer.Option(help="Of accuracy, worlds and clouds: score this bundle.")
     ] = None,
     reference: Annotated[
         str | None,
@@ -482,10 +509,17 @@ def compile_command(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def info(
+    store: Annotated[
+        str | None,
+        typer.Argument(help="A result instead: what flags its pixels have.", show_default=False),
+    ] = None,
     bundle: BundleOption = "default",
     as_json: JsonFlag = False,
 ) -> None:
-    """Print versions, the machine, the sensor's bands, and what the model bundle holds."""
+    """Print versions, the machine, the sensor's bands and what the bundle holds; or count flags."""
+    if store is not None:
+        _count_flags(store, as_json=as_json)
+        return
     from aktes_xr.bench.checks import machine
     from aktes_xr.models import load_bundle
     from aktes_xr.sensor import BANDS, UNIT_CONVERSION, WAVELENGTH_UM
@@ -504,6 +538,22 @@ def info(
             for line in describe(value):
                 stdout().print(f"  {key:<16} {line}", markup=False, highlight=False)
                 key = ""
+
+
+def _count_flags(store: str, *, as_json: bool) -> None:
+    """Print how many pixels of a result have each flag."""
+    from aktes_xr.cube.selection import count_flags
+    from aktes_xr.store import open_result
+
+    counts = count_flags(open_result(store))
+    pixels = counts.pop("pixels")
+    if as_json:
+        print_json({"pixels": pixels, "flags": counts})
+        return
+    stdout().print(f"{'pixels':<24} {pixels}", highlight=False)
+    for name, count in counts.items():
+        share = f"{count / max(pixels, 1):8.2%}"
+        stdout().print(f"{name:<24} {count:>10} {share}", highlight=False)
 
 
 @contextlib.contextmanager

@@ -144,6 +144,9 @@ VARIABLES: dict[str, Field] = {
         (("band", "y", "x"),), "1", "standard uncertainty of the prior emissivity", low=0.0, high=1
     ),
     "cloud": Field((_SCENE,), None, "cloud mask", kind="bool"),
+    "interpolated": Field(
+        (_SCENE,), None, "where the measurement was filled in from around it", kind="bool"
+    ),
     "water": Field((_SCENE,), None, "water mask", kind="bool"),
 }
 DEFAULT_WATER_VAPOR_ERROR = 0.10

@@ -39,6 +39,7 @@ class QualityFlag(IntFlag):
     NOT_CONVERGED = 1 << 12
     DRIFT_UNCORRECTED = 1 << 13
     UNREADABLE = 1 << 14
+    NOT_CLOSED = 1 << 15
 
 
 _METHODS: Final = (
@@ -51,7 +52,7 @@ _METHODS: Final = (
 MEANINGS: Final[dict[QualityFlag, str]] = {
     QualityFlag.FILL: "no measurement in at least one band",
     QualityFlag.SATURATED: "at least one band at the end of its scale",
-    QualityFlag.CLOUD: "cloud in the mask given with the cube",
+    QualityFlag.CLOUD: "cloud, by the mask given with the cube or by the cloud test",
     QualityFlag.WATER: "water in the mask given with the cube",
     QualityFlag.STEEP: "terrain in which a flat retrieval errs by more than the sensor's noise",
     QualityFlag.SHADOWED: "the slope faces away from the sun by day",
@@ -66,6 +67,7 @@ MEANINGS: Final[dict[QualityFlag, str]] = {
     QualityFlag.NOT_CONVERGED: "the physical retrieval did not converge or left its valid range",
     QualityFlag.DRIFT_UNCORRECTED: "processed without the radiometric drift correction of 2006",
     QualityFlag.UNREADABLE: "fill because a file could not be read",
+    QualityFlag.NOT_CLOSED: "the retrieval does not explain the measurement (radiative closure)",
 }
 
 

@@ -37,7 +37,7 @@ def compile_kernels() -> tuple[int, str]:
     for digital in (True, False):
         ds = sample_cube(_SIDE, digital=digital).chunk(y=_CHUNK, x=_CHUNK)
         for method in get_args(Method):
-            dask.compute(retrieve(ds, method=method), scheduler="synchronous")
+            dask.compute(retrieve(ds, method=method, closure=True), scheduler="synchronous")
             dask.compute(retrieve(_bare(ds), method=method), scheduler="synchronous")
     place = cache_directory()
     return len(list(place.glob("*.kernel"))), str(place)

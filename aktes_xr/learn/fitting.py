@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 START_K: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
 WIDTH_K: Final = (0.05, 0.2, 0.8, 3.0)
-SHARPNESS: Final = (0.0, 0.5, 1.0)
-FLOOR: Final = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
+SHARPNESS: Final = (0.5, 1.0)
+FLOOR: Final = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)
 FEWEST: Final = 300
-TOLERANCE: Final = 0.01
-"""Candidates with a worst class this near to the best one's count as equal. Their mean decides.
+UPPER: Final = 0.95
+"""Share of the classes below the ratio that stands for the bad ones: a worst one of few is chance.
 """
+EQUAL: Final = 0.002
+"""Candidates with a mean ratio this near to the best count as equal. Their bad classes decide."""
 TRUSTED: Final = 3000
 """Pixels of a stratum that count as much as what its neighbours say."""
 EQUAL: Final = 0.005
@@ -44,8 +46,7 @@ EQUAL: Final = 0.005
 @dataclass(frozen=True)
 class _Candidate:
     fusion: Fusion
-    temperature: float
-    worst: float
+    upper: float
     mean: float
     cost: float
 
@@ -77,11 +78,10 @@ def calibrate_fusion(
     Fusion
         Of the grid `START_K` x `WIDTH_K` x `SHARPNESS` x `FLOOR`. In each class of complexity and
         each group, however rare, the fusion's mean absolute errors of temperature and of emissivity
-        are divided by the better network's. One weight serves both, and where they disagree
-        temperature comes first: a worst ratio above 1 + `TOLERANCE` is left out if there is a
-        better. Of the candidates whose worst ratio of either is within `TOLERANCE` of the least
-        there is, the one of the smallest mean ratio is chosen; among those
-        within `EQUAL` of it the one that runs the networks least, all classes alike.
+        are divided by the better network's. Of the candidates whose mean ratio is within `EQUAL` of
+        the least, the one is chosen whose bad classes (the quantile `UPPER` of the ratios) are
+        best; among those within `EQUAL` of it the one that runs the networks least, all classes
+        alike.
     """
     kinds = np.zeros(len(truth), int) if group is None else group
     classes = [
@@ -111,7 +111,8 @@ def calibrate_fusion(
         ]
         work = np.mean([_work(weight[members], cost) for members in classes])
         mean = float(np.mean(ratios))
-        candidates.append(_Candidate(fusion, max(ratios[::2]), max(ratios), mean, float(work)))
+        upper = float(np.quantile(ratios, UPPER))
+        candidates.append(_Candidate(fusion, upper, mean, float(work)))
     return _chosen(candidates).fusion
 
 
@@ -127,12 +128,10 @@ def _work(weight: Float32Array, cost: tuple[float, float]) -> float:
 
 
 def _chosen(candidates: Sequence[_Candidate]) -> _Candidate:
-    limit = max(1.0, min(entry.temperature for entry in candidates)) + TOLERANCE
-    good = [entry for entry in candidates if entry.temperature <= limit]
-    least = min(entry.worst for entry in good)
-    good = [entry for entry in good if entry.worst <= least + TOLERANCE]
-    mean = min(entry.mean for entry in good)
-    good = [entry for entry in good if entry.mean <= mean + EQUAL]
+    mean = min(entry.mean for entry in candidates)
+    good = [entry for entry in candidates if entry.mean <= mean + EQUAL]
+    upper = min(entry.upper for entry in good)
+    good = [entry for entry in good if entry.upper <= upper + EQUAL]
     return min(good, key=lambda entry: (entry.cost, entry.mean))
 
 

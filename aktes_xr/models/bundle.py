@@ -25,6 +25,7 @@ import numpy as np
 
 from aktes_xr.documents import html_table
 from aktes_xr.errors import BundleError, BundleIntegrityError, InputError
+from aktes_xr.models.cloud_test import CloudTest
 from aktes_xr.models.files import read_files
 from aktes_xr.models.fusion import Fusion
 from aktes_xr.models.mlm import MLM, mlm_item
@@ -86,6 +87,11 @@ class Bundle:
         students = [model for model in self.models.values() if model.role == "student"]
         return tuple(sorted(students, key=_precedence))
 
+    @cached_property
+    def cloud_test(self) -> CloudTest | None:
+        """The bundle's cloud test, or None in one without."""
+        return CloudTest.from_files(self.extras)
+
     def student_at(self, longitude: float, latitude: float) -> PixelModel | None:
         """Choose the student with the smallest footprint that holds a place, or the general one.
 
@@ -120,8 +126,18 @@ class Bundle:
                 for model in self.models.values()
             ],
             "fusion": None if self.fusion is None else self.fusion.to_json(),
+            "cloud_test": self._cloud_test_described(),
             "stac_mlm": self._described(),
         }
+
+    def _cloud_test_described(self) -> str:
+        test = self.cloud_test
+        if test is None:
+            return "none"
+        return (
+            f"{test.network.multiplications} multiplications, cloud from a probability of "
+            f"{test.threshold:.2f} on, a miss costs {test.missed_k:.1f} K"
+        )
 
     def _repr_html_(self) -> str:
         return html_table(f"Model bundle {self.name}", self._shown())
@@ -212,6 +228,7 @@ def load_bundle(location: str | Path = "default") -> Bundle:
     for name, data in contents.items():
         if name.endswith(".keras"):
             check_keras(name, data)
+    CloudTest.from_files(contents)
     try:
         models = {
             entry["name"]: PixelModel.from_json(entry, _network(entry, contents))

@@ -8,6 +8,7 @@ from aktes_xr.radiative.atmosphere import (
     simulate_atmospheres,
     surface_pressure_from_elevation,
 )
+from aktes_xr.radiative.closure import closure_residual
 from aktes_xr.radiative.emulator import (
     band_atmosphere,
     band_atmosphere_kernel,
@@ -30,6 +31,7 @@ __all__ = [
     "atmosphere_table",
     "band_atmosphere",
     "band_atmosphere_kernel",
+    "closure_residual",
     "flat_retrieval_error_k",
     "interpolate_atmosphere",
     "irradiance",

@@ -150,3 +150,45 @@ def _reflectivity(index: NDArray[np.complex128], angle_rad: float) -> NDArray[np
     across = (cosine - refracted) / (cosine + refracted)
     along = (index**2 * cosine - refracted) / (index**2 * cosine + refracted)
     return np.asarray((np.abs(across) ** 2 + np.abs(along) ** 2) / 2)
+
+
+def absorption_efficiency(phase: str, radius_um: float) -> NDArray[np.float64]:
+    """Return how well a cloud's drops or crystals absorb in the five bands [1]_.
+
+    Anomalous diffraction of a sphere, with w = 8 pi r k / wavelength:
+
+        Q = 1 + 2 exp(-w) / w + 2 (exp(-w) - 1) / w^2.
+
+    Parameters
+    ----------
+    phase : {"liquid", "ice"}
+    radius_um : float, um
+        Effective radius, positive.
+
+    Returns
+    -------
+    ndarray (5,), float64, 1
+        In the order of `aktes_xr.sensor.BANDS`. A cloud's absorption optical depths in two bands
+        are as these.
+
+    Raises
+    ------
+    InputError
+        There is no such phase, or the radius is not positive.
+
+    References
+    ----------
+    .. [1] van de Hulst, H. C. (1957), Light Scattering by Small Particles, Wiley, section 11.23.
+    """
+    if phase not in ("liquid", "ice") or not radius_um > 0.0:
+        raise InputError(
+            f"found {phase!r} of {radius_um} um, expected 'liquid' or 'ice' of a positive radius"
+        )
+    wavelength, _, k = np.array(_WATER if phase == "liquid" else _ICE).T
+    out = np.empty(len(BANDS))
+    for number, band in enumerate(BANDS):
+        um, response = spectral_response(band)
+        w = 8.0 * np.pi * radius_um * np.interp(um, wavelength, k) / um
+        absorbed = 1.0 + 2.0 * np.exp(-w) / w + 2.0 * np.expm1(-w) / w**2
+        out[number] = (response * absorbed).sum() / response.sum()
+    return out

@@ -14,6 +14,8 @@ import numpy as np
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
+from aktes_xr.retrieval.closure import close_chunk
+from aktes_xr.retrieval.conditions import doubt_cloud, mark_conditions
 from aktes_xr.retrieval.flags import classify
 from aktes_xr.retrieval.gathering import (
     BOTH,
@@ -28,7 +30,14 @@ from aktes_xr.retrieval.gathering import (
 from aktes_xr.retrieval.networks import Estimator, fuse, write
 from aktes_xr.retrieval.physics import retrieve_physically
 from aktes_xr.retrieval.surroundings import Calibration, calibration, neighbourhood
-from aktes_xr.retrieval.tiles import N_PLANES, QUALITY, Chunk, Layout, new_chunk
+from aktes_xr.retrieval.tiles import (
+    CLOSURE_PLANES,
+    N_PLANES,
+    QUALITY,
+    Chunk,
+    Layout,
+    new_chunk,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,6 +72,14 @@ class BlockSettings:
         Pixels around the chunk that the measurement carries, for what lies around a pixel.
     steep_k : float
         Terrain complexity (K) above which a pixel is flagged as steep.
+    closure : bool
+        Put what was retrieved back through the radiance equation.
+    keep_cloudy : bool
+        Keep what was retrieved of pixels under cloud.
+    cloud_source : str
+        Who says where cloud is: ``mask``, ``network`` or ``none``.
+    missed_cloud_k : float
+        How much a cloud that is missed shifts the temperature, rms.
     """
 
     method: Method
@@ -70,6 +87,15 @@ class BlockSettings:
     student: str | None
     halo: int
     steep_k: float
+    closure: bool = False
+    keep_cloudy: bool = False
+    cloud_source: str = "none"
+    missed_cloud_k: float = 0.0
+
+    @property
+    def n_planes(self) -> int:
+        """Number of planes that the block function returns."""
+        return N_PLANES + (len(CLOSURE_PLANES) if self.closure else 0)
 
 
 def retrieve_block(
@@ -87,7 +113,7 @@ def retrieve_block(
     Parameters
     ----------
     tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 DN or float32 W m-2 sr-1 um-1
-    scalars : ndarray (time, 11), float32
+    scalars : ndarray (time, 12), float32
         See `aktes_xr.retrieval.tiles.SCALARS`.
     dated : ndarray (time, plane, y, x), float32
     static : ndarray (plane, y, x), float32
@@ -99,12 +125,12 @@ def retrieve_block(
 
     Returns
     -------
-    ndarray (time, 14, y, x), float32
-        See `aktes_xr.retrieval.tiles.PLANES`.
+    ndarray (time, plane, y, x), float32
+        See `aktes_xr.retrieval.tiles.PLANES`; with closure also `CLOSURE_PLANES`.
     """
     halo = settings.halo
     rows, columns = tir.shape[2] - 2 * halo, tir.shape[3] - 2 * halo
-    out = np.empty((tir.shape[0], N_PLANES, max(rows, 0), max(columns, 0)), np.float32)
+    out = np.empty((tir.shape[0], settings.n_planes, max(rows, 0), max(columns, 0)), np.float32)
     if out.size == 0:
         return out
     chunk = new_chunk(
@@ -117,6 +143,10 @@ def retrieve_block(
         retrieve_physically(chunk, settings.method, out)
     else:
         _retrieve_by_networks(chunk, tables, settings, images)
+    mark_conditions(chunk, out)
+    if settings.closure:
+        close_chunk(chunk, tables, out)
+    doubt_cloud(chunk, settings.missed_cloud_k, out, keep=settings.keep_cloudy)
     return out
 
 

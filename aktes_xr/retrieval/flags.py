@@ -51,7 +51,7 @@ def classify(chunk, tables, steep_k, out):
         The sensor's calibration.
     steep_k : float32, K
         A pixel is flagged as steep above this terrain complexity.
-    out : ndarray (time, 14, pixel), float32
+    out : ndarray (time, plane, pixel), float32
         The planes, written in place.
     """
     flags = np.empty(chunk.columns, np.int32)
@@ -173,7 +173,7 @@ def _write_flags(flags, out):
         fill = flags[column] & _FILL
         holes |= fill
         quality[column] = np.float32(_FILL if fill else flags[column])
-    # Most rows have no fill: their thirteen other planes need not be touched.
+    # Most rows have no fill: their other planes need not be touched.
     if holes:
         for plane in range(QUALITY):
             estimate = out[plane]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import accumulate, product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -21,10 +21,10 @@ from aktes_xr import sensor
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.retrieval.block import BlockSettings, retrieve_block
 from aktes_xr.retrieval.inputs import Fields
-from aktes_xr.retrieval.tiles import N_PLANES, QUALITY, Layout
+from aktes_xr.retrieval.tiles import QUALITY, Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,13 +51,81 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
     dated = [
         _by_date(field, fields.chunks[0]) for field in (fields.scalars, fields.dated, fields.masks)
     ]
-    several = fields.tir.numblocks[2] * fields.tir.numblocks[3] > 1
-    edges = _packed_edges(fields, settings.halo) if several else None
-    run = partial(_retrieve, settings=settings, layout=fields.layout)
+    clouded = "cloud" in fields.layout.masks
+    masks = fields.masks if clouded and isinstance(fields.masks, da.Array) else None
+    cloud = fields.layout.masks.index("cloud") if clouded else 0
+
+    def others(time: int, row: int, column: int) -> tuple[Any, ...]:
+        return (
+            _key(fields.static, (0, row, column)),
+            *(_part(field, (time, 0, row, column)) for field in dated),
+        )
+
+    return map_with_edges(
+        Edged(fields.tir, settings.halo, masks, cloud),
+        partial(_retrieve, settings=settings, layout=fields.layout),
+        name=name,
+        planes=settings.n_planes,
+        others=others,
+        inputs=(fields.static, *dated),
+    )
+
+
+class Edged(NamedTuple):
+    """An array whose chunks see their neighbours' edges.
+
+    Attributes
+    ----------
+    array : dask array (time, band, y, x)
+        Whole along the bands; chunks of at least ``halo`` pixels.
+    halo : int
+        Width of the edges.
+    masks : dask array (time, plane, y, x), bool, optional
+        What is not to be seen in the edges: plane number ``cloud``.
+    cloud : int
+    """
+
+    array: da.Array
+    halo: int
+    masks: da.Array | None = None
+    cloud: int = 0
+
+
+def map_with_edges(
+    edged: Edged,
+    run: Callable[..., NDArray[np.float32]],
+    *,
+    name: str,
+    planes: int,
+    others: Callable[[int, int, int], tuple[Any, ...]],
+    inputs: Sequence[Any],
+) -> da.Array:
+    """Run a function once per chunk, with the edges of the chunk's neighbours.
+
+    Parameters
+    ----------
+    edged : Edged
+    run : callable
+        Called with the eight packed edges, the chunk and what ``others`` names.
+    name : str
+        Of the layer, with its token.
+    planes : int
+        Number of planes that the function returns.
+    others : callable
+        Names the further arguments of a block (time, row, column): keys or values.
+    inputs : sequence
+        The arrays whose keys it names; what is not lazy is left out.
+
+    Returns
+    -------
+    dask array (time, plane, y, x), float32
+    """
+    array = edged.array
+    blocks = array.numblocks
+    edges = _packed_edges(edged) if blocks[2] * blocks[3] > 1 else None
     # A chunk and its neighbours: what `blockwise` cannot say, written as tasks of Dask's public
     # graph format.
     layer = {}
-    blocks = fields.tir.numblocks
     for time, row, column in np.ndindex(blocks[0], *blocks[2:]):
         places = [(row + down, column + right) for down, right in NEIGHBOURS]
         around = [
@@ -66,17 +134,11 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
             else None
             for place in places
         ]
-        layer[(name, time, 0, row, column)] = (
-            run,
-            around,
-            (fields.tir.name, time, 0, row, column),
-            _key(fields.static, (0, row, column)),
-            *(_part(field, (time, 0, row, column)) for field in dated),
-        )
-    arrays = (fields.tir, edges, fields.static, *dated)
-    inputs = [array for array in arrays if isinstance(array, da.Array)]
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=inputs)
-    chunks = (fields.chunks[0], (N_PLANES,), *fields.chunks[1:])
+        own = (array.name, time, 0, row, column)
+        layer[(name, time, 0, row, column)] = (run, around, own, *others(time, row, column))
+    lazy = [part for part in (array, edges, *inputs) if isinstance(part, da.Array)]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=lazy)
+    chunks = (array.chunks[0], (planes,), *array.chunks[2:])
     return da.Array(graph, name, chunks, dtype=np.float32, meta=np.empty((0, 0, 0, 0), np.float32))
 
 
@@ -197,7 +259,7 @@ def _map_chunks_alone(fields: Fields, settings: BlockSettings, name: str) -> da.
         settings=settings,
         layout=fields.layout,
         name=name,
-        new_axes={"o": N_PLANES},
+        new_axes={"o": settings.n_planes},
         adjust_chunks={"t": time, "y": y, "x": x},
         concatenate=True,
         # Fields that are one number per chunk have chunks of another length, as many or one.
@@ -208,18 +270,16 @@ def _map_chunks_alone(fields: Fields, settings: BlockSettings, name: str) -> da.
     return stacked
 
 
-def _packed_edges(fields: Fields, halo: int) -> da.Array:
-    tir = fields.tir
+def _packed_edges(edged: Edged) -> da.Array:
+    tir, halo = edged.array, edged.halo
     length = max(4 * halo, *tir.chunks[2], *tir.chunks[3])
-    clouded = "cloud" in fields.layout.masks
-    arrays = (tir, fields.masks) if clouded else (tir,)
-    cloud = fields.layout.masks.index("cloud") if clouded else 0
+    arrays = (tir,) if edged.masks is None else (tir, edged.masks)
     return da.map_blocks(
         pack_edges,
         *arrays,
         halo=halo,
         length=length,
-        cloud=cloud,
+        cloud=edged.cloud,
         chunks=(
             tir.chunks[0],
             tir.chunks[1],
@@ -228,7 +288,7 @@ def _packed_edges(fields: Fields, halo: int) -> da.Array:
         ),
         dtype=tir.dtype,
         meta=np.empty((0, 0, 0, 0), tir.dtype),
-        name=f"aktes-edges-{tokenize(arrays, halo, cloud)}",
+        name=f"aktes-edges-{tokenize(arrays, halo, edged.cloud)}",
     )
 
 

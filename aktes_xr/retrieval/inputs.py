@@ -21,12 +21,15 @@ from aktes_xr.cube import (
     DEFAULT_EMISSIVITY_ERROR,
     DEFAULT_SKIN_TEMPERATURE_ERROR_K,
     DEFAULT_WATER_VAPOR_ERROR,
+    VARIABLES,
     check_grid,
 )
 from aktes_xr.errors import MissingVariableError
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.retrieval.tiles import DATED, MASKS, SCALARS, Layout
 from aktes_xr.terrain import grid_convergence, terrain_complexity, terrain_indices
+from aktes_xr.terrain.block import FLAGS
+from aktes_xr.terrain.shadow import cast_shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +44,7 @@ TERRAIN_VARIABLES: Final = (
     "relief",
 )
 _CHUNK_PIXELS: Final = 1024
+_WINDOW_INCOMPLETE: Final = np.uint8(FLAGS["window_incomplete"])
 _DRIFT_CORRECTED_FROM: Final = np.datetime64("2006-02-08")
 Chunks = tuple[int, ...]
 
@@ -52,7 +56,7 @@ class Fields:
     Attributes
     ----------
     tir : (time, band, y, x)
-    scalars : (time, 11)
+    scalars : (time, 12)
     dated : (time, plane, y, x); (time, 0, 1, 1) without a plane, as the next two
     static : (plane, y, x)
     masks : (time, plane, y, x)
@@ -92,6 +96,33 @@ def terrain_of(ds: xr.Dataset) -> xr.Dataset:
     return indices.assign(terrain_complexity(indices).data_vars)
 
 
+def with_shadows(ds: xr.Dataset) -> xr.Dataset:
+    """Add to a cube the mask of the pixels from which terrain hides the sun, lazily.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A checked cube.
+
+    Returns
+    -------
+    Dataset
+        With ``cast_shadow`` (time, y, x), bool.
+
+    Raises
+    ------
+    MissingVariableError
+        There is no elevation, or the sun's angles are not known.
+    """
+    missing = sorted({"elevation", "sun_zenith", "sun_azimuth"} - {str(n) for n in ds.variables})
+    if missing:
+        raise MissingVariableError(
+            f"the cube lacks {', '.join(missing)}, without which no shadow is known"
+        )
+    found = cast_shadow(ds["elevation"], ds["sun_zenith"], ds["sun_azimuth"], rechunk="auto")
+    return ds.assign(cast_shadow=(("time", "y", "x"), found.data))
+
+
 def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields:
     """Arrange a checked cube for the block function.
 
@@ -113,7 +144,7 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
     MissingVariableError, GridError
         The terrain lacks a variable or lies on another grid.
     """
-    tir = _measurement(ds, halo)
+    tir = measurement(ds, halo)
     time, _, y, x = tir.chunks
     dated = _dated(ds)
     spatial = {name: field for name, field in dated.items() if "y" in field.dims}
@@ -130,7 +161,20 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
     )
 
 
-def _measurement(ds: xr.Dataset, halo: int) -> da.Array:
+def measurement(ds: xr.Dataset, halo: int) -> da.Array:
+    """Return a cube's measurement, whole along the bands and with edges to give.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A checked cube.
+    halo : int
+        Pixels that each chunk must have to give to its neighbours.
+
+    Returns
+    -------
+    dask array (time, band, y, x), uint16 or float32
+    """
     tir = ds["tir"]
     if tir.chunks is None:
         # A NumPy or not yet loaded cube: lazy all the same.
@@ -180,8 +224,21 @@ def _drift_uncorrected(ds: xr.Dataset) -> Any:
     return (ds["processing_time"].data < _DRIFT_CORRECTED_FROM).astype(np.float32)
 
 
-def _spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ...]) -> da.Array:
-    """Give a field all of ``dims`` and the given chunks; NumPy fields become lazy."""
+def spread(array: xr.DataArray, dims: tuple[str, ...], chunks: tuple[Chunks, ...]) -> da.Array:
+    """Give a field all of ``dims`` and the given chunks; NumPy fields become lazy.
+
+    Parameters
+    ----------
+    array : DataArray
+        On some of ``dims``.
+    dims : tuple of str
+    chunks : tuple
+        Chunk sizes along each of them.
+
+    Returns
+    -------
+    dask array
+    """
     data = array.data
     lazy = data if isinstance(data, da.Array) else da.from_array(np.asarray(data))
     lazy = lazy[tuple(slice(None) if dim in array.dims else np.newaxis for dim in dims)]
@@ -197,7 +254,7 @@ def _by_date(
     """Stack fields that vary from date to date and pixel to pixel."""
     if not fields:
         return np.empty((sum(chunks[0]), 0, 1, 1), dtype)
-    planes = [_spread(field, ("time", "y", "x"), chunks) for field in fields.values()]
+    planes = [spread(field, ("time", "y", "x"), chunks) for field in fields.values()]
     return _stack(planes, axis=1, dtype=dtype)
 
 
@@ -205,7 +262,7 @@ def _by_place(fields: dict[str, xr.DataArray], chunks: tuple[Chunks, Chunks]) ->
     """Stack fields that are the same on all dates."""
     if not fields:
         return da.empty((0, 1, 1), dtype=np.float32, chunks=-1)
-    planes = [_spread(field, ("y", "x"), chunks) for field in fields.values()]
+    planes = [spread(field, ("y", "x"), chunks) for field in fields.values()]
     return _stack(planes, axis=0, dtype=np.float32)
 
 
@@ -233,7 +290,7 @@ def _stack_block(*planes: NDArray[Any], axis: int, stored: type[np.generic]) -> 
 
 def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     """Ancillaries of `DATED` as far as there are any, each that needs one with an error."""
-    fields = {name: ds[name] for name in DATED if name in ds}
+    fields = {name: _plausible(name, ds[name]) for name in DATED if name in ds}
     if "water_vapor" in fields:
         fields.setdefault("water_vapor_error", fields["water_vapor"] * DEFAULT_WATER_VAPOR_ERROR)
     for name, error_k in (
@@ -243,6 +300,18 @@ def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:
         if name in fields:
             fields.setdefault(f"{name}_error", xr.DataArray(error_k))
     return fields
+
+
+def _plausible(name: str, array: xr.DataArray) -> xr.DataArray:
+    """Let what a lazy ancillary has outside its plausible range be missing.
+
+    Those in memory were checked before. A block cannot refuse its input, but absurd values must not
+    pass for known ones: without them the pixel is flagged.
+    """
+    if name not in VARIABLES or array.chunks is None:
+        return array
+    field = VARIABLES[name]
+    return array.where((array >= field.low) & (array <= field.high))
 
 
 def _static(ds: xr.Dataset, terrain: xr.Dataset | None) -> dict[str, xr.DataArray]:
@@ -262,6 +331,9 @@ def _static(ds: xr.Dataset, terrain: xr.Dataset | None) -> dict[str, xr.DataArra
             fields[name] = xr.apply_ufunc(
                 _normal, terrain["slope"], terrain["aspect"], kwargs={"part": part}, dask="allowed"
             )
+        if "terrain_flags" in terrain:
+            incomplete = (terrain["terrain_flags"] & _WINDOW_INCOMPLETE) != 0
+            fields["near_dem_edge"] = incomplete.astype(np.float32)
     if "elevation" in ds:
         fields["surface_pressure"] = surface_pressure_from_elevation(ds["elevation"])
         if "ancillary_elevation" in ds:

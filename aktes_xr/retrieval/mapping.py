@@ -19,8 +19,9 @@ from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
 from aktes_xr.models.runtime import register
 from aktes_xr.retrieval.block import METHODS, PHYSICAL, BlockSettings, Method
+from aktes_xr.retrieval.clouds import Clouds, add_clouds
 from aktes_xr.retrieval.graph import map_chunks
-from aktes_xr.retrieval.inputs import assemble, terrain_of
+from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
 from aktes_xr.retrieval.result import describe_result
 
 _LOGGER = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ def retrieve(
     method: Method = "fusion",
     bundle: str | Bundle = "default",
     terrain: xr.Dataset | None = None,
+    closure: bool = False,
+    clouds: Clouds = "auto",
+    keep_cloudy: bool = False,
+    shadows: bool = False,
 ) -> xr.Dataset:
     """Retrieve surface temperature and emissivity, lazily.
 
@@ -58,15 +63,31 @@ def retrieve(
     terrain : Dataset, optional
         Terrain indices and complexity of this grid (`aktes_xr.terrain`), where they are at hand;
         otherwise they are computed, lazily, from ``ds["elevation"]``.
+    closure : bool
+        Put what was retrieved back through the radiance equation, with the atmosphere that was
+        given or, where it was not, the one that fits best. Adds ``closure_residual`` (K, rms over
+        the bands) and ``closure_residual_by_band``; the flag ``not_closed`` is raised where the rms
+        exceeds three times the noise and what the air's stated errors do.
+    clouds : str
+        ``"auto"``: the mask that the cube has, else the bundle's own test where it has one.
+        ``"network"``: the test, whatever the cube has. ``"none"``: the mask or nothing. Where
+        either is known the result has ``cloud_probability`` and ``cloud_confidence``, the risk of a
+        cloud that was missed is part of the uncertainties, and the attribute ``cloud_source`` says
+        which it was.
+    keep_cloudy : bool
+        Keep temperatures and emissivities of pixels under cloud, which are NaN otherwise.
+    shadows : bool
+        Mark the pixels from which terrain hides the sun (the condition ``cast_shadow``). It takes a
+        search of the horizon for each date.
 
     Returns
     -------
     Dataset
         Lazy; dims time, band, y, x as in the cube. ``surface_temperature`` (K), ``emissivity``,
         their standard uncertainties, ``student_weight``, ``terrain_complexity`` (K),
-        ``sky_view_factor`` and ``quality`` (uint16 CF flags). Without elevation the teacher
-        retrieves, which the attribute ``method_used`` and the flag ``no_elevation`` say, and the
-        two terrain variables are absent.
+        ``sky_view_factor``, ``quality`` and ``conditions`` (uint16 CF flags). Without elevation the
+        teacher retrieves, which the attribute ``method_used`` and the flag ``no_elevation`` say,
+        and the two terrain variables are absent.
 
     Raises
     ------
@@ -86,6 +107,10 @@ def retrieve(
         needed.remove("elevation")
     info = check(ds, require=needed)
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+    ds, source = add_clouds(ds, loaded, clouds)
+    if shadows:
+        ds = with_shadows(ds)
+    test = loaded.cloud_test if source == "network" else None
     if terrain is None and info.has_elevation:
         terrain = terrain_of(ds)
     student = None
@@ -99,6 +124,10 @@ def retrieve(
         student=student,
         halo=0 if method in PHYSICAL else REACH,
         steep_k=sensor.NEDT_SPECIFICATION_K,
+        closure=closure,
+        keep_cloudy=keep_cloudy,
+        cloud_source=source,
+        missed_cloud_k=0.0 if test is None else test.missed_k,
     )
     stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
     return describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)

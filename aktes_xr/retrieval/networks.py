@@ -132,7 +132,7 @@ def write(estimate, bit, tile, count, out):
         Its pixels, weights and domain excess.
     count : int
         Number of its pixels that are in use.
-    out : ndarray (14, pixel), float32
+    out : ndarray (plane, pixel), float32
         The planes of the date, written in place.
     """
     pixels = tile.pixels[:count]

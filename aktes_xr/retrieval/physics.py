@@ -73,7 +73,7 @@ def retrieve_physically(chunk: Chunk, method: str, out: Float32Array) -> None:
     chunk : Chunk
     method : "tes" or "split_window"
         Without a halo.
-    out : ndarray (time, 14, y, x), float32
+    out : ndarray (time, plane, y, x), float32
         Classified; filled in place. NaN where an ancillary or the measurement is missing.
 
     Raises

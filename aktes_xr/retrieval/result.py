@@ -20,10 +20,12 @@ from aktes_xr.cube import (
     GRID_MAPPING,
     ITEM_SEPARATOR,
 )
+from aktes_xr.cube.conditions import condition_attributes
 from aktes_xr.cube.quality import flag_attributes
 from aktes_xr.models.bundle import Bundle
+from aktes_xr.models.cloud_test import confidence_of
 from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
-from aktes_xr.retrieval.tiles import QUALITY
+from aktes_xr.retrieval.tiles import CLOSURE, CONDITIONS, QUALITY
 from aktes_xr.version import __version__
 
 if TYPE_CHECKING:
@@ -83,6 +85,26 @@ VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]]
         },
     ),
 }
+CLOSURE_VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]] = {
+    "closure_residual": (
+        _IMAGE,
+        CLOSURE,
+        {
+            "units": "K",
+            "long_name": "what the retrieval does not explain of the five brightness temperatures",
+            "cell_methods": "band: root_mean_square",
+        },
+    ),
+    "closure_residual_by_band": (
+        _BANDS,
+        slice(CLOSURE + 1, CLOSURE + 6),
+        {
+            "units": "K",
+            "long_name": "measured minus modelled brightness temperature",
+        },
+    ),
+}
+"""Where the closure is asked for."""
 _TERRAIN: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "terrain_complexity": (
         "terrain_complexity_k",
@@ -120,10 +142,15 @@ def describe_result(
     """
     variables: dict[str, Any] = {
         name: (dims, _planes(stacked, plane, name), attrs)
-        for name, (dims, plane, attrs) in VARIABLES.items()
+        for name, (dims, plane, attrs) in _variables(settings).items()
     }
     quality = _planes(stacked, QUALITY, "quality", np.uint16)
     variables["quality"] = (_IMAGE, quality, flag_attributes())
+    conditions = _planes(stacked, CONDITIONS, "conditions", np.uint16)
+    variables["conditions"] = (_IMAGE, conditions, condition_attributes())
+    if settings.cloud_source != "none":
+        probability = ds["cloud_probability"].data.rechunk(quality.chunks)
+        variables |= _cloud_variables(probability)
     result = xr.Dataset(variables, coords=ds.coords)
     if terrain is not None:
         for name, (source, attrs) in _TERRAIN.items():
@@ -134,6 +161,34 @@ def describe_result(
     _set_encoding(result, mapping)
     result.attrs = _provenance(ds, settings, bundle)
     return result
+
+
+def _cloud_variables(probability: da.Array) -> dict[str, Any]:
+    """Return the probability of cloud and its grades."""
+    graded = da.map_blocks(
+        confidence_of,
+        probability,
+        dtype=np.uint8,
+        meta=np.empty((0, 0, 0), np.uint8),
+        name=f"aktes-cloud-confidence-{tokenize(probability.name)}",
+    )
+    grades = {
+        "long_name": "confidence of cloud",
+        "standard_name": "status_flag",
+        "flag_values": np.array([0, 1, 2, 3, 255], np.uint8),
+        "flag_meanings": "clear probably_clear probably_cloudy cloudy fill",
+    }
+    chance = {"units": "1", "long_name": "probability of cloud", "valid_range": [0.0, 1.0]}
+    return {
+        "cloud_probability": (_IMAGE, _apart(probability, "cloud_probability"), chance),
+        "cloud_confidence": (_IMAGE, graded, grades),
+    }
+
+
+def _variables(
+    settings: BlockSettings,
+) -> dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]:
+    return VARIABLES | CLOSURE_VARIABLES if settings.closure else VARIABLES
 
 
 def _set_encoding(result: xr.Dataset, mapping: str) -> None:
@@ -221,6 +276,7 @@ def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict
         "package_version": __version__,
         "method": settings.method,
         "method_used": used,
+        "cloud_source": settings.cloud_source,
         "configuration_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
     if settings.method not in PHYSICAL:

@@ -28,12 +28,20 @@ PLANES: Final = (
     *(f"emissivity_uncertainty_{band}" for band in sensor.BANDS),
     "student_weight",
     "quality",
+    "conditions",
 )
 """What the output holds, plane by plane."""
+CLOSURE_PLANES: Final = (
+    "closure_residual",
+    *(f"closure_residual_{band}" for band in sensor.BANDS),
+)
+"""What it holds behind these where the closure is asked for."""
 N_PLANES: Final = len(PLANES)
 WEIGHT: Final = PLANES.index("student_weight")
 QUALITY: Final = PLANES.index("quality")
-"""The last plane."""
+CONDITIONS: Final = PLANES.index("conditions")
+CLOSURE: Final = N_PLANES
+"""The first of `CLOSURE_PLANES`."""
 TILE: Final = 4096
 """Pixels at once: few enough for the processor's cache, so many that Python's share is small."""
 DATED: Final = (
@@ -44,6 +52,7 @@ DATED: Final = (
     "skin_temperature",
     "skin_temperature_error",
     "surface_pressure",
+    "cloud_probability",
 )
 """Per date: per pixel, or one number. Surface pressure, hPa, goes before that from elevation."""
 SCALARS: Final = ("view_zenith", "sun_zenith", "sun_azimuth", "drift_uncorrected", *DATED)
@@ -58,10 +67,11 @@ STATIC: Final = (
     *(f"emissivity_prior_{band}" for band in sensor.BANDS),
     "emissivity_prior_uncertainty",
     "elevation_difference",
+    "near_dem_edge",
 )
 """Per pixel; the surface's unit normal has its parts towards north and east of the grid."""
-MASKS: Final = ("cloud", "water")
-"""Per date and pixel."""
+MASKS: Final = ("cloud", "water", "near_cloud", "cast_shadow", "interpolated")
+"""Per date and pixel; the last three are conditions only."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class Chunk(NamedTuple):
     ----------
     tir : ndarray (time, 5, pixel with the halo), uint16 or float32
         DN, or radiance in W m-2 sr-1 um-1.
-    scalars : ndarray (time, 11), float32
+    scalars : ndarray (time, 12), float32
         In the order of `SCALARS`.
     dated : ndarray (time, plane, pixel), float32
         Planes of `DATED`.
@@ -192,7 +202,7 @@ def new_chunk(
     ----------
     tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 or floating
         DN, or radiance in W m-2 sr-1 um-1.
-    scalars : ndarray (time, 11)
+    scalars : ndarray (time, 12)
         In the order of `SCALARS`.
     dated : ndarray (time, plane, y, x)
         The planes that ``layout`` names.

@@ -1,0 +1,91 @@
+"""What gives reason for doubt in a chunk that was retrieved: its conditions, and cloud's risk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from aktes_xr.cube.conditions import ConditionFlag
+from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.models.features import N_OUTPUTS
+from aktes_xr.retrieval.tiles import CONDITIONS, QUALITY, Chunk
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from aktes_xr.compilation import Float32Array
+
+# Snow and ice melt at 273.15 K; they are nearly black in all bands.
+SNOW_BELOW_K: Final = 274.15
+SNOW_EMISSIVITY: Final = 0.96
+CLOUDY_FROM: Final = 0.5
+"""A pixel is probably cloudy from this probability on."""
+CLOUD_EMISSIVITY: Final = 0.03
+"""How much a cloud that is missed shifts the emissivities, rms."""
+_GIVEN: Final = (
+    ("near_cloud", ConditionFlag.NEAR_CLOUD),
+    ("cast_shadow", ConditionFlag.CAST_SHADOW),
+    ("interpolated", ConditionFlag.INPUT_INTERPOLATED),
+)
+
+
+def mark_conditions(chunk: Chunk, out: Float32Array) -> None:
+    """Write the conditions of a chunk that was retrieved.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    out : ndarray (time, plane, y, x), float32
+        The plane of conditions is written; 0 where nothing was measured.
+    """
+    edge = chunk.static_plane("near_dem_edge") > 0.0
+    for date, planes in enumerate(out):
+        found = np.zeros(planes.shape[1:], np.uint16)
+        for name, flag in _GIVEN:
+            _raise(found, chunk.mask_plane(name, date), flag)
+        _raise(found, edge, ConditionFlag.NEAR_DEM_EDGE)
+        _raise(found, _snow(planes), ConditionFlag.SNOW_HINT)
+        probable = chunk.dated_plane("cloud_probability", date) >= CLOUDY_FROM
+        _raise(found, probable, ConditionFlag.PROBABLY_CLOUDY)
+        found[(planes[QUALITY].astype(np.uint16) & QualityFlag.FILL) != 0] = 0
+        planes[CONDITIONS] = found
+
+
+def _raise(found: NDArray[np.uint16], where: NDArray[np.bool_], flag: ConditionFlag) -> None:
+    if where.any():
+        found |= np.where(where, np.uint16(flag), np.uint16(0))
+
+
+def _snow(planes: Float32Array) -> NDArray[np.bool_]:
+    cold = planes[0] < SNOW_BELOW_K
+    return np.asarray(cold & (planes[1:N_OUTPUTS] > SNOW_EMISSIVITY).all(axis=0))
+
+
+def doubt_cloud(chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool) -> None:
+    """Add cloud's risk to the uncertainties, and take away what lies under cloud.
+
+    With the probability p of a cloud that shifts the temperature by s (rms), the variance of what
+    was retrieved is that of a mixture: sigma^2 + p s^2.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    missed_k : float, K
+        The shift of temperature.
+    out : ndarray (time, plane, y, x), float32
+        Changed in place.
+    keep : bool
+        Keep what was retrieved under cloud.
+    """
+    for date, planes in enumerate(out):
+        probability = chunk.dated_plane("cloud_probability", date)
+        if not np.isnan(probability).all():
+            risk = np.nan_to_num(probability)
+            for plane in range(N_OUTPUTS, 2 * N_OUTPUTS):
+                shift = np.float32(missed_k if plane == N_OUTPUTS else CLOUD_EMISSIVITY)
+                planes[plane] = np.sqrt(planes[plane] ** 2 + risk * shift**2)
+        if not keep:
+            cloudy = chunk.mask_plane("cloud", date)
+            if cloudy.any():
+                planes[: 2 * N_OUTPUTS, cloudy] = np.nan

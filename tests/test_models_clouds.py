@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_bundle import random_bundle, random_cloud_test
+
+from aktes_xr.bench.clouds_tally import CloudTally, Judged
+from aktes_xr.errors import BundleIntegrityError, InputError, TrainingError
+from aktes_xr.learn.clouds import with_cloud_test
+from aktes_xr.models.bundle import load_bundle
+from aktes_xr.models.cloud_features import CLOUD_FEATURES
+from aktes_xr.models.cloud_test import CLOUD_FILE, CloudTest, confidence_of
+
+
+def test_a_test_survives_its_files() -> None:
+    test = random_cloud_test()
+    again = CloudTest.from_files(test.files())
+    assert again is not None
+    features = np.random.default_rng(0).normal(size=(100, len(CLOUD_FEATURES))).astype(np.float32)
+    features[:, 3] = np.nan
+    np.testing.assert_array_equal(again.probability(features), test.probability(features))
+    assert CloudTest.from_files({}) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"features": ["other"]}, {"threshold": 2.0}, {"slope": "steep"}, {"layers": []}],
+)
+def test_files_that_do_not_fit_are_refused(change: dict[str, object]) -> None:
+    files = random_cloud_test().files()
+    described = json.loads(files[CLOUD_FILE]) | change
+    with pytest.raises(BundleIntegrityError):
+        CloudTest.from_files(files | {CLOUD_FILE: json.dumps(described).encode()})
+    with pytest.raises(BundleIntegrityError, match="incomplete"):
+        CloudTest.from_files({CLOUD_FILE: files[CLOUD_FILE]})
+
+
+def test_one_bundle_takes_over_the_test_of_another(tmp_path: Path) -> None:
+    plain = random_bundle(tmp_path / "plain")
+    tested = random_bundle(tmp_path / "tested", clouds=True)
+    out = with_cloud_test(tmp_path / "new", bundle=plain.location, of=tested.location)
+    found = load_bundle(out)
+    assert found.cloud_test is not None
+    assert found.cloud_test.threshold == 0.5
+    assert found.teacher.network.sha256 == plain.teacher.network.sha256
+    assert "## Cloud test" in found.model_card
+    again = with_cloud_test(out, bundle=str(out), of=str(out), overwrite=True)
+    assert load_bundle(again).model_card == found.model_card
+    with pytest.raises(TrainingError, match="no cloud test"):
+        with_cloud_test(tmp_path / "x", bundle=plain.location, of=plain.location)
+    with pytest.raises(InputError, match="either"):
+        with_cloud_test(tmp_path / "x", bundle=plain.location)
+
+
+def test_confidence_grades_probability() -> None:
+    found = confidence_of(np.array([0.05, 0.3, 0.7, 0.95, np.nan], np.float32))
+    np.testing.assert_array_equal(found, [0, 1, 2, 3, 255])
+
+
+def test_the_tally_counts_misses_by_height_and_false_alarms_by_surface() -> None:
+    probability = np.array([[0.9, 0.1], [0.6, 0.2]], np.float32)
+    depth = np.array([[5.0, 5.0], [0.0, 0.0]])
+    height = np.array([[4000.0, 2000.0], [np.nan, np.nan]])
+    change = np.array([[20.0, 3.0], [0.0, 0.0]])
+    surface = np.array([[0, 0], [0, 1]])
+    tally = CloudTally()
+    tally.add(Judged(probability, depth, height, change, surface, "front", True, False), 0.5)
+    assert tally.missed("at least 3 km") == 0.0
+    assert tally.missed("1.5 to 3 km", "day") == 1.0
+    assert np.isnan(tally.missed("1.5 to 3 km", "night"))
+    assert tally.missed("2 to 5 K") == 1.0
+    assert (tally.commission["land"].value, tally.commission["water"].value) == (1.0, 0.0)
+    assert tally.counted.sum() == 4

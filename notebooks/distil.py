@@ -55,6 +55,8 @@ items = aktes_xr.simulate.write_scene(folder, terrain="alpine", shape=(140, 150)
 cube = aktes_xr.open_stac(items, dem=folder / "dem.tif", resolution=None)
 cube = aktes_xr.add_ancillaries(cube, folder / "ancillary.zarr")
 truth = xr.open_zarr(folder / "truth.zarr", consolidated=False, decode_coords="all").compute()
+# Written coordinates may differ in their last bit, and xarray would drop such pixels.
+truth = truth.assign_coords(x=cube["x"], y=cube["y"])
 one, other = cube.isel(time=[0]), cube.isel(time=[1])
 
 # %% [markdown]
@@ -67,7 +69,7 @@ one, other = cube.isel(time=[0]), cube.isel(time=[1])
 # %%
 rng = np.random.default_rng(0)
 shape = (one.sizes["y"], one.sizes["x"])
-labelled = xr.DataArray(rng.random(shape) < 0.2, {"y": one["y"], "x": one["x"]})
+labelled = xr.DataArray(rng.random(shape) < 0.2, dims=("y", "x"))
 temperature = truth["surface_temperature"].isel(time=0) + rng.normal(0, 1.0, shape)
 emissivity = truth["emissivity"] + rng.normal(0, 0.01, truth["emissivity"].shape)
 labels = local_pixels(

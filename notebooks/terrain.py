@@ -79,6 +79,8 @@ fusion = cube.aktes.retrieve(terrain=terrain).isel(time=0).compute()
 teacher = cube.aktes.retrieve(method="teacher", terrain=terrain).isel(time=0).compute()
 student = cube.aktes.retrieve(method="student", terrain=terrain).isel(time=0).compute()
 truth = xr.open_zarr(folder / "truth.zarr", consolidated=False, decode_coords="all").isel(time=0)
+# Written coordinates may differ in their last bit, and xarray would drop such pixels.
+truth = truth.assign_coords(x=cube["x"], y=cube["y"])
 
 panels = {
     "student's weight": (fusion["student_weight"], "viridis", (0, 1)),

@@ -52,6 +52,7 @@ COMMANDS = (
         "train reference",
     ),
     *("distil", "validate", "report", "export", "plan", "bench"),
+    *("run", "job check", "job schema"),
 )
 
 

@@ -7,6 +7,7 @@ drops unknown fields silently, the checks here refuse them.
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import importlib.util
 import re
@@ -20,6 +21,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
+from aktes_xr.errors import ConfigError
+from aktes_xr.jobs.config import Job, load_job
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -122,69 +126,148 @@ def test_cronjob_is_what_kubernetes_requires() -> None:
 
 
 def test_job_does_not_retry_what_the_command_calls_final() -> None:
-    from aktes_xr.cli.console import BAD_INPUT, BUSY, KEPT, PARTIAL
+    from aktes_xr.cli.console import BAD_INPUT, BUSY, PARTIAL
 
     work = manifests()["CronJob"]["spec"]["jobTemplate"]["spec"]
     rule = work["podFailurePolicy"]["rules"][0]
     assert rule["action"] == "FailJob"
-    assert rule["onExitCodes"]["values"] == [BAD_INPUT, PARTIAL, KEPT, BUSY]
+    assert rule["onExitCodes"]["values"] == [BAD_INPUT, PARTIAL, BUSY]
 
 
 def job_container() -> dict[str, Any]:
     pod = dig(manifests()["CronJob"]["spec"], POD_PATHS["CronJob"][0])
-    return next(c for c in pod["containers"] if c["name"] == "retrieve")
+    return next(c for c in pod["containers"] if c["name"] == "series")
 
 
-def test_job_command_parses_and_keeps_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def parsed(arguments: list[str]) -> dict[str, Any]:
+    """What the command line makes of its arguments; it raises on what it does not know."""
     import typer.main
 
     from aktes_xr.cli import app
 
+    name, *options = arguments
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    return dict(command.make_context(name, options).params)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    path = tmp_path / "job.toml"
+    path.write_text(manifests()["ConfigMap"]["data"]["job.toml"], encoding="utf-8")
+    return load_job(path)
+
+
+def test_job_command_parses_and_keeps_its_exit_code(job: Job) -> None:
     container = job_container()
     # No shell in between: the exit code is the command's.
     assert container["command"] == ["tini", "--", "aktes"]
-    name, *options = container["args"]
-    settings = manifests()["ConfigMap"]["data"]
-    for variable, value in settings.items():
-        monkeypatch.setenv(variable, value)
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    context = command.make_context(name, options)  # raises on what the command does not know
-    assert context.params["out"] == settings["AKTES_OUT"]
-    assert str(context.params["method"]) == settings["AKTES_METHOD"]
-    mounts = [m["mountPath"] for m in container["volumeMounts"]]
-    assert str(Path(settings["AKTES_OUT"]).parent) in mounts
-    known = {getattr(p, "envvar", None) for p in command.params}
-    assert set(manifests()["ConfigMap"]["data"]) <= known
-    assert container["envFrom"] == [
-        {"configMapRef": {"name": manifests()["ConfigMap"]["metadata"]["name"]}}
-    ]
+    mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+    assert str(parsed(container["args"])["file"]) == f"{mounts['job']}/job.toml"
+    assert str(Path(job.store.address).parent) == mounts["results"]
+    pod = dig(manifests()["CronJob"]["spec"], POD_PATHS["CronJob"][0])
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["job"]["configMap"] == {"name": manifests()["ConfigMap"]["metadata"]["name"]}
 
 
-def test_job_settings_name_a_shipped_source_and_method() -> None:
-    from aktes_xr.retrieval import METHODS
+def test_job_ends_by_itself_before_its_deadline(job: Job) -> None:
+    work = manifests()["CronJob"]["spec"]["jobTemplate"]["spec"]
+    assert job.budget.hours is not None
+    assert job.budget.hours * 3600 < work["activeDeadlineSeconds"]
+
+
+def test_job_names_shipped_sources(job: Job) -> None:
+    from aktes_xr.jobs.dates import grid_of
     from aktes_xr.stac import sources
 
-    settings = manifests()["ConfigMap"]["data"]
-    assert sources()[settings["AKTES_SOURCE"]].content == "thermal"
-    assert sources()[settings["AKTES_DEM"]].content == "elevation"
-    assert settings["AKTES_METHOD"] in METHODS
-    west, south, east, north = map(float, settings["AKTES_BBOX"].split(","))
-    assert west < east
-    assert south < north
+    assert [sources()[name].content for name in job.input.sources] == ["thermal"]
+    assert job.input.dem is not None
+    assert sources()[job.input.dem].content == "elevation"
+    assert min(grid_of(job.region).shape) > 100
 
 
-def test_job_meets_the_cluster_at_its_service() -> None:
+def test_job_meets_the_cluster_at_its_service(job: Job) -> None:
     """The operator names the scheduler's service after the cluster."""
     cluster = manifests()["DaskCluster"]
     name = cluster["metadata"]["name"]
     ports = {p["name"]: p["port"] for p in cluster["spec"]["scheduler"]["service"]["ports"]}
-    address = {e["name"]: e.get("value") for e in job_container()["env"]}["DASK_SCHEDULER_ADDRESS"]
-    assert address == f"tcp://{name}-scheduler:{ports['tcp-comm']}"
+    assert job.cluster.kind == "address"
+    assert job.cluster.address == f"tcp://{name}-scheduler:{ports['tcp-comm']}"
     assert cluster["spec"]["scheduler"]["service"]["selector"] == {
         "dask.org/cluster-name": name,
         "dask.org/component": "scheduler",
     }
     assert manifests()["DaskAutoscaler"]["spec"]["cluster"] == name
+
+
+@pytest.mark.parametrize(
+    "kind", ["Namespace", "ConfigMap", "CronJob", "NetworkPolicy", "PersistentVolumeClaim"]
+)
+def test_resources_keep_kubernetes_own_schema(kind: str) -> None:
+    check = pytest.importorskip("kubernetes_validate")
+    check.validate(manifests()[kind], "1.30", strict=True)
+    wrong = {**manifests()[kind], "speck": {}}
+    with pytest.raises(check.ValidationError):
+        check.validate(wrong, "1.30", strict=True)
+
+
+def test_network_policy_lets_the_cluster_meet_and_the_operator_look() -> None:
+    spec = manifests()["NetworkPolicy"]["spec"]
+    assert (spec["podSelector"], spec["policyTypes"]) == ({}, ["Ingress", "Egress"])
+    assert {"podSelector": {}} in spec["ingress"][0]["from"]
+    ports = {port["port"] for port in spec["ingress"][1]["ports"]}
+    cluster = manifests()["DaskCluster"]["spec"]
+    assert {port["port"] for port in cluster["scheduler"]["service"]["ports"]} <= ports
+    outside = [port["port"] for rule in spec["egress"] for port in rule.get("ports", ())]
+    assert sorted(outside) == [53, 53, 443]
+
+
+def test_scratch_space_has_a_limit() -> None:
+    for where, pod in pods():
+        scratch = [v["emptyDir"] for v in pod["volumes"] if "emptyDir" in v]
+        assert scratch, where
+        assert all(re.fullmatch(r"\d+Gi", found["sizeLimit"]) for found in scratch)
+
+
+def test_systemd_service_runs_the_job_of_its_name() -> None:
+    from aktes_xr.cli.console import BUSY, PARTIAL
+
+    service = configparser.ConfigParser(interpolation=None, strict=False)
+    service.optionxform = str  # type: ignore[assignment,method-assign]
+    service.read(DEPLOY / "systemd" / "aktes-series@.service", encoding="utf-8")
+    command, *arguments = service["Service"]["ExecStart"].split()
+    assert command.endswith("/aktes")
+    assert str(parsed(arguments)["file"]) == "/etc/aktes/%i.toml"
+    assert service["Service"]["SuccessExitStatus"] == f"{PARTIAL} {BUSY}"
+    timer = configparser.ConfigParser(interpolation=None)
+    timer.read(DEPLOY / "systemd" / "aktes-series@.timer", encoding="utf-8")
+    assert timer["Timer"]["Persistent"] == "true"
+
+
+def test_systemd_units_are_understood_by_systemd() -> None:
+    analyse = shutil.which("systemd-analyze")
+    if analyse is None:
+        pytest.skip("systemd is not installed")
+    timer = DEPLOY / "systemd" / "aktes-series@.timer"
+    done = subprocess.run(
+        [analyse, "calendar", "*-*-* 02:30:00 UTC"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "OnCalendar=*-*-* 02:30:00 UTC" in timer.read_text(encoding="utf-8")
+
+
+def test_workflow_runs_one_job_at_a_time_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DEPLOY / "github" / "series.yaml").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["concurrency"] == {"group": "series", "cancel-in-progress": False}
+    work = workflow["jobs"]["series"]
+    (command,) = [step["run"] for step in work["steps"] if "aktes run" in step.get("run", "")]
+    assert str(parsed(command.split()[1:])["file"]) == "job.toml"
+    for name, value in work["env"].items():
+        if name.startswith("AKTES_JOB__"):
+            monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="could not read job"):
+        load_job("job.toml")
+    assert float(work["env"]["AKTES_JOB__BUDGET__HOURS"]) * 60 < work["timeout-minutes"]
 
 
 @pytest.mark.parametrize("where", [name for name, _ in pods()])

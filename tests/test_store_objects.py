@@ -68,7 +68,9 @@ def test_what_exists_stays_and_is_replaced_when_told(address: str) -> None:
     write_result(make_result(), address)
     with pytest.raises(errors.StoreExistsError, match=r"r\.zarr exists"):
         write_result(make_result(), address)
-    write_result(make_result(dates=1), address, overwrite=True)
+    with pytest.raises(errors.WorseResultError):
+        write_result(make_result(dates=1), address, overwrite=True)
+    write_result(make_result(dates=1), address, overwrite=True, accept_worse=True)
     assert open_result(address).sizes["time"] == 1
     assert len(names(address)) == 2
 

@@ -27,7 +27,7 @@ _SECRET = "planted-secret"
 @fault("objects", expected="one 0, one 7 or 2, whole result")
 def two_runs(stage: Stage) -> Outcome:
     """Two runs to one address at once."""
-    with _bucket() as address:
+    with bucket() as address:
         both = [stage.start(out=address) for _ in range(2)]
         ended = [stage.end(one) for one in both]
         codes = sorted(end.code if end.code is not None else -1 for end in ended)
@@ -40,7 +40,7 @@ def two_runs(stage: Stage) -> Outcome:
 @fault("objects", expected="not seen; 0, none left")
 def killed(stage: Stage) -> Outcome:
     """SIGKILL while blocks are written, rerun."""
-    with _bucket() as address:
+    with bucket() as address:
         process = stage.start(out=address)
         seen = stage.until(lambda: any("/quality/c/" in key for key in _keys(address)), process)
         stage.kill(process, signal.SIGKILL)
@@ -55,7 +55,7 @@ def killed(stage: Stage) -> Outcome:
 @fault("objects", expected="6, the old one kept")
 def unreadable_items(stage: Stage) -> Outcome:
     """``--overwrite`` with files that cannot be read."""
-    with _bucket() as address:
+    with bucket() as address:
         stage.run(out=address)
         refused = stage.run("--overwrite", out=address, items=stage.broken)
         kept = same_result(open_result(address).load(), undisturbed(stage))
@@ -65,7 +65,7 @@ def unreadable_items(stage: Stage) -> Outcome:
 @fault("objects", expected="4, one line, no secret in it")
 def server_gone(stage: Stage) -> Outcome:
     """The server goes away."""
-    with _bucket() as address, mock.patch.dict(os.environ, AWS_ENDPOINT_URL="http://127.0.0.1:9"):
+    with bucket() as address, mock.patch.dict(os.environ, AWS_ENDPOINT_URL="http://127.0.0.1:9"):
         ended = stage.run(out=address)
     return Outcome(str(ended), ended.code == 4 and ended.plain and _SECRET not in ended.said)
 
@@ -73,7 +73,7 @@ def server_gone(stage: Stage) -> Outcome:
 @fault("objects", expected="4, one line", own=True)
 def no_bucket(stage: Stage) -> Outcome:
     """A bucket that does not exist."""
-    with _bucket() as address:
+    with bucket() as address:
         ended = stage.run(out=address.replace("results", "elsewhere"))
     return Outcome(str(ended), ended.code == 4 and ended.plain and _SECRET not in ended.said)
 
@@ -81,7 +81,7 @@ def no_bucket(stage: Stage) -> Outcome:
 @fault("objects", expected="143, nothing left", own=True)
 def terminated(stage: Stage) -> Outcome:
     """SIGTERM while blocks are written."""
-    with _bucket() as address:
+    with bucket() as address:
         process = stage.start(out=address)
         seen = stage.until(lambda: any("/quality/c/" in key for key in _keys(address)), process)
         ended = stage.kill(process, signal.SIGTERM)
@@ -91,7 +91,7 @@ def terminated(stage: Stage) -> Outcome:
 
 
 @contextlib.contextmanager
-def _bucket() -> Iterator[str]:
+def bucket() -> Iterator[str]:
     """Serve a bucket as a process, named in the environment; its value is a result's address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -52,15 +52,14 @@ from aktes_xr.cli.options import (
     Strict,
     Terrain,
 )
-from aktes_xr.errors import ClusterError, InputError
+from aktes_xr.cli.series import job, run_command
+from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
     from aktes_xr.jobs import Outcome
     from aktes_xr.simulate.relief import Terrain as Relief
 
 __all__ = ["app"]
-
-_SECONDS_TO_CLOSE = 5
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -72,6 +71,8 @@ app = typer.Typer(
 )
 train = typer.Typer(no_args_is_help=True, help="Train the networks of a bundle.")
 app.add_typer(train, name="train")
+app.add_typer(job, name="job")
+app.command("run")(run_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -463,7 +464,7 @@ def bench(
         typer.Option(
             help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
             "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
-            "first or second; of faults: one area, such as kill."
+            "first or second; of series: kills, races, second or soak; of faults: one area."
         ),
     ] = None,
     data: Annotated[
@@ -562,26 +563,10 @@ def _cluster(address: str | None) -> Iterator[Any]:
     if address is None:
         yield None
         return
-    from distributed import Client
+    from aktes_xr.jobs.cluster import connected
 
-    if not logging.getLogger("aktes_xr").isEnabledFor(logging.DEBUG):
-        # Failures of the cluster end in one error of one line. Its own log would only repeat it.
-        for name in logging.root.manager.loggerDict:
-            if name.partition(".")[0] == "distributed":
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        client = Client(address)
-    except (OSError, TimeoutError) as error:
-        raise ClusterError(
-            f"no Dask scheduler answers at {address}; start one, or leave --scheduler (or "
-            "DASK_SCHEDULER_ADDRESS) out to compute on this machine"
-        ) from error
-    try:
+    with connected(address) as client:
         yield client
-    finally:
-        # A scheduler that has gone away does not answer when the client closes.
-        with contextlib.suppress(OSError, TimeoutError):
-            client.close(timeout=_SECONDS_TO_CLOSE)
 
 
 def _say_licences(names: tuple[str, ...]) -> None:

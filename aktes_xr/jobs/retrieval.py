@@ -145,7 +145,7 @@ def open_request(request: Request) -> xr.Dataset:
     if request.bbox is not None:
         checked_bbox(request.bbox)
     interval_of(request.datetime)
-    modifier = _modifier(request.source)
+    modifier = modifier_of(request.source)
     found: Any = request.items
     if request.source is not None:
         found = search(
@@ -156,7 +156,7 @@ def open_request(request: Request) -> xr.Dataset:
         bbox=request.bbox,
         crs=request.crs,
         resolution=request.resolution_m,
-        dem=_elevation(request, modifier),
+        dem=elevation_of(request.dem, request.bbox, modifier),
         modifier=modifier,
         errors=request.errors,
         ancillaries=request.ancillary or None,
@@ -206,8 +206,23 @@ def retrieve_to_store(
     return outcome(counts)
 
 
-def _modifier(source: str | None) -> Modifier | None:
-    """Signing function that a shipped source names as ``"package:function"``."""
+def modifier_of(source: str | None) -> Modifier | None:
+    """Return the signing function that a shipped source names as ``"package:function"``.
+
+    Parameters
+    ----------
+    source : str or None
+        Name of a source; None, or another text, has none.
+
+    Returns
+    -------
+    callable or None
+
+    Raises
+    ------
+    DependencyError
+        Its package is not installed.
+    """
     known = sources().get(source or "")
     if known is None or known.modifier is None:
         return None
@@ -222,19 +237,43 @@ def _modifier(source: str | None) -> Modifier | None:
     return modifier
 
 
-def _elevation(request: Request, modifier: Modifier | None) -> Any:
-    """Elevation raster of the request, or the items of the elevation source it names."""
-    if request.dem is None or request.dem not in sources():
-        return request.dem
-    if request.bbox is None:
-        raise InputError(f"taking elevation from {request.dem!r} needs bbox=")
-    signed = _modifier(request.dem)
+def elevation_of(
+    dem: str | None,
+    bbox: tuple[float, float, float, float] | None,
+    modifier: Modifier | None,
+) -> Any:
+    """Return an elevation raster, or the items of the elevation source that is named.
+
+    Parameters
+    ----------
+    dem : str or None
+        Path of a raster, or name of a shipped source.
+    bbox : (west, south, east, north), degree, or None
+        Where it is wanted.
+    modifier : callable or None
+        That of the thermal items.
+
+    Returns
+    -------
+    path, items or None
+        What `aktes_xr.open_stac` takes.
+
+    Raises
+    ------
+    InputError
+        A source needs a box, or signs its links otherwise than the items are signed.
+    """
+    if dem is None or dem not in sources():
+        return dem
+    if bbox is None:
+        raise InputError(f"taking elevation from {dem!r} needs bbox=")
+    signed = modifier_of(dem)
     if modifier is not None and signed is not None and signed is not modifier:
         raise InputError(
-            f"{request.source!r} and {request.dem!r} sign their links differently; download the "
-            "elevation and give its path"
+            f"{dem!r} and the items' source sign their links differently; download the elevation "
+            "and give its path"
         )
-    return search(request.dem, bbox=request.bbox, modifier=signed)
+    return search(dem, bbox=bbox, modifier=signed)
 
 
 def _outcome(

@@ -35,12 +35,10 @@ FEWEST: Final = 300
 UPPER: Final = 0.95
 """Share of the classes below the ratio that stands for the bad ones: a worst one of few is chance.
 """
-EQUAL: Final = 0.002
+EQUAL: Final = 0.005
 """Candidates with a mean ratio this near to the best count as equal. Their bad classes decide."""
 TRUSTED: Final = 3000
 """Pixels of a stratum that count as much as what its neighbours say."""
-EQUAL: Final = 0.005
-"""Candidates with a mean ratio this near to the best count as equal. Their work decides."""
 
 
 @dataclass(frozen=True)

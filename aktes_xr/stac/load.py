@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ from aktes_xr.stac.signing import Modifier, for_hosts, with_environment
 logger = logging.getLogger(__name__)
 
 _REMEDY = "try again, or open the cube with errors='nodata' to go on without it"
-_HALF_ORBIT = timedelta(minutes=98.88 / 2)
+HALF_ORBIT: Final = timedelta(minutes=98.88 / 2)
 """Terra takes 98.88 minutes round the Earth, and sees no place again before that."""
 
 
@@ -235,7 +235,7 @@ def _group(granules: Sequence[Granule], groupby: str) -> list[list[Granule]]:
     for granule in granules:
         numbers = tuple(number for _, number in granule.bands)
         alike = (granule.orbit_state, granule.layout, numbers)
-        if alike not in latest or granule.time - latest[alike][0].time > _HALF_ORBIT:
+        if alike not in latest or granule.time - latest[alike][0].time > HALF_ORBIT:
             latest[alike] = []
             passes.append(latest[alike])
         latest[alike].append(granule)

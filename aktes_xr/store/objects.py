@@ -6,37 +6,26 @@ version that readers see. That one small object is written last, and only if it 
 since the writing began. So a reader sees the old result or the new one. Of two runs that did not
 know of each other, only one takes effect.
 
-A lease keeps two runs apart before they begin. It is an object that only one of them can create,
-and it is renewed while its run lives. Another run takes it over when it has run out, by clocks that
-agree within half a minute, or at once where its process is known to be dead.
+A lease keeps two runs apart before they begin (`aktes_xr.store.lease`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aktes_xr.errors import StoreBusyError, StoreError, StoreExistsError
+from aktes_xr.errors import StoreError, StoreExistsError
 from aktes_xr.store.address import ObjectAddress, object_store
-from aktes_xr.store.lock import busy
-from aktes_xr.store.owner import Owner
+from aktes_xr.store.lease import LEASE, Lease, Tag, tag_of
 
 CURRENT: Final = "aktes:current"
 """Attribute of the group at the address: below which prefix the result lies."""
 _VERSIONS: Final = ".versions"
 _POINTER: Final = "zarr.json"
-_LEASE: Final = ".lease"
-_LEASE_S: Final = 60.0
-_GRACE_S: Final = 30.0
-
-Tag = dict[str, Any]
-"""What a conditional write asks an object still to be."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,7 @@ class ObjectDraft:
     _store: Any
     _name: str
     _pointer_tag: Tag | None
-    _lease: _Lease
+    _lease: Lease
 
     def publish(self) -> None:
         """Make this version the result that readers see.
@@ -115,7 +104,7 @@ def claim_object(target: ObjectAddress, *, overwrite: bool) -> Iterator[ObjectDr
     with object_errors(target.name):
         store = object_store(target.url)
         _refuse_unless_free(store, target.name, overwrite)
-        with _Lease(store, target.name) as lease:
+        with Lease(store, target.name) as lease:
             tag, current = _refuse_unless_free(store, target.name, overwrite)
             _sweep(store, current)
             previous = None if current is None else f"{target.url}/{current}"
@@ -181,7 +170,7 @@ def _refuse_unless_free(store: Any, name: str, overwrite: bool) -> tuple[Tag | N
         raise StoreExistsError(
             f"{name} exists; choose another place, or replace it with overwrite=True"
         )
-    known = (_LEASE, _POINTER)
+    known = (LEASE, _POINTER)
     listed = store.list_with_delimiter()
     foreign = [str(entry["path"]) for entry in listed["objects"]] + list(listed["common_prefixes"])
     foreign = [path for path in foreign if path.strip("/") not in (*known, _VERSIONS)]
@@ -203,12 +192,7 @@ def _pointer(store: Any) -> tuple[Tag | None, str | None]:
         named = json.loads(bytes(found.bytes()))["attributes"][CURRENT]
     except (ValueError, KeyError, TypeError):
         named = None
-    return _tag(found.meta), named
-
-
-def _tag(described: Any) -> Tag:
-    """Return what identifies an object's present content: its tag, on some stores its version."""
-    return {key: described[key] for key in ("e_tag", "version") if described.get(key) is not None}
+    return tag_of(found.meta), named
 
 
 def _sweep(store: Any, current: str | None) -> None:
@@ -221,74 +205,3 @@ def _sweep(store: Any, current: str | None) -> None:
 
 def _below(path: str, current: str | None) -> bool:
     return current is not None and path.startswith(f"{current}/")
-
-
-class _Lease:
-    """An object that one run holds by renewing it; a thread does so."""
-
-    def __init__(self, store: Any, name: str) -> None:
-        self._store = store
-        self._name = name
-        self._tag: Tag = {}
-        self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="aktes-lease", daemon=True)
-
-    def __enter__(self) -> _Lease:
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
-        try:
-            self._tag = self._put("create")
-        except AlreadyExistsError:
-            tag = self._left_behind()
-            try:
-                self._tag = self._put(tag)
-            except PreconditionError:
-                raise StoreBusyError(busy(self._name, None)) from None
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        with contextlib.suppress(StoreBusyError, FileNotFoundError):
-            self.renew()
-            self._store.delete(_LEASE)
-
-    def renew(self) -> None:
-        """Renew the lease; fails with `StoreBusyError` where another run has taken it over."""
-        from obstore.exceptions import NotFoundError, PreconditionError
-
-        with self._lock:
-            try:
-                self._tag = self._put(self._tag)
-            except (PreconditionError, NotFoundError):
-                raise StoreBusyError(busy(self._name, None)) from None
-
-    def _put(self, mode: Any) -> Tag:
-        text = Owner.this_process().text(until=time.time() + _LEASE_S)
-        return _tag(self._store.put(_LEASE, text.encode(), mode=mode))
-
-    def _left_behind(self) -> Tag:
-        """Return the tag of a lease that has run out, or whose process is dead."""
-        try:
-            found = self._store.get(_LEASE)
-        except FileNotFoundError:
-            raise StoreBusyError(busy(self._name, None)) from None
-        text = bytes(found.bytes()).decode(errors="replace")
-        owner = Owner.read(text)
-        try:
-            until = float(json.loads(text)["until"])
-        except (ValueError, KeyError, TypeError):
-            until = found.meta["last_modified"].timestamp() + _LEASE_S
-        if time.time() < until + _GRACE_S and not (owner is not None and owner.dead):
-            raise StoreBusyError(busy(self._name, owner))
-        return _tag(found.meta)
-
-    def _keep(self) -> None:
-        from obstore.exceptions import BaseError
-
-        while not self._ended.wait(_LEASE_S / 3):
-            # What is wrong with the lease is said where it counts: when the store is published.
-            with contextlib.suppress(StoreBusyError, BaseError):
-                self.renew()

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
-import dask
 import dask.array as da
-import dask.base
-import dask.system
-import dask.threaded
 import xarray as xr
 import zarr
 
@@ -27,6 +21,7 @@ from aktes_xr.store.encoding import encode
 from aktes_xr.store.history import with_history
 from aktes_xr.store.local import claim
 from aktes_xr.store.replacement import why_worse
+from aktes_xr.store.threads import own_threads
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +140,7 @@ def _write(
     prepared: xr.Dataset, draft: Draft, zarr_format: Literal[2, 3], summary: Summary | None
 ) -> Counts | None:
     """Write a store with all its attributes, where it cannot be seen yet."""
-    with _own_threads():
+    with own_threads():
         counts = _fill(prepared, ZarrRegion(draft.address, zarr_format))
     store = zarr_store(draft.address)
     made = {} if counts is None or summary is None else summary(counts)
@@ -178,22 +173,6 @@ def _refuse_if_worse(result: xr.Dataset, counts: Counts, draft: Draft, *, name: 
         raise WorseResultError(
             f"kept {name}: {found}; see why, or replace it all the same with accept_worse=True"
         )
-
-
-@contextlib.contextmanager
-def _own_threads() -> Iterator[None]:
-    """Run Dask's threaded scheduler on threads that have all stopped when this ends.
-
-    When a task fails, the scheduler raises while other tasks are still at work: on its shared
-    threads they would go on writing into a store that is being removed.
-    """
-    scheduler = dask.base.get_scheduler()
-    if scheduler not in (None, dask.threaded.get) or dask.config.get("pool", None) is not None:
-        yield
-        return
-    workers = dask.config.get("num_workers", None) or dask.system.CPU_COUNT
-    with ThreadPoolExecutor(workers) as pool, dask.config.set(pool=pool):
-        yield
 
 
 def _fill(prepared: xr.Dataset, region: ZarrRegion) -> Counts | None:

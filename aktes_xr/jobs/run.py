@@ -1,0 +1,256 @@
+"""A scheduled series: every date of a region once, in as many runs as it takes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from aktes_xr.documents import write_json
+from aktes_xr.errors import AktesError, ConfigError, InputError
+from aktes_xr.jobs.account import Account, write_text
+from aktes_xr.jobs.agenda import Task, agenda, tally
+from aktes_xr.jobs.batch import Maker
+from aktes_xr.jobs.cluster import started
+from aktes_xr.jobs.config import Job
+from aktes_xr.jobs.dates import box_of, find_dates, grid_of
+from aktes_xr.jobs.retrieval import elevation_of, modifier_of
+from aktes_xr.jobs.stamps import REDO, stamps_of
+from aktes_xr.stac import sources
+from aktes_xr.stac.signing import Modifier
+from aktes_xr.store.journal import Journal
+from aktes_xr.store.series import claim_series, read_journal
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_PER_HOUR = 3600.0
+_FAILED = 5
+
+
+def plan_job(job: Job, *, redo: Collection[str] = ()) -> list[Task]:
+    """Say what a run would do, without doing any of it.
+
+    Parameters
+    ----------
+    job : Job
+    redo : collection of str
+        What dates are made anew for (`aktes_xr.jobs.stamps.REDO`).
+
+    Returns
+    -------
+    list of Task
+        In the order of time.
+
+    Raises
+    ------
+    AktesError
+        As `run_job` raises.
+    """
+    _refuse_unknown(redo)
+    grid = grid_of(job.region)
+    dates, _ = find_dates(job.input, box_of(grid))
+    journal = read_journal(job.store.address) or Journal()
+    stamps = stamps_of(job, grid)
+    return agenda(dates, journal, stamps, redo=redo, retries=job.retries.unreadable)
+
+
+def run_job(job: Job, *, redo: Collection[str] = ()) -> Account:
+    """Make what is new and what has changed; each date is in the store whole or not at all.
+
+    A run may be killed at any moment: the next one goes on where it stopped. Only one run at a time
+    works on a series. With nothing to do, nothing is written.
+
+    Parameters
+    ----------
+    job : Job
+    redo : collection of str
+        What dates are made anew for besides changed items (`aktes_xr.jobs.stamps.REDO`).
+
+    Returns
+    -------
+    Account
+
+    Raises
+    ------
+    StoreBusyError
+        Another run works on the series.
+    InputError, ConfigError, StacError, StoreError, ClusterError
+        What is to be made, or the place for it, cannot be used or reached. Dates that were
+        committed before stay.
+    """
+    _refuse_unknown(redo)
+    account = Account(job.store.address)
+    begin, exit_code = (time.monotonic(), time.process_time()), _FAILED
+    try:
+        _run(job, account, redo)
+        exit_code = account.exit_code
+    except AktesError as error:
+        exit_code = error.exit_code
+        raise
+    finally:
+        account.seconds = time.monotonic() - begin[0]
+        account.processor_s = time.process_time() - begin[1]
+        _tell(job, account, exit_code)
+    return account
+
+
+def modifier_for(names: Sequence[str]) -> Modifier | None:
+    """Return the one signing function of several sources.
+
+    Parameters
+    ----------
+    names : sequence of str
+
+    Returns
+    -------
+    callable or None
+
+    Raises
+    ------
+    ConfigError
+        They sign in different ways.
+    """
+    found = [modifier for modifier in map(modifier_of, names) if modifier is not None]
+    if any(modifier is not found[0] for modifier in found):
+        raise ConfigError(
+            f"the sources {', '.join(names)} sign their links differently: make a job of each"
+        )
+    return found[0] if found else None
+
+
+def _run(job: Job, account: Account, redo: Collection[str]) -> None:
+    grid = grid_of(job.region)
+    modifier = modifier_for(job.input.sources)
+    stamps = stamps_of(job, grid)
+    box = box_of(grid)
+    dates, account.skipped = find_dates(job.input, box)
+    with claim_series(
+        job.store.address, backend=job.store.backend, sharded=job.store.sharded
+    ) as store:
+        retries = job.retries.unreadable
+        tasks = agenda(dates, store.journal, stamps, redo=redo, retries=retries)
+        account.planned = tally(tasks)
+        for what, number in account.planned.items():
+            logger.info("%d date(s), %s", number, what)
+        work = [task for task in tasks if task.is_work]
+        if job.budget.order == "newest":
+            work.reverse()
+        account.remaining = len(work)
+        if not work:
+            return
+        elevation = elevation_of(job.input.dem, box, modifier)
+        with started(job.cluster), _heartbeat(job, account):
+            maker = Maker(job, grid, store, modifier=modifier, elevation=elevation, stamps=stamps)
+            _work_off(job, work[: job.budget.dates], maker, account)
+
+
+def _work_off(job: Job, work: Sequence[Task], maker: Maker, account: Account) -> None:
+    """Make one batch after the other, as long as the budget lasts."""
+    begin = time.monotonic()
+    hours = job.budget.hours
+    place = 0
+    while place < len(work):
+        if hours is not None and time.monotonic() - begin > hours * _SECONDS_PER_HOUR:
+            logger.info("the budget of %g hours is used up", hours)
+            return
+        batch = work[place : place + maker.size]
+        place += len(batch)
+        start = time.monotonic(), time.process_time()
+        made = maker.make(batch)
+        took = time.monotonic() - start[0], time.process_time() - start[1]
+        account.made += made
+        account.batches.append((len(batch), *took))
+        account.remaining -= len(batch)
+        for entry in made:
+            logger.info(
+                "%s: %s, %.1f %% valid%s",
+                entry.key,
+                entry.state,
+                100.0 * entry.valid_share,
+                f" ({entry.reason})" if entry.reason else "",
+            )
+
+
+@contextmanager
+def _heartbeat(job: Job, account: Account) -> Iterator[None]:
+    """Say now and then that the run lives, also while one batch takes long."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        begin = time.monotonic()
+        while not ended.wait(job.report.heartbeat_s):
+            logger.info(
+                "alive after %.0f s: %d date(s) made, %d to go",
+                time.monotonic() - begin,
+                len(account.made),
+                account.remaining,
+            )
+
+    thread = threading.Thread(target=beat, name="aktes-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _tell(job: Job, account: Account, exit_code: int) -> None:
+    """Write the files that the job asks for."""
+    if job.report.json_file is not None:
+        write_json(job.report.json_file, {"exit_code": exit_code, **account.as_dict()})
+    if job.report.metrics is not None:
+        journal = read_journal(job.store.address) if exit_code in (0, 3) else None
+        text = account.metrics(journal, exit_code=exit_code, now=time.time())
+        write_text(job.report.metrics, text)
+
+
+def _refuse_unknown(redo: Collection[str]) -> None:
+    unknown = sorted(set(redo) - set(REDO))
+    if unknown:
+        raise InputError(f"found redo {unknown[0]!r}, expected one of {', '.join(REDO)}")
+
+
+def check_job(job: Job) -> dict[str, str]:
+    """Check all of a job that can be checked without running it.
+
+    Parameters
+    ----------
+    job : Job
+
+    Returns
+    -------
+    dict of str
+        What was checked, and what was found.
+
+    Raises
+    ------
+    AktesError
+        The first thing that cannot be used.
+    """
+    grid = grid_of(job.region)
+    rows, columns = grid.shape
+    box = ", ".join(f"{edge:.3f}" for edge in box_of(grid))
+    found = {
+        "grid": f"EPSG:{grid.epsg}, {rows} x {columns} pixels of {grid.pixel[0]:g} m",
+        "box": f"{box} degrees",
+    }
+    modifier_for(job.input.sources)
+    for name in job.input.sources:
+        if "://" not in name and name not in sources() and not Path(name).exists():
+            raise ConfigError(
+                f"there is no source, file or folder {name!r}; expected one of "
+                f"{', '.join(sorted(sources()))}, an address or a path"
+            )
+    dem = job.input.dem
+    if dem is not None and "://" not in dem and dem not in sources() and not os.path.exists(dem):
+        raise ConfigError(f"there is no elevation raster or source {dem!r}")
+    found["sources"] = ", ".join(job.input.sources)
+    found["bundle"] = stamps_of(job, grid)["bundle"] or "none needed"
+    journal = read_journal(job.store.address)
+    found["store"] = "not there yet" if journal is None else f"{len(journal.entries)} date(s)"
+    return found

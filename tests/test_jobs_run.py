@@ -1,0 +1,196 @@
+"""A scheduled series: every date once, in as many runs as it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from random_bundle import random_bundle
+from series_jobs import SmallJob
+from typer.testing import CliRunner
+
+import aktes_xr
+from aktes_xr.cli import app
+from aktes_xr.store.series import claim_series, read_journal
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("bundle") / "random"
+    random_bundle(path)
+    return str(path)
+
+
+@pytest.fixture
+def job(tmp_path: Path, bundle: str) -> SmallJob:
+    return SmallJob(tmp_path, bundle)
+
+
+def run(job: SmallJob, *options: str) -> Any:
+    return CliRunner().invoke(app, ["run", str(job.file), *options])
+
+
+def state(job: SmallJob) -> dict[str, tuple[int, int, int]]:
+    """Bytes, times of change and inodes of all that is in the store."""
+    found = [Path(job.store), *Path(job.store).rglob("*")]
+    stats = {str(path): path.stat() for path in found}
+    return {path: (s.st_size, s.st_mtime_ns, s.st_ino) for path, s in stats.items()}
+
+
+def test_every_date_once(job: SmallJob) -> None:
+    days = (22, 6, 14)
+    items = [job.item(day) for day in days]
+    job.offer(*items)
+    planned = run(job, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert "2001-01-06T03:11:39Z new: not in the store" in planned.stdout
+    assert not Path(job.store).exists()
+    done = run(job, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["outcomes"] == {"done": 3}
+    series = aktes_xr.open_result(job.store)
+    like = aktes_xr.open_stac(items, like=series)
+    expected = like.aktes.retrieve(method="teacher", bundle=job.bundle)
+    for name in ("surface_temperature", "emissivity", "quality"):
+        np.testing.assert_array_equal(series[name], expected[name])
+    assert series["item_id"].values.tolist() == [f"AST_L1T_003{d:02d}_1" for d in sorted(days)]
+    assert "item_ids" not in series.attrs
+    before = state(job)
+    again = run(job, "--json")
+    assert json.loads(again.stdout)["planned"] == {"skip: done": 3}
+    assert state(job) == before
+
+
+def test_what_comes_later_and_what_changes(job: SmallJob) -> None:
+    first, second = job.item(6), job.item(22)
+    job.offer(second)
+    assert run(job).exit_code == 0
+    second["properties"]["updated"] = "2026-01-01T00:00:00Z"
+    job.offer(first, second)
+    done = run(job, "--json")
+    assert json.loads(done.stdout)["planned"] == {
+        "new: not in the store": 1,
+        "redo: its items have changed": 1,
+    }
+    series = aktes_xr.open_result(job.store)
+    assert series["item_id"].values.tolist() == ["AST_L1T_00306_1", "AST_L1T_00322_1"]
+    journal = read_journal(job.store)
+    assert journal is not None
+    assert [old.slot for old in journal.retired] == [0]
+    job.offer(first)
+    assert "2001-01-22T03:11:39Z gone" in run(job, "--dry-run").stdout
+
+
+def test_what_cannot_be_read_is_said_and_tried_again(job: SmallJob) -> None:
+    items = [job.item(6), job.item(22)]
+    job.offer(*items)
+    file = job.raster(22)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 3])
+    done = run(job)
+    assert done.exit_code == 3, done.output
+    assert "unreadable: 2001-01-22T03:11:39Z (AST_L1T_00322_1)" in done.stderr
+    assert aktes_xr.open_result(job.store).sizes["time"] == 1
+    file.write_bytes(whole)
+    assert "redo: could not be read, try 2 of 4" in run(job, "--dry-run").stdout
+    assert run(job).exit_code == 0
+    assert aktes_xr.open_result(job.store).sizes["time"] == 2
+
+
+def test_an_item_that_cannot_be_used_takes_no_others_along(job: SmallJob) -> None:
+    good, bad = job.item(6), job.item(22)
+    del bad["assets"]["TIR"]
+    job.offer(good, bad)
+    done = run(job, "--json")
+    assert done.exit_code == 3, done.output
+    assert json.loads(done.stdout)["outcomes"] == {"done": 1, "unusable": 1}
+    assert run(job).exit_code == 0
+
+
+def test_a_budget_leaves_the_rest_for_the_next_run(job: SmallJob) -> None:
+    job.offer(*(job.item(day) for day in (6, 14, 22)))
+    done = run(job, "--dates", "2", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["remaining"] == 1
+    assert aktes_xr.open_result(job.store).sizes["time"] == 2
+    assert json.loads(run(job, "--json").stdout)["outcomes"] == {"done": 1}
+
+
+def test_two_runs_at_once(job: SmallJob) -> None:
+    job.offer(job.item(6))
+    with claim_series(job.store):
+        busy = run(job)
+    assert busy.exit_code == 7
+    assert "is being written by process" in busy.stderr
+    assert not Path(job.store).exists() or not read_journal(job.store)
+
+
+def test_a_log_of_json_lines_and_metrics(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = job.folder / "out" / "aktes.prom"
+    monkeypatch.setenv("AKTES_JOB__REPORT__METRICS", str(metrics))
+    job.offer(job.item(6))
+    done = subprocess.run(
+        [sys.executable, "-m", "aktes_xr", "run", str(job.file), "--log", "json"],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {"time", "level", "logger", "message"} == set(lines[0])
+    assert any(line["message"].startswith("2001-01-06T03:11:39Z: done") for line in lines)
+    text = metrics.read_text()
+    assert 'aktes_series_dates{state="done"} 1' in text
+    assert "aktes_run_exit_code 0" in text
+
+
+def test_check_names_what_is_wrong(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.offer(job.item(6))
+    checked = CliRunner().invoke(app, ["job", "check", str(job.file)])
+    assert checked.exit_code == 0, checked.output
+    assert "grid: EPSG:32650" in checked.stdout
+    monkeypatch.setenv("AKTES_JOB__INPUT__DEM", "nowhere.tif")
+    wrong = CliRunner().invoke(app, ["job", "check", str(job.file)])
+    assert wrong.exit_code == 2
+    assert "no elevation raster or source 'nowhere.tif'" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_killed_runs_lose_nothing(job: SmallJob, tmp_path: Path) -> None:
+    job.offer(*(job.item(day) for day in (6, 9, 14, 22)))
+    calm = SmallJob(tmp_path, job.bundle, str(tmp_path / "calm.zarr"))
+    calm.offer(*json.loads((tmp_path / "items.json").read_text())["features"])
+    assert run(calm).exit_code == 0
+    job.offer(*json.loads((tmp_path / "items.json").read_text())["features"])
+    seen = []
+    for slots in (0, 2):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aktes_xr", "run", str(job.file)],
+            env={**os.environ, "AKTES_JOB__BUDGET__BATCH": "1"},
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        # Killed as soon as the next date is being written.
+        while process.poll() is None and not (Path(job.store) / "quality/c" / str(slots)).exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        journal = read_journal(job.store)
+        seen.append(0 if journal is None else journal.length)
+    assert seen[-1] >= 1
+    assert run(job).exit_code == 0
+    one, other = aktes_xr.open_result(job.store), aktes_xr.open_result(calm.store)
+    for name in other.variables:
+        np.testing.assert_array_equal(one[name], other[name])
+    assert {**one.attrs, "history": ""} == {**other.attrs, "history": ""}
+    files = [{str(p.relative_to(s)) for p in Path(s).rglob("*")} for s in (job.store, calm.store)]
+    assert files[0] == files[1]

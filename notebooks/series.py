@@ -38,7 +38,7 @@ dates = tuple(
 settings = aktes_xr.simulate.SceneSettings(
     seed=31, cover="alpine", dates=dates, air_temperature_range_k=(286.0, 292.0)
 )
-items = aktes_xr.simulate.write_scene(folder, terrain="alpine", shape=(64, 72), settings=settings)
+items = aktes_xr.simulate.write_scene(folder, terrain="alpine", shape=(48, 56), settings=settings)
 print(f"{len(items)} granules")
 
 # %% [markdown]

@@ -16,6 +16,7 @@ import typer.main
 from aktes_xr.cli import app
 from aktes_xr.cube.conditions import CONDITION_MEANINGS
 from aktes_xr.cube.quality import MEANINGS
+from aktes_xr.jobs.config import load_job
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -101,6 +102,14 @@ def test_snippet_runs(number: int, tmp_path: Path) -> None:
 def test_readme_and_pages_have_snippets() -> None:
     assert len(blocks(README, "python")) >= 1
     assert len(STORIES) >= 5
+
+
+def test_jobs_are_valid(tmp_path: Path) -> None:
+    jobs = [body for page in (README, *PAGES) for body in blocks(page, "toml")]
+    assert jobs
+    for text in jobs:
+        (tmp_path / "job.toml").write_text(text)
+        assert load_job(tmp_path / "job.toml").store.address
 
 
 def named_commands(path: Path) -> list[list[str]]:

@@ -100,6 +100,8 @@ plt.show()
 # %% [markdown]
 # What is planned is the retrieval; reading, writing and the scheduler come on top, and on a scene
 # as small as this one they are most of it. Their share falls with the size of the chunks.
+# A worker that had to compile kernels keeps some memory of it, and its peak lies above the plan;
+# `aktes compile` compiles them beforehand.
 #
 # ## The same bits
 #

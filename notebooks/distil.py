@@ -92,7 +92,7 @@ quick = load_recipe("quick")
 recipe = replace(
     quick,
     student=replace(
-        quick.student, samples=24_000, validation_samples=4_000, epochs=6, batch_size=512
+        quick.student, samples=16_000, validation_samples=3_000, epochs=4, batch_size=512
     ),
 )
 history = []

@@ -10,8 +10,10 @@ from random_bundle import random_bundle
 
 from aktes_xr.bench import accuracy
 from aktes_xr.bench.accuracy import coverage_checks, physics_checks, reference_checks
+from aktes_xr.bench.accuracy_gain import GAIN_TARGETS, gain
 from aktes_xr.bench.accuracy_methods import (
     NO_PRIOR,
+    NOTHING,
     SPLIT_WINDOW,
     TEACHER,
     TES,
@@ -165,6 +167,32 @@ def test_checks_tell_a_good_teacher_from_a_bad_one(pixels: evaluation.UnseenPixe
     assert not any(check.holds for check in coverage_checks("G", overconfident)[0])
 
 
+def test_what_ancillaries_bring_is_told_by_water_column(pixels: evaluation.UnseenPixels) -> None:
+    truth, wet = pixels.truth, pixels.simulated["precipitable_water"].to_numpy() >= 25.0
+    off = np.ones_like(truth)
+
+    def comparison(dry_gain: float, wet_gain: float) -> Comparison:
+        told = np.where(wet, wet_gain, dry_gain)[:, np.newaxis].astype(np.float32)
+        names = {NOTHING: off, **dict.fromkeys(GAIN_TARGETS, told * off)}
+        return Comparison(
+            pixels, {(TEACHER, name): (truth + error, None) for name, error in names.items()}
+        )
+
+    checks, table = gain(comparison(0.5, 0.5))
+    assert len(checks) == 2 * len(GAIN_TARGETS)
+    assert all(check.holds and check.value == pytest.approx(0.5, abs=1e-3) for check in checks)
+    assert table.rows[0][:2] == (OVERALL, SIZE)
+    assert sum(row[1] for row in table.rows[1:]) <= SIZE
+    # Each water column has its own figure; one that gains nothing is found behind a good mean.
+    checks, table = gain(comparison(0.1, 1.0))
+    for row in table.rows[1:]:
+        dry = row[0] in ("water 0-10 mm", "water 10-25 mm")
+        assert row[2] == pytest.approx(0.1 if dry else 1.0, abs=1e-3)
+    worst = [check for check in checks if "worst water column" in check.name]
+    assert [check.value for check in worst] == [pytest.approx(1.0, abs=1e-3)] * 2
+    assert not any(check.holds for check in worst)
+
+
 def test_the_benchmark_runs_on_any_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accuracy, "QUICK_SAMPLES", 2_000)
     random_bundle(tmp_path / "random", students=False)
@@ -176,6 +204,9 @@ def test_the_benchmark_runs_on_any_bundle(tmp_path: Path, monkeypatch: pytest.Mo
     table = next(table for table in result.tables if table.title == "Unseen simulated pixels")
     found = {(row[0], row[1]) for row in table.rows}
     assert {("G", "teacher"), ("P", "TES"), ("P", "split window")} <= found
+    assert "G, all over nothing: temperature MAE, all" in names
+    gains = next(table for table in result.tables if "with ancillaries over" in table.title)
+    assert [row[0] for row in gains.rows][:2] == [OVERALL, "water 0-10 mm"]
     assert {row[2] for row in table.rows if row[1] == "teacher"} >= set(evaluation.ANCILLARY_SETS)
     with pytest.raises(InputError, match="takes no reference"):
         run_benchmark("radiative", quick=True, reference="x")

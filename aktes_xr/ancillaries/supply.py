@@ -117,7 +117,7 @@ class Supply:
             return _one_moment()
         if time not in self._moments:
             times = laid.array.indexes[time].to_numpy()
-            if times.size == 0 or (np.diff(times) <= np.timedelta64(0)).any():
+            if times.size == 0 or (times[1:] <= times[:-1]).any():
                 raise AncillaryError(f"its times ({time}) do not increase; sort them")
             found = bracket(dates, times, period=self.opened.period)
             self._report(found, dates, times)

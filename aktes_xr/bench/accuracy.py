@@ -16,6 +16,7 @@ import importlib.resources
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from aktes_xr.bench.accuracy_gain import gain
 from aktes_xr.bench.accuracy_methods import (
     ALL,
     NO_PRIOR,
@@ -101,15 +102,17 @@ def run(*, quick: bool, bundle: str = "default", reference: str | None = None) -
         protocol: compare(unseen_pixels(size, protocol), loaded.teacher, larger)
         for protocol in protocols
     }
+    everywhere, paper = comparisons["G"], comparisons["P"]
+    gains, gains_table = gain(everywhere)
     helps, helps_table = worth(comparisons)
     harms, harms_table = harm(comparisons, loaded.teacher)
-    everywhere, paper = comparisons["G"], comparisons["P"]
     coverage = [coverage_checks(protocol, found) for protocol, found in comparisons.items()]
     checks = [
         *paper_checks(paper),
         *physics_checks(everywhere),
         *reference_checks(everywhere),
         *alone_checks(everywhere),
+        *gains,
         *helps,
         *harms,
         *(check for found, _ in coverage for check in found),
@@ -122,6 +125,7 @@ def run(*, quick: bool, bundle: str = "default", reference: str | None = None) -
     tables = [
         accuracy_table(comparisons),
         physics_table(comparisons),
+        gains_table,
         helps_table,
         harms_table,
         worst,

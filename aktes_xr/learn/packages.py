@@ -22,5 +22,5 @@ def check_training_packages() -> None:
     if missing:
         raise DependencyError(
             f"training needs {', '.join(missing)}, which this installation was made without; run: "
-            "pip install tensorflow autokeras 'keras>=3.12,<3.13' keras-tuner tensorboard"
+            "pip install tensorflow autokeras 'keras>=3.12,<3.13' tensorboard"
         )

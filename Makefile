@@ -16,10 +16,12 @@ PYTHON ?= $(shell for candidate in python3.12 python3.13 python3.11 python3 pyth
 	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	>/dev/null 2>&1; then echo $$candidate; break; fi; done)
 
-.PHONY: help demo test test-lowest test-upstream coverage lint format bench train lock clean
+.PHONY: help demo test notebooks docs test-lowest test-upstream coverage lint format bench train lock clean
 help:
 	@echo "make demo    a simulated granule from STAC item to Zarr store and map (in $(OUTPUT)/)"
 	@echo "make test    the test suite"
+	@echo "make notebooks   all notebooks, executed (in build/notebooks/)"
+	@echo "make docs    the documentation (in build/docs/); after make notebooks with pictures"
 	@echo "make lint    ruff, mypy and codespell"
 	@echo "make test-lowest   the tests with the lowest versions that pyproject.toml allows"
 	@echo "make coverage      the tests, and which lines they ran"
@@ -31,6 +33,13 @@ demo: $(VENV)/.base
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+notebooks: $(VENV)/.dev
+	AKTES_NOTEBOOKS=$(CURDIR)/build/notebooks $(BIN)/python -m pytest tests/test_notebooks.py
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet notebooks build/docs
+	@echo "build/docs/index.html"
 
 # The lowest versions that pyproject.toml allows, in an environment of its own (it needs uv).
 test-lowest:
@@ -65,11 +74,11 @@ train: $(VENV)/.base
 	$(BIN)/aktes train teacher --recipe $(RECIPE)
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-upstream .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-upstream build notebooks/reference/generated .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # One lock serves every supported Python; it names versions, never an index.
 lock:
-	uv pip compile --universal --python-version 3.11 --extra dev --extra jobs --extra bench --extra earthdata \
+	uv pip compile --universal --python-version 3.11 --extra dev --extra docs --extra jobs --extra bench --extra earthdata \
 		--no-header --no-annotate --quiet pyproject.toml --output-file requirements.lock
 
 $(VENV)/.python:
@@ -89,6 +98,10 @@ $(VENV)/.base: $(VENV)/.python pyproject.toml requirements.lock
 $(VENV)/.dev: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing aktes_xr and its development tools into $(VENV) (about 3 GB, a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.docs: $(VENV)/.python pyproject.toml requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[docs]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.bench: $(VENV)/.python pyproject.toml requirements.lock

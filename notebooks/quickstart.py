@@ -12,7 +12,9 @@
 # ---
 
 # %% [markdown]
-# # From a STAC item to a map of surface temperature
+# # What temperature is this mountainside, and how sure is that?
+#
+# From a STAC item to a map, with an uncertainty for each pixel, and a score against the truth.
 #
 # ASTER's five thermal bands hold two unknowns that every pixel mixes, the temperature of the ground
 # and its emissivity, behind an atmosphere that is a third. `aktes_xr` separates them with networks:

@@ -214,9 +214,9 @@ def test_termination_cleans_up_as_an_interruption_does(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 7, 130, 143])
-def test_every_exit_code_is_in_the_readme_and_in_the_help(code: int) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    assert re.search(rf"^\| {code} \|", readme, re.MULTILINE)
+def test_every_exit_code_is_in_the_documentation_and_in_the_help(code: int) -> None:
+    page = Path(__file__).parent.parent / "notebooks" / "howto" / "commands.md"
+    assert re.search(rf"^\| {code} \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert re.search(rf"[:;] {code} ", EXIT_CODES)
 
 

@@ -390,13 +390,13 @@ def test_worker_installs_everything_but_the_training_side() -> None:
     assert listed <= names_in((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 
 
-def test_readme_names_what_an_installation_without_training_lacks() -> None:
+def test_start_names_what_an_installation_without_training_lacks() -> None:
     """What `pip check` complains of there is what training needs, and no more."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (commands,) = re.findall(r"```\n([^`]*deploy/worker\.txt.*?)```", readme, re.DOTALL)
+    page = (ROOT / "notebooks" / "start.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```\n([^`]*deploy/worker\.txt.*?)```", page, re.DOTALL)
     assert all((ROOT / name).exists() for name in re.findall(r"-[cr] (\S+)", commands))
     assert "--no-deps ." in commands
-    (sentence,) = re.findall(r"`pip check` then names (.*?), and nothing else", readme, re.DOTALL)
+    (sentence,) = re.findall(r"`pip check` then names (.*?), and nothing else", page, re.DOTALL)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lacking = names_in("\n".join(project["dependencies"])) & TRAINING
     assert set(re.findall(r"`([\w-]+)`", sentence)) == lacking

@@ -1,17 +1,38 @@
-"""What README shows is run: every Python snippet, each in a fresh process."""
+"""What README and the documentation's pages show is run, and what they name exists."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
+
+from aktes_xr.cli import app
+from aktes_xr.cube.conditions import CONDITION_MEANINGS
+from aktes_xr.cube.quality import MEANINGS
+from aktes_xr.jobs.config import load_job
 
 ROOT = Path(__file__).resolve().parent.parent
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+README = ROOT / "README.md"
+PAGES = sorted(path for path in (ROOT / "notebooks").rglob("*.md") if "build" not in path.parts)
+
+
+FENCED = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(path: Path, *languages: str) -> list[str]:
+    return [body for language, body in FENCED.findall(path.read_text()) if language in languages]
+
+
+# README's snippets are independent of each other; a page's are one story.
+STORIES = [(README, snippet) for snippet in blocks(README, "python")]
+STORIES += [(page, "".join(found)) for page in PAGES if (found := blocks(page, "python"))]
 
 # What a reader has before the first line: granules with an elevation model, and, in the place of a
 # store that cannot be reached from here, a file of ancillaries.
@@ -21,6 +42,12 @@ import xarray as xr
 import aktes_xr
 
 items = aktes_xr.simulate.write_scene("scene", terrain="alpine", shape=(48, 56), seed=2)
+"""
+CUBE = """
+ds = aktes_xr.open_stac(items, dem="scene/dem.tif")
+"""
+RESULT = """
+out = ds.aktes.retrieve().compute()
 """
 PHYSICS = """
 import numpy as np
@@ -37,18 +64,32 @@ elevation = rioxarray.open_rasterio("relief/dem.tif").squeeze("band", drop=True)
 """
 
 
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def before(snippet: str) -> str:
+    """What a snippet takes for granted."""
+    if "surface_leaving" in snippet:
+        return PHYSICS
+    needs_cube = re.search(r"\bds\b", snippet) and not re.search(r"^ds = ", snippet, re.MULTILINE)
+    needs_result = re.search(r"\bout\b", snippet) and not re.search(
+        r"^out = ", snippet, re.MULTILINE
+    )
+    return BEFORE + CUBE * bool(needs_cube or needs_result) + RESULT * bool(needs_result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(STORIES)))
 def test_snippet_runs(number: int, tmp_path: Path) -> None:
-    snippet = SNIPPETS[number]
-    snippet = snippet.replace('"dem.tif"', '"scene/dem.tif"')
-    snippet = snippet.replace('"era5"', '"scene/ancillary.zarr"')
-    # A small granule says as much as a whole one.
-    snippet = snippet.replace('terrain="alpine")', 'terrain="alpine", shape=(40, 40))')
-    before = PHYSICS if "simulate_atmosphere" in snippet else BEFORE
-    script = tmp_path / "snippet.py"
-    script.write_text(before + snippet)
+    snippet = STORIES[number][1]
+    for shown, here in (
+        ('"dem.tif"', '"scene/dem.tif"'),
+        ('"catalog.json"', '"scene/catalog.json"'),
+        ('"era5"', '"scene/ancillary.zarr"'),
+        # A small granule says as much as a whole one.
+        ('terrain="alpine")', 'terrain="alpine", shape=(40, 40))'),
+    ):
+        snippet = snippet.replace(shown, here)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script)],
+        # Not as a file: processes of a cluster would run it again.
+        [sys.executable, "-W", "ignore", "-c", before(snippet) + snippet],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -58,5 +99,56 @@ def test_snippet_runs(number: int, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_readme_has_snippets() -> None:
-    assert len(SNIPPETS) >= 2
+def test_readme_and_pages_have_snippets() -> None:
+    assert len(blocks(README, "python")) >= 1
+    assert len(STORIES) >= 5
+
+
+def test_jobs_are_valid(tmp_path: Path) -> None:
+    jobs = [body for page in (README, *PAGES) for body in blocks(page, "toml")]
+    assert jobs
+    for text in jobs:
+        (tmp_path / "job.toml").write_text(text)
+        assert load_job(tmp_path / "job.toml").store.address
+
+
+def named_commands(path: Path) -> list[list[str]]:
+    """Arguments of each ``aktes`` in blocks of shell lines and in the text."""
+    lines = [
+        line.partition(" #")[0] for block in blocks(path, "sh", "") for line in block.splitlines()
+    ]
+    prose = re.sub(r"\s+", " ", FENCED.sub("", path.read_text()))
+    lines += re.findall(r"`(aktes [^`]*)`", prose)
+    found = []
+    for line in lines:
+        words = shlex.split(line) if "aktes" in line else []
+        place = next((n for n, word in enumerate(words) if Path(word).name == "aktes"), None)
+        if place is not None:
+            found.append(words[place + 1 :])
+    return found
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda path: path.stem)
+def test_commands_exist(page: Path) -> None:
+    for words in named_commands(page):
+        command: Any = typer.main.get_command(app)
+        rest = list(words)
+        while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+            assert rest[0] in command.commands, f"aktes {' '.join(words)}"
+            command = command.commands[rest.pop(0)]
+        known = {"--help", *(name for one in command.params for name in one.opts)}
+        options = [word.partition("=")[0] for word in rest if word.startswith("--")]
+        assert set(options) <= known, f"aktes {' '.join(words)}"
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda path: path.stem)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+    assert set(named) <= targets
+
+
+def test_page_of_flags_has_all_of_them() -> None:
+    text = (ROOT / "notebooks" / "concepts" / "flags.md").read_text()
+    names = [str(flag.name).lower() for flag in (*MEANINGS, *CONDITION_MEANINGS)]
+    assert not [name for name in names if f"`{name}`" not in text]

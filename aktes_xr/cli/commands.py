@@ -371,7 +371,7 @@ def distil(
         Path | None, typer.Option(exists=True, help="Elevation model of the region, 90 m.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Your own pixels: CSV, Parquet or Zarr (README).")
+        Path | None, typer.Option(help="Your own pixels: CSV, Parquet or Zarr (learn.labels).")
     ] = None,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Compare ways to distil instead; in minutes.")

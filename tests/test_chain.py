@@ -81,7 +81,7 @@ def test_all_pixels_are_validated_and_drawn(chain: dict[str, Any]) -> None:
     page = Path(chain["report"]["page"]).read_text(encoding="utf-8")
     assert page.count("<figure>") >= 2
     assert "<td>dem.tif</td>" in page
-    assert "ancillary_source" in page
+    assert "ancillary source" in page
     assert str(chain["root"]) not in page
 
 

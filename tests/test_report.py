@@ -216,7 +216,7 @@ def test_figures_are_written_on_their_own(tmp_path: Path) -> None:
 
 
 def test_a_page_is_written_whole(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "page.html"
+    path = tmp_path / "page.html"
     report.write_page(path, "first")
     report.write_page(path, "second")
     assert path.read_text() == "second"

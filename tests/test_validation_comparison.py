@@ -14,7 +14,7 @@ from real_data import real_files
 from typer.testing import CliRunner
 
 from aktes_xr.cli import app
-from aktes_xr.errors import GridError, InputError, MissingVariableError, OverlapError, ReadError
+from aktes_xr.errors import GridError, InputError, MissingVariableError, OverlapError
 from aktes_xr.sensor import BANDS
 from aktes_xr.store import write_result
 from aktes_xr.validation import Selection, compare, open_reference, open_truth, pair_fields
@@ -184,7 +184,7 @@ def test_no_common_ground_is_an_error_with_both_extents(tmp_path: Path) -> None:
 def test_a_file_that_is_no_raster_is_named(tmp_path: Path) -> None:
     path = tmp_path / "map.tif"
     path.write_text("not a raster")
-    with pytest.raises(ReadError, match=r"map\.tif cannot be read"):
+    with pytest.raises(InputError, match=r"map\.tif cannot be read"):
         open_truth(path, scene(1)[0])
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import real_files
 
 from aktes_xr import sensor
 from aktes_xr.radiative import band_atmosphere, closure_residual, load_emulator
@@ -126,10 +125,7 @@ def test_an_unknown_atmosphere_is_fitted_and_said() -> None:
 
 def test_open_sea_closes_with_waters_emissivity() -> None:
     # Scene means of a real granule over open sea, where its statistics are at hand.
-    folder = os.environ.get("AKTES_REAL_DATA")
-    table = Path(folder or ".") / "aster_l1t" / "scene_dn_statistics.csv"
-    if not table.is_file():
-        pytest.skip("AKTES_REAL_DATA names no folder with aster_l1t/scene_dn_statistics.csv")
+    table = real_files("aster_l1t") / "scene_dn_statistics.csv"
     with table.open() as file:
         rows = {row["band"]: row for row in csv.DictReader(file) if "2007-12-27" in row["granule"]}
     dn = np.array([float(rows[band]["dn_mean"]) for band in sensor.BANDS])

@@ -52,9 +52,10 @@ def test_the_sea_is_as_warm_as_its_radiance_says(side: int, noise_k: float, wate
     middle = out.isel(time=0, y=side // 2, x=side // 2)
     temperature = float(out["surface_temperature"].mean())
     sigma = float(middle["surface_temperature_uncertainty"])
-    assert abs(temperature - CLOSURE_K) <= sigma
+    # One scene: a third of all right ones would lie beyond one sigma.
+    assert abs(temperature - CLOSURE_K) <= 2.0 * sigma
+    assert abs(temperature - CLOSURE_K) <= 0.5
     assert not int(middle["quality"]) & int(QualityFlag.OUT_OF_DOMAIN)
     if water:
-        assert abs(temperature - CLOSURE_K) <= 0.5
         emissivity = out["emissivity"].mean(("time", "y", "x"))
         np.testing.assert_allclose(emissivity, water_emissivity(), atol=0.01)

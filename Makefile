@@ -92,19 +92,19 @@ $(VENV)/.python:
 
 $(VENV)/.base: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing aktes_xr into $(VENV) (about 2.7 GB, a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing aktes_xr and its development tools into $(VENV) (about 3 GB, a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.docs: $(VENV)/.python pyproject.toml requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[docs]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e '.[docs]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.bench: $(VENV)/.python pyproject.toml requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'rvt-py==2.2.3'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e '.[bench]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps 'rvt-py==2.2.3'
 	@touch $@ $(VENV)/.base

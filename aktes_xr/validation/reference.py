@@ -142,11 +142,9 @@ def open_truth(
     StoreNotFoundError
         There is nothing at ``path``, or a folder that is no Zarr store.
     InputError
-        The raster has several bands, or its values are no temperatures in kelvin.
+        It is no raster, has several bands, or its values are no temperatures in kelvin.
     OverlapError
         The raster and the result have no ground in common.
-    ReadError
-        It cannot be read.
     """
     if not path.exists():
         raise StoreNotFoundError(f"found no truth {path.name}; give a Zarr store or a raster")
@@ -180,7 +178,7 @@ def open_reference(
 
     Raises
     ------
-    InputError, OverlapError, ReadError
+    InputError, OverlapError
         As `open_truth` raises them; also a store without ``surface_temperature``.
     """
     if path.is_dir():

@@ -13,8 +13,10 @@ import xarray as xr
 
 from aktes_xr import learn, sensor
 from aktes_xr.errors import TrainingError
-from aktes_xr.learn import card, evaluation, student, student_sample, teacher
+from aktes_xr.learn import evaluation, evidence, student, student_sample, teacher
 from aktes_xr.learn.drawing import World
+from aktes_xr.learn.history import FILE as HISTORY
+from aktes_xr.learn.history import read_histories
 from aktes_xr.learn.pixels import Sample
 from aktes_xr.learn.recipe import Recipe
 from aktes_xr.learn.student import distil
@@ -94,11 +96,11 @@ class Here:
 
 def toy(patch: pytest.MonkeyPatch) -> None:
     """Let training and its evidence draw from the toy world."""
-    for module in (teacher, student_sample, evaluation, card):
+    for module in (teacher, student_sample, evaluation, evidence):
         patch.setattr(module, "draw", toy_draw)
     for module in (teacher, student):
         patch.setattr(module, "Ahead", Here)
-    patch.setattr(card, "TEST_SAMPLES", 4_000)
+    patch.setattr(evidence, "TEST_SAMPLES", 4_000)
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +168,17 @@ def test_bundle_tells_its_story(trained: Path, recipe: Recipe) -> None:
     assert json.loads(bundle.extras["recipe.json"])["name"] == "toy"
     assert len(json.loads(bundle.extras["leaderboard.json"])) == 3
     for words in (
-        *("`toy`", str(recipe.seed), "| terrain | fusion |", "## Limits", "mlm.json"),
-        *(
-            "| flat, P | teacher | all ancillaries | all |",
-            "| flat, G | teacher | nothing | all |",
-        ),
+        *("`toy`", str(recipe.seed), "| relief, unseen air", "## Limits", "mlm.json"),
+        *("| level ground, the six model atmospheres", "| the same with nothing told |"),
     ):
         assert words in bundle.model_card
+    histories = {one.network: one for one in read_histories(bundle.extras[HISTORY])}
+    assert histories["teacher"].epochs == recipe.teacher.epochs
+    assert histories["student"].epochs == recipe.student.epochs
+    assert histories["teacher"].validation_mae_k[-1] < histories["teacher"].validation_mae_k[0]
+    figures = sorted(path.name for path in (trained / "teacher" / "figures").glob("*.png"))
+    assert figures == ["leaderboard.png", "loss.png"]
+    assert (trained / "student" / "figures" / "loss.svg").stat().st_size > 2000
     assert bundle.students[0].network.multiplications < 2000
 
 

@@ -358,6 +358,32 @@ def calibration(
     answer({"bundle": str(written)}, as_json)
 
 
+@train.command()
+def card(
+    bundle: Annotated[str, typer.Option(help="Bundle whose networks are kept.")] = "default",
+    out: Annotated[
+        Path | None, typer.Option(help="Bundle to write, with its card made anew.")
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the search and the losses, PNG and SVG."),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a bundle's model card anew of the scores it holds, and draw how it was trained."""
+    from aktes_xr.learn.rewriting import draw_training, rewrite_card
+
+    if out is None and figures is None:
+        raise InputError("found nothing to write; give --out DIR, --figures DIR or both")
+    written: dict[str, Any] = {}
+    if out is not None:
+        written["bundle"] = str(rewrite_card(bundle, out, overwrite=overwrite))
+    if figures is not None:
+        written["figures"] = [str(path) for path in draw_training(bundle, figures)]
+    answer(written, as_json)
+
+
 @app.command()
 def distil(
     bundle: Annotated[str, typer.Option(help="Bundle whose teacher is distilled.")] = "default",

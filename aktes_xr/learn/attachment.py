@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aktes_xr.errors import InputError
+from aktes_xr.learn.card import with_section
 from aktes_xr.models.bundle import MODEL_CARD, Bundle, BundleContents, write_bundle
 
 
@@ -54,20 +55,11 @@ def attach(
     Path
         ``out``.
     """
-    heading, text = card
-    kept = []
-    skipping = False
-    for line in bundle.model_card.splitlines():
-        if line.startswith("## "):
-            skipping = line.strip() == heading
-        if not skipping:
-            kept.append(line)
-    body = "\n".join(kept).rstrip()
     extras = {name: data for name, data in bundle.extras.items() if name != MODEL_CARD}
     contents = BundleContents(
         bundle.name,
         tuple(bundle.models.values()),
-        f"{body}\n\n{heading}\n\n{text}",
+        with_section(bundle.model_card, *card),
         bundle.fusion,
         extras | dict(files),
     )

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from aktes_xr.errors import InputError
-from aktes_xr.learn.card import Evidence, model_card
+from aktes_xr.learn.card import Networks, model_card, with_attached
+from aktes_xr.learn.evidence import Evidence
 from aktes_xr.learn.fitting import calibrate_fusion, fit_strata
+from aktes_xr.learn.history import FILE as HISTORY
+from aktes_xr.learn.history import read_histories
 from aktes_xr.learn.pixels import ALL, Sample, keep_only
 from aktes_xr.learn.student_sample import draw_held
 from aktes_xr.models import BundleContents, load_bundle, write_bundle
@@ -172,7 +175,9 @@ def documented(
             if row["sample"] != f"terrain, {region.name}"
         ]
         evidence = Evidence((*kept, *evidence.rows))
-    card = model_card(recipe, list(contents.models), evidence, contents.fusion)
+    histories = read_histories(extras.get(HISTORY, b"[]"))
+    networks = Networks(contents.models, contents.fusion, histories)
+    card = with_attached(model_card(recipe, networks, evidence), contents.model_card)
     extras |= {
         "metrics.json": evidence.to_bytes(),
         "recipe.json": (json.dumps(recipe.to_json(), indent=1) + "\n").encode(),

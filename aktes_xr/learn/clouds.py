@@ -17,6 +17,7 @@ import numpy as np
 from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, hidden_layers
 from aktes_xr.learn.attachment import attach, check_place
+from aktes_xr.learn.card import ATTACHED
 from aktes_xr.learn.cloud_sample import SURFACES, CloudPixels, draw_cloud_pixels
 from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
     from aktes_xr.models.network import Network
 
-CARD_HEADING: Final = "## Cloud test"
+(CARD_HEADING,) = ATTACHED
 _LOWEST: Final = 0.05
 _BLUR: Final = 0.1
 _HIGHEST: Final = 0.99

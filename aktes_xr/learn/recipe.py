@@ -189,6 +189,27 @@ class Recipe:
         """Return the settings as plain values."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> Recipe:
+        """Read what `to_json` returned.
+
+        Parameters
+        ----------
+        settings : mapping
+            What it leaves out has the defaults of `Recipe`.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        ConfigError
+            It has an unknown key or a value of the wrong kind.
+        """
+        found: Recipe = _merge(cls(""), settings, "the recipe")
+        return found
+
 
 RECIPES: Final[dict[str, Recipe]] = {
     "quick": Recipe(

@@ -103,7 +103,7 @@ def search(
 
     leaderboard = directory / LEADERBOARD
     if leaderboard.exists():
-        return [_trial_from_json(entry) for entry in json.loads(leaderboard.read_text())]
+        return read_leaderboard(leaderboard.read_bytes())
     keras.utils.set_random_seed(seed)
     hyperparameters = keras_tuner.HyperParameters()
     hyperparameters.Choice("optimizer", list(recipe.space.optimizer))
@@ -254,6 +254,22 @@ def _finished(trials: Any, epochs: int) -> list[Trial]:
             )
         )
     return sorted(found, key=lambda trial: trial.score)
+
+
+def read_leaderboard(text: bytes) -> list[Trial]:
+    """Read a leaderboard.
+
+    Parameters
+    ----------
+    text : bytes
+        Of ``leaderboard.json``.
+
+    Returns
+    -------
+    list of Trial
+        The best first.
+    """
+    return [_trial_from_json(entry) for entry in json.loads(text)]
 
 
 def _trial_from_json(entry: dict[str, Any]) -> Trial:

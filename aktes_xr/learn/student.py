@@ -14,7 +14,10 @@ from aktes_xr.learn.architecture import Architecture, fold, keras_model, multipl
 from aktes_xr.learn.calibration import documented, fit_fusion, told_variously
 from aktes_xr.learn.distillation import distiller, soft_model
 from aktes_xr.learn.drawing import Ahead
+from aktes_xr.learn.figure import write_training_figures
 from aktes_xr.learn.fitting import calibrated_scaling, fit_strata
+from aktes_xr.learn.history import FILE as HISTORY
+from aktes_xr.learn.history import histories_bytes, read_histories
 from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Sample, SoftSample
 from aktes_xr.learn.recipe import Recipe, StudentRecipe
@@ -109,7 +112,14 @@ def distil(
     models = {**source.models, "teacher": teacher}
     # The new student goes last.
     models.pop(student.name, None)
-    extras = {**source.extras, f"{student.name}.keras": keras_bytes(model, work)}
+    own = [replace(one, network=student.name) for one in read_histories(work / HISTORY)]
+    write_training_figures(work / "figures", (), own)
+    histories = histories_bytes(read_histories(source.extras.get(HISTORY, b"[]")), own)
+    extras = {
+        **source.extras,
+        f"{student.name}.keras": keras_bytes(model, work),
+        HISTORY: histories,
+    }
     contents = BundleContents(
         source.name, (*models.values(), student), source.model_card, fusion, extras
     )

@@ -14,11 +14,15 @@ import numpy as np
 from aktes_xr.documents import write_json
 from aktes_xr.errors import TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
-from aktes_xr.learn.card import Evidence, model_card
+from aktes_xr.learn.card import Networks, model_card
 from aktes_xr.learn.drawing import Ahead, World, draw
+from aktes_xr.learn.evidence import Evidence
+from aktes_xr.learn.figure import write_training_figures
 from aktes_xr.learn.finals import FILE as FINALS
 from aktes_xr.learn.finals import final_round, finalists
 from aktes_xr.learn.fitting import calibrated_scaling
+from aktes_xr.learn.history import FILE as HISTORY
+from aktes_xr.learn.history import histories_bytes, read_histories
 from aktes_xr.learn.packages import check_training_packages
 from aktes_xr.learn.pixels import Draw, Sample
 from aktes_xr.learn.recipe import Recipe
@@ -60,7 +64,8 @@ def train_teacher(
     Returns
     -------
     Path
-        The bundle's directory, ``directory/bundle``.
+        The bundle's directory, ``directory/bundle``; figures of the search and of the losses lie in
+        ``directory/figures``.
 
     Raises
     ------
@@ -87,18 +92,20 @@ def train_teacher(
     )
     say(f"training {architecture}")
     teacher, model = fit(recipe, architecture, samples, scaling, directory=work, progress=progress)
+    histories = read_histories(work / HISTORY)
+    write_training_figures(work / "figures", trials, histories, chosen=architecture)
     evidence = Evidence.of_teacher(teacher)
     extras = {
         "teacher.keras": keras_bytes(model, work),
         "metrics.json": evidence.to_bytes(),
         "leaderboard.json": (work / "leaderboard.json").read_bytes(),
         "recipe.json": (json.dumps(recipe.to_json(), indent=1) + "\n").encode(),
+        HISTORY: histories_bytes(histories),
     }
     if (work / FINALS).exists():
         extras[FINALS] = (work / FINALS).read_bytes()
-    contents = BundleContents(
-        name, (teacher,), model_card(recipe, [teacher], evidence, None), None, extras
-    )
+    card = model_card(recipe, Networks((teacher,), None, histories), evidence)
+    contents = BundleContents(name, (teacher,), card, None, extras)
     write_bundle(work / "bundle", contents, overwrite=True)
     return work / "bundle"
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from aktes_xr.learn.history import add_epoch
 from aktes_xr.learn.losses import laplace_likelihood
 from aktes_xr.learn.pixels import Draw, Sample
 from aktes_xr.models.features import REFERENCE, raw_features
@@ -124,7 +125,7 @@ def train(
     scaling : Scaling
     schedule : Schedule
     directory : Path
-        Of the checkpoint.
+        Of the checkpoint, and of the history (`aktes_xr.learn.history`).
     wrap : callable, optional
         Turns the model into the one that is fitted (a distiller around it).
     progress : callable, optional
@@ -160,10 +161,13 @@ def train(
         ).history
         predicted = np.asarray(model.predict(held_inputs, batch_size=8192, verbose=0))
         error = np.abs(predicted[:, 0] - held_targets[:, 0]).mean() * scaling.output_scale[0]
+        loss = float(history["loss"][-1])
+        # Before the checkpoint: what a kill in between leaves is trained, and written, again.
+        add_epoch(directory, model.name, epoch, loss=loss, validation_mae_k=float(error))
         checkpoint.save(epoch + 1)
         line = (
             f"{model.name}: epoch {epoch + 1} of {schedule.epochs}, loss "
-            f"{history['loss'][-1]:.4f}, validation MAE {error:.3f} K"
+            f"{loss:.4f}, validation MAE {error:.3f} K"
         )
         _LOGGER.info(line)
         if progress is not None:

@@ -153,6 +153,37 @@ def test_a_log_of_json_lines_and_metrics(job: SmallJob, monkeypatch: pytest.Monk
     assert "aktes_run_exit_code 0" in text
 
 
+def test_a_page_shows_the_series_and_what_the_run_did(
+    job: SmallJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = job.folder / "out" / "series.html"
+    monkeypatch.setenv("AKTES_JOB__REPORT__PAGE", str(page))
+    whole, torn = job.item(6), job.item(22)
+    job.raster(22).write_bytes(job.raster(22).read_bytes()[:400])
+    job.offer(whole, torn)
+    assert run(job).exit_code == 3
+    text = page.read_text()
+    assert "What this run did" in text
+    assert "1 done, 1 unreadable" in text
+    assert "2001-01-22T03:11:39Z (AST_L1T_00322_1)" in text
+    assert str(job.folder) not in text
+    told = run_report(job)
+    assert "2001-01-22T03:11:39Z (AST_L1T_00322_1)" in told
+    assert "What this run did" not in told
+    job.offer(whole)
+    before = page.stat().st_mtime_ns
+    assert run(job).exit_code == 0
+    assert page.stat().st_mtime_ns == before  # nothing was made: nothing is written
+
+
+def run_report(job: SmallJob) -> str:
+    """Return the page that ``aktes report`` writes of a job's store."""
+    page = job.folder / "report.html"
+    done = CliRunner().invoke(app, ["report", job.store, "--out", str(page)])
+    assert done.exit_code == 0, done.output
+    return page.read_text()
+
+
 def test_check_names_what_is_wrong(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
     job.offer(job.item(6))
     checked = CliRunner().invoke(app, ["job", "check", str(job.file)])

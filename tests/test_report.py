@@ -215,6 +215,29 @@ def test_figures_are_written_on_their_own(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "series.svg").read_text().lstrip().startswith("<?xml")
 
 
+def test_a_page_tells_of_its_run_and_of_gaps() -> None:
+    text = report.store_page(
+        series(2), run={"new": "2"}, gaps=[("2020-07-03 (AST_9)", "unreadable: <truncated>")]
+    )
+    assert text.index("What this run did") < text.index("Flags of quality")
+    assert "2020-07-03 (AST_9)" in text
+    assert "unreadable: &lt;truncated&gt;" in text
+    assert "What this run did" not in report.store_page(series(2))
+
+
+def test_figures_of_a_cloudy_date_say_so() -> None:
+    result = series(2)
+    words = "only 0 % clear (100 % cloud, 0 % without a temperature)"
+    for figure in (
+        report.overview(result, time=0),
+        report.quicklook(result, time=0),
+        result.aktes.plot.map(time=0),
+    ):
+        assert words in " ".join(figure.get_suptitle().split())
+    assert "clear" not in report.overview(result, time=1).get_suptitle()
+    assert report.overview(result, time=0, title="Mine").get_suptitle() == "Mine"
+
+
 def test_a_page_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     report.write_page(path, "first")

@@ -143,6 +143,10 @@ class Report(_Part):
 
     metrics: Path | None = Field(default=None, description="Prometheus text file.")
     json_file: Path | None = Field(default=None, description="Report of the last run.")
+    page: Path | None = Field(
+        default=None,
+        description="HTML page of the series and the run, after each that made a date.",
+    )
     heartbeat_s: Positive = Field(default=60.0, description="Seconds between signs of life.")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aktes_xr.documents import write_json
 from aktes_xr.errors import AktesError, ConfigError, InputError
-from aktes_xr.jobs.account import Account, write_text
+from aktes_xr.jobs.account import DONE, PARTIAL, Account, write_text
 from aktes_xr.jobs.agenda import Task, agenda, tally
 from aktes_xr.jobs.batch import Maker
 from aktes_xr.jobs.cluster import started
@@ -23,6 +23,7 @@ from aktes_xr.jobs.stamps import REDO, stamps_of
 from aktes_xr.stac import sources
 from aktes_xr.stac.signing import Modifier
 from aktes_xr.store.journal import Journal
+from aktes_xr.store.reading import open_result
 from aktes_xr.store.series import claim_series, read_journal
 
 logger = logging.getLogger(__name__)
@@ -203,10 +204,29 @@ def _tell(job: Job, account: Account, exit_code: int) -> None:
     """Write the files that the job asks for."""
     if job.report.json_file is not None:
         write_json(job.report.json_file, {"exit_code": exit_code, **account.as_dict()})
+    ended = exit_code in (DONE, PARTIAL)
+    journal = read_journal(job.store.address) if ended else None
+    if job.report.page is not None and journal is not None:
+        _show(job.report.page, account, journal)
     if job.report.metrics is not None:
-        journal = read_journal(job.store.address) if exit_code in (0, 3) else None
         text = account.metrics(journal, exit_code=exit_code, now=time.time())
         write_text(job.report.metrics, text)
+
+
+def _show(page: Path, account: Account, journal: Journal) -> None:
+    """Draw the series with what the run did; a run that made nothing leaves the page as it is."""
+    if not journal.slots or not (account.made or not page.exists()):
+        return
+    # Imported here: a run without a page needs no figures.
+    from aktes_xr.report import store_page
+
+    logger.info("drawing the series")
+    # Not where the store lies: a page may go to people who must not know.
+    said = {what.strip(): value for what, value in account.lines().items() if what != "store"}
+    said["time it took"] = f"{account.seconds:.0f} s"
+    left_out = [(one["id"], one["reason"]) for one in account.skipped]
+    gaps = [*journal.gaps(), *left_out]
+    write_text(page, store_page(open_result(account.store), run=said, gaps=gaps))
 
 
 def _refuse_unknown(redo: Collection[str]) -> None:

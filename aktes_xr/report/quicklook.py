@@ -12,6 +12,7 @@ from aktes_xr.cube import check_grid
 from aktes_xr.errors import InputError, MissingVariableError
 from aktes_xr.report.maps import crs_words, draw, panel_figure
 from aktes_xr.report.panels import Panel, comparison_panels, panel_of, thinned
+from aktes_xr.report.summary import CLOUDY, summarise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +79,7 @@ def quicklook(
     if "emissivity" in date:
         panels.append(panel_of(date, "emissivity", band=band))
     panels += [panel_of(date, name) for name in ("sky_view_factor",) if name in date]
-    return panels_figure(panels, title=title or date_words(result, time), foot=crs_words(result))
+    return panels_figure(panels, title=title or _title(result, time), foot=crs_words(result))
 
 
 def overview(
@@ -118,7 +119,7 @@ def overview(
     date = one_date(result, time)
     names = overview_names(date) if variables is None else list(variables)
     panels = [panel_of(date, name) for name in names]
-    return panels_figure(panels, title=title or date_words(result, time), foot=crs_words(result))
+    return panels_figure(panels, title=title or _title(result, time), foot=crs_words(result))
 
 
 def map_figure(
@@ -160,7 +161,7 @@ def map_figure(
     """
     panel = panel_of(one_date(result, time), variable, band=band, bounds=limits)
     figure = panel_figure(panel, title=False)
-    figure.suptitle(title or f"{panel.title}\n{date_words(result, time)}", fontsize="medium")
+    figure.suptitle(title or f"{panel.title}\n{_title(result, time)}", fontsize="medium")
     figure.text(0.995, 0.004, crs_words(result), ha="right", va="bottom", fontsize="x-small")
     return figure
 
@@ -229,6 +230,18 @@ def date_words(result: xr.Dataset, time: int) -> str:
     stamp = np.atleast_1d(result["time"].to_numpy())[time]
     moment = np.datetime_as_string(stamp, unit="m").replace("T", " ")
     return f"Land-surface temperature, {moment} UTC"
+
+
+def _title(result: xr.Dataset, time: int) -> str:
+    """Name a date, and say where most of it is not clear: its map may look like cold ground."""
+    words = date_words(result, time)
+    (date,) = summarise(result, [time])
+    if date.clear >= CLOUDY:
+        return words
+    return (
+        f"{words}: only {100 * date.clear:.0f} % clear ({100 * date.cloud:.0f} % cloud, "
+        f"{100 * (1 - date.valid):.0f} % without a temperature)"
+    )
 
 
 def panels_figure(panels: Sequence[Panel], *, title: str, foot: str = "") -> Figure:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aktes_xr.report.summary import DateSummary
+from aktes_xr.report.summary import CLOUDY, DateSummary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _KINDS: Final = (("day", True, "#b3261e"), ("night", False, "#1f3a93"), ("unknown", None, "0.3"))
-_CLOUDY: Final = 0.5
-"""Share of clear pixels below which a date's marker is hollow."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def series_figure(dates: Sequence[DateSummary]) -> Figure:
             color=colour,
             label=words,
         )
-        cloudy = np.array([d.clear for d in chosen]) < _CLOUDY
+        cloudy = np.array([d.clear for d in chosen]) < CLOUDY
         if cloudy.any():
             axis.plot(
                 times[cloudy],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +33,7 @@ from aktes_xr.report.panels import (
 from aktes_xr.report.quicklook import one_date, overview, overview_names
 from aktes_xr.report.series import calendar, series_figure
 from aktes_xr.report.summary import (
+    CLOUDY,
     DateSummary,
     clearest,
     common_range,
@@ -43,7 +44,6 @@ from aktes_xr.report.summary import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_CLOUDY: Final = 0.5
 _GROUND: Final = ("terrain_complexity", "sky_view_factor")
 _CAPTIONS: Final = {
     "surface_temperature": "Surface temperature, on one scale for all dates",
@@ -66,6 +66,8 @@ def store_page(
     truth: xr.Dataset | None = None,
     detailed: int = 4,
     figures: str | PathLike[str] | None = None,
+    run: Mapping[str, str] | None = None,
+    gaps: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Return the page of a result.
 
@@ -85,6 +87,11 @@ def store_page(
     figures : path, optional
         A folder for the figures on their own: an overview of each date in full, and the series, as
         PNG and as SVG.
+    run : mapping of str to str, optional
+        What the run that made it has to say of itself: names and values, shown first.
+    gaps : sequence of (str, str)
+        Dates or items that are not in the result, or only in part, and why, besides those that its
+        attributes name.
 
     Returns
     -------
@@ -101,11 +108,12 @@ def store_page(
     shown = clearest(dates, detailed)
     scale = common_range(dates)
     sections = [
+        *_run(run or {}),
         *_series(dates, scale),
         *(_date(result, truth, date, scale) for date in shown),
         *_ground(result),
         _quality(dates),
-        *_left_out(result),
+        *_left_out(result, gaps),
         provenance_section(provenance(result)),
     ]
     if figures is not None:
@@ -128,6 +136,13 @@ def _facts(result: xr.Dataset, dates: Sequence[DateSummary]) -> dict[str, str]:
     if "bundle" in result.attrs:
         found["networks"] = str(result.attrs["bundle"])
     return found
+
+
+def _run(run: Mapping[str, str]) -> Iterator[Section]:
+    """Say what the run did."""
+    if run:
+        table = TableOf("What this run did", ("what", "value"), list(run.items()))
+        yield Section("run", "The run", tables=[table])
 
 
 def _series(dates: Sequence[DateSummary], scale: tuple[float, float]) -> Iterator[Section]:
@@ -186,7 +201,7 @@ def _series(dates: Sequence[DateSummary], scale: tuple[float, float]) -> Iterato
 
 
 def _thumbnail(date: DateSummary, scale: tuple[float, float]) -> Image:
-    cloudy = date.clear < _CLOUDY
+    cloudy = date.clear < CLOUDY
     words = date.time or f"date {date.number + 1}"
     said = f"{words}: {_kelvin(date.percentiles[1])} K"
     if cloudy:
@@ -224,7 +239,7 @@ def _date(
     ]
     heading = date.time + " UTC" if date.time else f"Date {date.number + 1}"
     words = [f"Made of {date.item.replace(chr(10), ', ')}."] if date.item else []
-    if date.clear < _CLOUDY:
+    if date.clear < CLOUDY:
         words.append(
             f"Only {100 * date.clear:.0f} % of it is clear; {100 * date.cloud:.0f} % is cloud, "
             f"{100 * (1 - date.valid):.0f} % has no temperature."
@@ -267,7 +282,7 @@ def _quality(dates: Sequence[DateSummary]) -> Section:
     return Section("quality", "Quality", words=words, tables=tables)
 
 
-def _left_out(result: xr.Dataset) -> Iterator[Section]:
+def _left_out(result: xr.Dataset, gaps: Sequence[tuple[str, str]]) -> Iterator[Section]:
     """Say which items were not used or not readable, and why."""
     skipped = result.attrs.get("skipped_items", [])
     if isinstance(skipped, str):
@@ -278,8 +293,9 @@ def _left_out(result: xr.Dataset) -> Iterator[Section]:
         (str(item), f"could not be read in {100 * float(share):.2f} % of its pixels")
         for item, share in dict(shares).items()
     ]
+    rows += gaps
     if rows:
-        table = TableOf("Items that were left out or could not be read", ("item", "why"), rows)
+        table = TableOf("What was left out or could not be read", ("item", "why"), rows)
         yield Section("left-out", "Left out", tables=[table])
 
 
@@ -303,7 +319,7 @@ def _file_words(date: DateSummary) -> str:
 
 
 def _cloud_words(dates: Sequence[DateSummary]) -> tuple[str, ...]:
-    cloudy = [date for date in dates if date.clear < _CLOUDY]
+    cloudy = [date for date in dates if date.clear < CLOUDY]
     if not cloudy:
         return ()
     if len(dates) == 1:

@@ -15,6 +15,8 @@ from aktes_xr.cube.quality import MEANINGS, METHOD_MASK, QualityFlag
 from aktes_xr.report.panels import LONGEST_SIDE, STYLES, thinned
 
 THUMBNAIL_SIDE: Final = 200
+CLOUDY: Final = 0.5
+"""A date of which less is clear is called cloudy, in words and on figures."""
 _SHADES: Final = 48
 _FILL: Final = (217, 217, 217)
 _CLOUD: Final = (142, 202, 230)
@@ -64,22 +66,25 @@ class DateSummary:
     small: NDArray[np.float32]
 
 
-def summarise(result: xr.Dataset) -> list[DateSummary]:
+def summarise(result: xr.Dataset, numbers: Sequence[int] | None = None) -> list[DateSummary]:
     """Read a result date by date, at no more pixels than a map shows.
 
     Parameters
     ----------
     result : Dataset
         With ``surface_temperature`` (time, y, x).
+    numbers : sequence of int, optional
+        Which dates; all unless given.
 
     Returns
     -------
     list of DateSummary
         One for each date.
     """
-    count = result.sizes.get("time", 1)
+    if numbers is None:
+        numbers = range(result.sizes.get("time", 1))
     held = [name for name in _READ if name in result]
-    return [_one(result, held, number) for number in range(count)]
+    return [_one(result, held, number) for number in numbers]
 
 
 def _one(result: xr.Dataset, held: Sequence[str], number: int) -> DateSummary:

@@ -66,6 +66,23 @@ class Journal:
         placed = sorted((entry.key, entry.slot) for entry in self.entries.values() if _lies(entry))
         return tuple(slot for _, slot in placed if slot is not None)
 
+    def gaps(self) -> list[tuple[str, str]]:
+        """Say of each date that is not done which it is, and why.
+
+        Returns
+        -------
+        list of (str, str)
+            Time and items of the date, then its state and the reason, in the order of time.
+        """
+        return [
+            (
+                f"{key} ({', '.join(entry.items)})" if entry.items else key,
+                f"{entry.state}: {entry.reason}" if entry.reason else entry.state,
+            )
+            for key, entry in sorted(self.entries.items())
+            if entry.state != "done"
+        ]
+
     def with_entry(self, entry: Entry) -> Journal:
         """Return the journal with an entry, in the place of an earlier one of its date.
 

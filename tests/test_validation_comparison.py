@@ -17,7 +17,14 @@ from aktes_xr.cli import app
 from aktes_xr.errors import GridError, InputError, MissingVariableError, OverlapError
 from aktes_xr.sensor import BANDS
 from aktes_xr.store import write_result
-from aktes_xr.validation import Selection, compare, open_reference, open_truth, pair_fields
+from aktes_xr.validation import (
+    EMISSIVITY,
+    Selection,
+    compare,
+    open_reference,
+    open_truth,
+    pair_fields,
+)
 from aktes_xr.validation.comparison import COLUMNS, cells, validate
 from aktes_xr.validation.reference import measured_at, product_of
 
@@ -290,6 +297,73 @@ def open_reference_of(field: xr.DataArray) -> Any:
 
 def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
+
+
+def write_emissivity(path: Path, bands: list[int], error: float, *, scale: float = 0.001) -> None:
+    """Write emissivities of the scene's first date, off by an error, as AST_05 stores them."""
+    true = scene()[1]["emissivity"].isel(time=0, band=bands)
+    stored = ((true + error) / scale).round().astype("uint16")
+    stored.rio.write_nodata(0).rio.write_crs("EPSG:32633").rio.to_raster(path)
+
+
+def test_ast05_is_compared_band_by_band(tmp_path: Path) -> None:
+    result = scene()[0].isel(time=[0])
+    result["emissivity_uncertainty"] = 0.0 * result["emissivity"] + 0.01
+    path = tmp_path / "AST_05_00310252015145234_20151026.tif"
+    write_emissivity(path, [0, 1, 2, 3, 4], 0.0)
+    reference = open_reference(path, result)
+    assert reference.quantity is EMISSIVITY
+    found = compare(pair_fields(result, reference))
+    assert found.overall.n == 5 * NY * NX
+    assert found.overall.bias == pytest.approx(-0.01, abs=2e-5)
+    assert [name for name in found.strata if name in BANDS] == list(BANDS)
+    assert found.strata["B12"].n == NY * NX
+    written = found.as_dict()
+    assert written["mae"] == pytest.approx(0.01, abs=2e-5)
+    assert "mae_k" not in written
+    assert found.reliability is not None
+    assert found.reliability.stated == pytest.approx([0.01] * 10)
+    # Errors of the bands of one place count as one.
+    clusters = pair_fields(result, reference).clusters.reshape(5, -1)
+    assert (clusters == clusters[0]).all()
+
+
+def test_a_single_bands_file_says_which_it_is(tmp_path: Path) -> None:
+    result = scene()[0].isel(time=[0])
+    path = tmp_path / "AST_05_00310252015145234_SurfaceEmissivity_B12.tif"
+    write_emissivity(path, [2], 0.0)
+    found = compare(pair_fields(result, open_reference(path, result)))
+    assert found.overall.n == NY * NX
+    assert found.overall.bias == pytest.approx(-0.01, abs=2e-4)
+    unnamed = tmp_path / "AST_05_00310252015145234.tif"
+    write_emissivity(unnamed, [2], 0.0)
+    with pytest.raises(InputError, match="expected the five of B10 to B14"):
+        open_reference(unnamed, result)
+    with pytest.raises(InputError, match="no emissivity; give the raster's scale"):
+        open_reference(path, result, scale=1.0)
+    with pytest.raises(MissingVariableError, match="no 'emissivity'"):
+        pair_fields(result.drop_vars("emissivity"), open_reference(path, result))
+
+
+def test_commands_score_emissivity_beside_temperature(tmp_path: Path) -> None:
+    result, truth = scene()
+    write_result(result, tmp_path / "r.zarr")
+    write_result(truth, tmp_path / "t.zarr")
+    path = tmp_path / "AST_05_00310252015145234_20151026.tif"
+    write_emissivity(path, [0, 1, 2, 3, 4], 0.005)
+    page = tmp_path / "page.html"
+    stores = (str(tmp_path / "r.zarr"), str(tmp_path / "t.zarr"))
+    done = run("validate", *stores, str(path), "--report", str(page), "--json")
+    assert done.exit_code == 0, done.output
+    against_truth, against_product = json.loads(done.stdout)
+    assert against_truth["mae_k"] == pytest.approx(0.5, abs=1e-5)
+    assert against_truth["emissivity"]["bias"] == pytest.approx(-0.01, abs=1e-5)
+    assert against_product["quantity"] == "emissivity"
+    text = page.read_text()
+    assert "Temperature against t.zarr" in text
+    assert "Emissivity against t.zarr" in text
+    assert "Emissivity against AST_05" in text
+    assert "MAE             0.0100" in run("validate", *stores).stdout
 
 
 def test_commands_validate_and_report(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.scale_cubes import small_bundle
 from aktes_xr.bench.scale_graph import choice_tables, graph_checks, scheduler_checks
+from aktes_xr.bench.scale_report import report_checks
 from aktes_xr.bench.scale_time import granule_checks, retrieval_checks
 from aktes_xr.bench.scale_workers import (
     SCALING,
@@ -45,6 +46,7 @@ class Sizes:
     worker_dates, worker_side : of the cube that workers share
     simulated_chunks : of the scheduler's simulation, and of live schedulers
     choice_dates : of the graphs by which choices are weighed
+    report_dates, report_shape : of the series whose page is drawn
     """
 
     side: int
@@ -58,10 +60,18 @@ class Sizes:
     worker_side: int
     simulated_chunks: tuple[int, int]
     choice_dates: int
+    report_dates: tuple[int, int]
+    report_shape: tuple[int, int]
 
 
-FULL = Sizes(2048, 2, 1024, 20, (700, 830), 400, (256, 1024), 16, 512, (100_000, 3_200), 100)
-QUICK = Sizes(512, 1, 256, 4, (400, 400), 80, (48, 256), 8, 224, (1_600, 160), 12)
+FULL = Sizes(
+    *(2048, 2, 1024, 20, (700, 830), 400, (256, 1024), 16, 512, (100_000, 3_200), 100),
+    *((20, 100), (700, 830)),
+)
+QUICK = Sizes(
+    *(512, 1, 256, 4, (400, 400), 80, (48, 256), 8, 224, (1_600, 160), 12),
+    *((20, 100), (280, 332)),
+)
 
 
 PARTS = (
@@ -73,9 +83,10 @@ PARTS = (
     "workers",
     "identity",
     "choices",
+    "report",
 )
-_USUAL = tuple(name for name in PARTS if name != "choices")
-"""What was chosen beside what was not is measured when it is asked for."""
+_USUAL = tuple(name for name in PARTS if name not in ("choices", "report"))
+"""What was chosen beside what was not, and the page of a series, are measured when asked for."""
 
 
 def run(*, quick: bool, figure: str | Path | None = None, part: str | None = None) -> BenchResult:
@@ -124,6 +135,7 @@ def run(*, quick: bool, figure: str | Path | None = None, part: str | None = Non
                     client, "default", sizes.worker_dates, sizes.worker_side
                 ),
                 "identity": lambda: identity_checks(client),
+                "report": lambda: report_checks(folder, sizes.report_dates, sizes.report_shape),
                 "choices": lambda: choice_tables(small, folder, sizes.choice_dates, sizes.granules),
             }
             for name in _USUAL if part is None else (part,):

@@ -489,8 +489,8 @@ def bench(
         str | None,
         typer.Option(
             help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
-            "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
-            "first or second; of series: kills, races, second or soak; of faults: one area."
+            "scheduler, retrieval, granules, memory, workers, identity, choices or report; of "
+            "worlds: first or second; of series: kills, races, second or soak; of faults: one area."
         ),
     ] = None,
     data: Annotated[

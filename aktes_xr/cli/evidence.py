@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,8 @@ def validate(
         typer.Argument(
             exists=True,
             help="What to compare with: a Zarr store; rasters of temperature (AST_08, ECOSTRESS, "
-            "MOD21, Landsat ST, any GeoTIFF in kelvin); or stations' files (SURFRAD, BSRN, CSV).",
+            "MOD21, Landsat ST, any GeoTIFF in kelvin) or emissivity (AST_05); or stations' files "
+            "(SURFRAD, BSRN, CSV).",
         ),
     ],
     scale: Annotated[
@@ -140,7 +142,11 @@ def _with_map(
     from aktes_xr.validation import compare, open_reference, pair_fields
 
     reference = open_reference(path, result, scale=units[0], offset=units[1])
-    return compare(pair_fields(result, reference, selection))
+    found = compare(pair_fields(result, reference, selection))
+    beside = reference.emissivity() if "emissivity" in result else None
+    if beside is not None:
+        found = replace(found, emissivity=compare(pair_fields(result, beside, selection)))
+    return found
 
 
 def _at_stations(
@@ -154,23 +160,26 @@ def _at_stations(
 
 
 def _print_comparison(found: Comparison) -> None:
-    from aktes_xr.validation.comparison import STRATA_COLUMNS, strata_rows
+    from aktes_xr.validation.comparison import strata_columns, strata_rows
 
-    overall = found.overall
+    overall, quantity = found.overall, found.quantity
     lines = {
         "compared with": found.name,
+        "quantity": quantity.words,
         "pixels": f"{overall.n:,}",
-        "MAE (K)": f"{overall.mae:.2f}",
-        "bias (K)": f"{overall.bias:+.2f}",
-        "RMSE (K)": f"{overall.rmse:.2f}",
+        quantity.labelled("MAE"): f"{overall.mae:.{quantity.digits}f}",
+        quantity.labelled("bias"): f"{overall.bias:+.{quantity.digits}f}",
+        quantity.labelled("RMSE"): f"{overall.rmse:.{quantity.digits}f}",
     }
     for name, value in lines.items():
         stdout().print(f"{name:<15} {value}", markup=False, highlight=False)
-    _print_table(STRATA_COLUMNS, strata_rows(found))
+    _print_table(strata_columns(found), strata_rows(found))
     said = [f"95 % intervals: {found.basis}", *found.notes]
     said += [f"left out: {count:,} {reason}" for reason, count in found.left_out.items()]
     for line in said:
         stderr().print(line, markup=False, highlight=False)
+    if found.emissivity is not None:
+        _print_comparison(found.emissivity)
 
 
 def _print_sites(sites: Sequence[SiteMatch]) -> None:

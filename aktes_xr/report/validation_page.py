@@ -17,7 +17,8 @@ from aktes_xr.report.document import (
     provenance_section,
     render,
 )
-from aktes_xr.validation.comparison import STRATA_COLUMNS, Comparison, strata_rows
+from aktes_xr.validation.comparison import Comparison, strata_columns, strata_rows
+from aktes_xr.validation.quantity import Quantity
 from aktes_xr.validation.reliability import Reliability
 from aktes_xr.validation.sites import SiteMatch
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BINS = 120
+_LEAST_RANGE = 50
+"""Of a chart's axes, in units of the last digit that is written."""
 
 
 def validation_page(
@@ -49,21 +52,24 @@ def validation_page(
     str
         HTML.
     """
-    sections = [_section(number, one) for number, one in enumerate(comparisons, 1)]
+    each = [one for found in comparisons for one in (found, found.emissivity) if one is not None]
+    sections = [_section(number, one) for number, one in enumerate(each, 1)]
     if sites:
         sections.append(_sites(sites))
     sections.append(provenance_section(provenance(result)))
-    first = comparisons[0].overall
+    first, told = comparisons[0].overall, comparisons[0].quantity.written
     facts = {
         "pairs": f"{sum(one.overall.n for one in comparisons):,}",
         "compared with": "; ".join(one.name for one in comparisons),
     }
     if len(comparisons) == 1:
         facts |= {
-            "bias": f"{first.bias:+.2f} K ({first.bias_low:+.2f} to {first.bias_high:+.2f})",
-            "mean absolute error": f"{first.mae:.2f} K",
+            "bias": f"{told(first.bias, sign=True)} ({told(first.bias_low, sign=True)} to "
+            f"{told(first.bias_high, sign=True)})",
+            "mean absolute error": told(first.mae),
         }
-    return render("Validation of land-surface temperature", sections, facts=facts)
+    words = " and ".join(dict.fromkeys(one.quantity.words for one in each))
+    return render(f"Validation of land-surface {words}", sections, facts=facts)
 
 
 def scatter_figure(comparison: Comparison) -> Figure:
@@ -83,7 +89,8 @@ def scatter_figure(comparison: Comparison) -> Figure:
     known, found = comparison.pairs.truth, comparison.pairs.estimate
     both = np.concatenate([known, found])
     low, high = (float(v) for v in np.percentile(both, (0.1, 99.9)))
-    low, high = (low, high) if high - low > 0.5 else (low - 0.5, high + 0.5)
+    least = _LEAST_RANGE * 0.1**comparison.quantity.digits
+    low, high = (low, high) if high - low > least else (low - least, high + least)
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axis = figure.subplots()
     if known.size > 2000:
@@ -94,8 +101,8 @@ def scatter_figure(comparison: Comparison) -> Figure:
         axis.plot(known, found, "o", markersize=4, alpha=0.6, color="#1f3a93", markeredgewidth=0)
     axis.plot([low, high], [low, high], color="0.2", linewidth=1)
     axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axis.set_xlabel("reference (K)")
-    axis.set_ylabel("retrieved (K)")
+    axis.set_xlabel(comparison.quantity.labelled("reference"))
+    axis.set_ylabel(comparison.quantity.labelled("retrieved"))
     return figure
 
 
@@ -114,29 +121,41 @@ def error_figure(comparison: Comparison) -> Figure:
 
     error = comparison.pairs.estimate.astype(float) - comparison.pairs.truth
     scores = comparison.overall
-    reach = max(4 * scores.spread, float(np.percentile(np.abs(error - scores.median), 99)), 0.1)
+    quantity = comparison.quantity
+    reach = max(
+        4 * scores.spread,
+        float(np.percentile(np.abs(error - scores.median), 99)),
+        10 * 0.1**quantity.digits,
+    )
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axis = figure.subplots()
     bins = min(80, max(8, error.size // 5))
     edges = (np.linspace(-reach, reach, bins) + scores.median).tolist()
     axis.hist(error, bins=edges, color="#8fa6c9")
     axis.axvline(0, color="0.2", linewidth=1)
-    axis.axvline(scores.bias, color="#b3261e", label=f"bias {scores.bias:+.2f} K")
     axis.axvline(
-        scores.median, color="#1f3a93", linestyle="--", label=f"median {scores.median:+.2f} K"
+        scores.bias, color="#b3261e", label=f"bias {quantity.written(scores.bias, sign=True)}"
+    )
+    axis.axvline(
+        scores.median,
+        color="#1f3a93",
+        linestyle="--",
+        label=f"median {quantity.written(scores.median, sign=True)}",
     )
     axis.legend(fontsize="small", frameon=False)
-    axis.set_xlabel("retrieved - reference (K)")
+    axis.set_xlabel(quantity.labelled("retrieved - reference"))
     axis.set_ylabel("pairs")
     return figure
 
 
-def reliability_figure(found: Reliability) -> Figure:
+def reliability_figure(found: Reliability, quantity: Quantity) -> Figure:
     """Draw coverage against what was stated, and errors against the stated sigma.
 
     Parameters
     ----------
     found : Reliability
+    quantity : Quantity
+        What was compared.
 
     Returns
     -------
@@ -151,12 +170,12 @@ def reliability_figure(found: Reliability) -> Figure:
     left.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     left.set_xlabel("stated probability of the interval")
     left.set_ylabel("share of errors inside")
-    top = 1.05 * max(*found.stated_k, *found.found_k)
+    top = 1.05 * max(*found.stated, *found.found)
     right.plot([0, top], [0, top], color="0.5", linewidth=1)
-    right.plot(found.stated_k, found.found_k, "o-", color="#b3261e", markersize=4)
+    right.plot(found.stated, found.found, "o-", color="#b3261e", markersize=4)
     right.set(xlim=(0, top), ylim=(0, top), aspect="equal")
-    right.set_xlabel("stated sigma (K)")
-    right.set_ylabel("root-mean-square error (K)")
+    right.set_xlabel(quantity.labelled("stated sigma"))
+    right.set_ylabel(quantity.labelled("root-mean-square error"))
     return figure
 
 
@@ -168,35 +187,35 @@ def _section(number: int, found: Comparison) -> Section:
         words.append(f"Left out: {left}.")
     return Section(
         f"comparison-{number}",
-        f"Against {found.name}",
+        f"{found.quantity.words.capitalize()} against {found.name}",
         words=words,
         images=_images(found),
-        tables=[TableOf("Retrieved minus reference", STRATA_COLUMNS, strata_rows(found))],
+        tables=[TableOf("Retrieved minus reference", strata_columns(found), strata_rows(found))],
     )
 
 
 def _images(found: Comparison) -> list[Image]:
-    scores = found.overall
+    scores, told = found.overall, found.quantity.written
     images = [
         embedded(
             scatter_figure(found),
             caption="Retrieved against reference",
             alt=f"Density of {scores.n:,} pairs about the line of equality, from "
-            f"{found.pairs.truth.min():.0f} to {found.pairs.truth.max():.0f} K; correlation "
+            f"{told(found.pairs.truth.min())} to {told(found.pairs.truth.max())}; correlation "
             f"{scores.pcc:.3f}.",
         ),
         embedded(
             error_figure(found),
             caption="Distribution of the errors",
-            alt=f"Histogram with its middle at {scores.median:+.2f} K and a robust standard "
-            f"deviation of {scores.spread:.2f} K.",
+            alt=f"Histogram with its middle at {told(scores.median, sign=True)} and a robust "
+            f"standard deviation of {told(scores.spread)}.",
         ),
     ]
     if found.reliability is not None:
         covered = dict(zip(found.reliability.levels, found.reliability.covered, strict=True))
         images.append(
             embedded(
-                reliability_figure(found.reliability),
+                reliability_figure(found.reliability, found.quantity),
                 caption="Does the stated uncertainty hold? Left: below the line it is too narrow. "
                 "Right: errors of pixels that state alike.",
                 alt=f"Two charts. Intervals stated to hold 68 % of the errors hold "

@@ -15,17 +15,18 @@ from aktes_xr.cube import check_grid
 from aktes_xr.errors import GridError, MissingVariableError, OverlapError
 from aktes_xr.validation.metrics import Scores, scores
 from aktes_xr.validation.pairs import Pairs
+from aktes_xr.validation.quantity import Quantity
 from aktes_xr.validation.reliability import Reliability, reliability
 from aktes_xr.validation.strata import strata
 
 __all__ = [
     "COLUMNS",
-    "STRATA_COLUMNS",
     "Comparison",
     "ValidationScore",
     "as_json",
     "cells",
     "compare",
+    "strata_columns",
     "strata_rows",
     "validate",
 ]
@@ -40,19 +41,6 @@ COLUMNS = (
     "inside 68 %",
     "inside 95 %",
     "emissivity MAE",
-)
-STRATA_COLUMNS: Final = (
-    "",
-    "pairs",
-    "bias (K)",
-    "95 % interval",
-    "median (K)",
-    "MAE (K)",
-    "RMSE (K)",
-    "robust sd (K)",
-    "PCC",
-    "inside 68 %",
-    "inside 95 %",
 )
 _FEWEST_PAIRS: Final = 3
 
@@ -185,6 +173,8 @@ class Comparison:
         What a reader of the scores has to know.
     pairs : Pairs
         What was scored.
+    emissivity : Comparison or None
+        Of the same reference's emissivity, where it has one beside the temperature.
     """
 
     name: str
@@ -195,29 +185,39 @@ class Comparison:
     left_out: Mapping[str, int]
     notes: Sequence[str]
     pairs: Pairs
+    emissivity: Comparison | None = None
+
+    @property
+    def quantity(self) -> Quantity:
+        """What was compared."""
+        return self.pairs.quantity
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types for JSON: the overall scores by name, and the rest beside them."""
-        flat = self.overall.as_dict()
-        return {
+        flat, unit = self.overall.as_dict(), self.quantity.suffix
+        found = {
             "name": self.name,
+            "quantity": self.quantity.name,
             "pixels": flat["n"],
-            "mae_k": flat["mae"],
-            "bias_k": flat["bias"],
-            "rmse_k": flat["rmse"],
+            f"mae{unit}": flat["mae"],
+            f"bias{unit}": flat["bias"],
+            f"rmse{unit}": flat["rmse"],
             "pcc": flat["pcc"],
             "inside_68": flat["coverage68"],
             "inside_95": flat["coverage95"],
-            "median_k": flat["median"],
-            "robust_sd_k": flat["spread"],
-            "bias_95_k": [flat["bias_low"], flat["bias_high"]],
-            "mae_95_k": [flat["mae_low"], flat["mae_high"]],
+            f"median{unit}": flat["median"],
+            f"robust_sd{unit}": flat["spread"],
+            f"bias_95{unit}": [flat["bias_low"], flat["bias_high"]],
+            f"mae_95{unit}": [flat["mae_low"], flat["mae_high"]],
             "intervals": self.basis,
             "left_out": dict(self.left_out),
             "notes": list(self.notes),
             "strata": {name: one.as_dict() for name, one in self.strata.items()},
-            "reliability": None if self.reliability is None else self.reliability.as_dict(),
+            "reliability": None if self.reliability is None else self.reliability.as_dict(unit),
         }
+        if self.emissivity is not None:
+            found["emissivity"] = self.emissivity.as_dict()
+        return found
 
 
 def compare(pairs: Pairs) -> Comparison:
@@ -254,6 +254,22 @@ def compare(pairs: Pairs) -> Comparison:
     )
 
 
+def strata_columns(comparison: Comparison) -> tuple[str, ...]:
+    """Return the headings of a table of all scores, with the unit of what was compared.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    tuple of str
+    """
+    unit = comparison.quantity.labelled
+    scored = (unit("bias"), "95 % interval", *map(unit, ("median", "MAE", "RMSE", "robust sd")))
+    return ("", "pairs", *scored, "PCC", "inside 68 %", "inside 95 %")
+
+
 def strata_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the rows of a table of all scores.
 
@@ -264,19 +280,20 @@ def strata_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     Returns
     -------
     list of tuple of str
-        In the order of `STRATA_COLUMNS`, all pairs first.
+        In the order of `strata_columns`, all pairs first.
     """
+    digits = comparison.quantity.digits
     every = {"all": comparison.overall, **comparison.strata}
     return [
         (
             name,
             f"{one.n:,}",
-            f"{one.bias:+.2f}",
-            _interval(one.bias_low, one.bias_high),
-            f"{one.median:+.2f}",
-            f"{one.mae:.2f}",
-            f"{one.rmse:.2f}",
-            f"{one.spread:.2f}",
+            f"{one.bias:+.{digits}f}",
+            _interval(one.bias_low, one.bias_high, digits),
+            f"{one.median:+.{digits}f}",
+            f"{one.mae:.{digits}f}",
+            f"{one.rmse:.{digits}f}",
+            f"{one.spread:.{digits}f}",
             "n/a" if np.isnan(one.pcc) else f"{one.pcc:.4f}",
             *(_share(share) for share in (one.coverage68, one.coverage95)),
         )
@@ -284,8 +301,8 @@ def strata_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
-def _interval(low: float, high: float) -> str:
-    return "unknown" if np.isnan(low) else f"{low:+.2f} to {high:+.2f}"
+def _interval(low: float, high: float, digits: int) -> str:
+    return "unknown" if np.isnan(low) else f"{low:+.{digits}f} to {high:+.{digits}f}"
 
 
 def _share(share: float | None) -> str:

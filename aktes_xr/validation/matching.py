@@ -74,24 +74,26 @@ def pair_fields(
     Raises
     ------
     MissingVariableError
-        The result has no ``surface_temperature``.
+        The result has no ``surface_temperature``, or no ``emissivity`` where that is compared.
     GridError
         The reference lies on other pixels.
     OverlapError
         They have no date, or no pixel, in common. The message names both extents.
     """
     chosen = Selection() if selection is None else selection
-    if "surface_temperature" not in result:
-        raise MissingVariableError(
-            f"the result has no 'surface_temperature' (found: {sorted(map(str, result.data_vars))})"
-        )
+    for name in ("surface_temperature", reference.quantity.name):
+        if name not in result:
+            raise MissingVariableError(
+                f"the result has no {name!r} (found: {sorted(map(str, result.data_vars))})"
+            )
     series = result if "time" in result.dims else result.expand_dims("time")
     if not reference.coarse:
-        check_grid(reference.temperature, series, name=reference.name)
+        check_grid(reference.field, series, name=reference.name)
+    if "band" in reference.field.dims:
+        _refuse_other_bands(reference, series)
     matches = _matched_dates(series, reference, chosen)
-    step = int(
-        np.ceil(np.sqrt(len(matches) * series["surface_temperature"][0].size / _MOST_PIXELS))
-    )
+    size = series.sizes["y"] * series.sizes["x"] * reference.field.sizes.get("band", 1)
+    step = int(np.ceil(np.sqrt(len(matches) * size / _MOST_PIXELS)))
     left_out: Counter[str] = Counter()
     dates = [
         date
@@ -108,7 +110,18 @@ def pair_fields(
         notes.append(f"of {_ordinal(step)} rows and columns only")
     if reference.coarse:
         notes.append("the result averaged over the reference's larger pixels")
-    return _collected(reference.name, dates, left_out, notes)
+    return _collected(reference, dates, left_out, notes)
+
+
+def _refuse_other_bands(reference: Reference, series: xr.Dataset) -> None:
+    ours, theirs = (
+        [str(band) for band in one["band"].to_numpy()] for one in (series, reference.field)
+    )
+    if not set(theirs) <= set(ours):
+        raise GridError(
+            f"{reference.name} has the bands {', '.join(theirs)}, the result {', '.join(ours)}: "
+            "give the reference of the same bands"
+        )
 
 
 def _reasons(left_out: Counter[str]) -> str:
@@ -124,7 +137,7 @@ def _matched_dates(
     series: xr.Dataset, reference: Reference, selection: Selection
 ) -> list[tuple[int, int | None]]:
     """Pair the number of each date with that of the reference's nearest one."""
-    known = reference.temperature
+    known = reference.field
     count = series.sizes["time"]
     if "time" not in known.dims:
         if reference.time is not None and "time" in series.indexes and count > 1:
@@ -183,20 +196,54 @@ def _pixels(
     left_out: Counter[str],
     step: int,
 ) -> Iterator[_Date]:
-    """Yield the compared pixels of a date, unless there are none."""
+    """Yield the compared pixels of a date, band by band, unless there are none."""
     number, other = match
-    date = series[[name for name in _NEEDED if name in series]].isel(time=number).compute()
-    known = reference.temperature if other is None else reference.temperature.isel(time=other)
+    name = reference.quantity.name
+    needed = dict.fromkeys((*_NEEDED, name, f"{name}_uncertainty"))
+    date = series[[one for one in needed if one in series]].isel(time=number).compute()
+    known = reference.field if other is None else reference.field.isel(time=other)
+    if "band" not in known.dims:
+        planes = [(date, known)]
+    else:
+        planes = [
+            (date.sel(band=band).assign_coords(band=band), known.sel(band=band, drop=True))
+            for band in map(str, known["band"].to_numpy())
+        ]
+    for place, (plane, there) in enumerate(planes):
+        # Why a pixel is left out is the same in all bands, and is counted once.
+        reasons = left_out if place == 0 else Counter[str]()
+        yield from _plane(
+            *(plane, reference, there),
+            match=match,
+            selection=selection,
+            left_out=reasons,
+            step=step,
+        )
+
+
+def _plane(
+    date: xr.Dataset,
+    reference: Reference,
+    known: xr.DataArray,
+    *,
+    match: tuple[int, int | None],
+    selection: Selection,
+    left_out: Counter[str],
+    step: int,
+) -> Iterator[_Date]:
+    """Yield the compared pixels of one image."""
+    number, other = match
+    name = reference.quantity.name
     truth = known.transpose("y", "x").to_numpy().astype(np.float32)
-    found = date["surface_temperature"].transpose("y", "x")
+    found = date[name].transpose("y", "x")
     compared = np.isfinite(found.to_numpy())
     if not reference.coarse:
         compared &= np.isfinite(truth)
     mask, reasons = selected(date, compared, selection)
     left_out.update(reasons)
-    sigma = date.get("surface_temperature_uncertainty")
+    sigma = date.get(f"{name}_uncertainty")
     if reference.coarse:
-        kept = found.where(xr.DataArray(mask, dims=("y", "x"))).rio.write_crs(series.rio.crs)
+        kept = found.where(xr.DataArray(mask, dims=("y", "x"))).rio.write_crs(date.rio.crs)
         values, sigma = average_onto(kept, known).to_numpy(), None
         mask = np.isfinite(values) & np.isfinite(truth)
     else:
@@ -243,6 +290,8 @@ def _circumstances(
             if set(field.dims) == {"y", "x"}:
                 found[name] = field.transpose("y", "x").to_numpy()[at].astype(np.float32)
     size = at[0].size
+    if "band" in date.coords:
+        found["band"] = np.full(size, str(date["band"].to_numpy()[()]))
     if "sun_zenith" in date.coords and date["sun_zenith"].ndim == 0:
         found["sun_zenith"] = np.full(size, float(date["sun_zenith"]), np.float32)
     if "time" in date.coords and np.issubdtype(date["time"].dtype, np.datetime64):
@@ -251,7 +300,7 @@ def _circumstances(
 
 
 def _collected(
-    name: str, dates: Sequence[_Date], left_out: Counter[str], notes: Sequence[str]
+    reference: Reference, dates: Sequence[_Date], left_out: Counter[str], notes: Sequence[str]
 ) -> Pairs:
     clusters = _clusters(dates)
     shared = set.intersection(*(set(date.circumstances) for date in dates))
@@ -259,7 +308,7 @@ def _collected(
     if all(date.sigma is not None for date in dates):
         sigma = np.concatenate([date.sigma for date in dates if date.sigma is not None])
     return Pairs(
-        name=name,
+        name=reference.name,
         estimate=np.concatenate([date.estimate for date in dates]),
         truth=np.concatenate([date.truth for date in dates]),
         sigma=sigma,
@@ -271,14 +320,17 @@ def _collected(
         },
         left_out=dict(left_out),
         notes=tuple(notes),
+        quantity=reference.quantity,
     )
 
 
 def _clusters(dates: Sequence[_Date]) -> Clusters:
     """Give a number to what errs alike: dates where there are enough, else blocks within a date."""
-    if len(dates) >= ENOUGH_DATES:
+    # Bands of one date and place err alike: they are of one cluster.
+    numbers = list(dict.fromkeys(date.number for date in dates))
+    if len(numbers) >= ENOUGH_DATES:
         apart = [np.full(date.row.size, date.number, np.int64) for date in dates]
-        return Clusters(np.concatenate(apart), f"{len(dates)} dates count as independent")
+        return Clusters(np.concatenate(apart), f"{len(numbers)} dates count as independent")
     length = max(date.length for date in dates)
     shape = (
         max(int(date.row.max()) for date in dates) + 1,
@@ -286,7 +338,10 @@ def _clusters(dates: Sequence[_Date]) -> Clusters:
     )
     side = block_side(length, shape)
     numbered = np.concatenate(
-        [block_labels(date.row, date.column, side) * len(dates) + i for i, date in enumerate(dates)]
+        [
+            block_labels(date.row, date.column, side) * len(numbers) + numbers.index(date.number)
+            for date in dates
+        ]
     )
     labels = np.unique(numbered, return_inverse=True)[1].astype(np.int64)
     return Clusters(

@@ -1,4 +1,4 @@
-"""Matched pairs of a retrieved and a known temperature, with what is known of each pair."""
+"""Matched pairs of a retrieved and a known value, with what is known of each pair."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy.ndimage import uniform_filter
 
 from aktes_xr.cube.quality import METHOD_MASK, QualityFlag
 from aktes_xr.errors import InputError, MissingVariableError
+from aktes_xr.validation.quantity import TEMPERATURE, Quantity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,14 +64,14 @@ class Selection:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Temperatures of one result beside those of one reference.
+    """Temperatures, or emissivities, of one result beside those of one reference.
 
     Attributes
     ----------
     name : str
         What was compared.
-    estimate, truth : ndarray (pair,), float32, K
-    sigma : ndarray (pair,), float32, K, or None
+    estimate, truth : ndarray (pair,), float32, K or 1
+    sigma : ndarray (pair,), float32, K or 1, or None
         Stated standard uncertainty.
     clusters : ndarray (pair,), int64
         Which pairs err alike.
@@ -82,6 +83,8 @@ class Pairs:
         Why pixels that both measured were not compared, and how many.
     notes : sequence of str
         What a reader of the scores has to know.
+    quantity : Quantity
+        What was compared.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Pairs:
     circumstances: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    quantity: Quantity = TEMPERATURE
 
 
 def surroundings(values: NDArray[np.floating], window: int) -> NDArray[np.float64]:

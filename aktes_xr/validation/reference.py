@@ -1,4 +1,4 @@
-"""What a result is compared with: stores and rasters of surface temperature, on its grid."""
+"""What a result is compared with: stores and rasters of temperature or emissivity, on its grid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,17 +19,21 @@ import rioxarray
 import xarray as xr
 from rasterio.enums import Resampling
 
-from aktes_xr.errors import InputError, OverlapError, StoreNotFoundError
+from aktes_xr.errors import GridError, InputError, OverlapError, StoreNotFoundError
+from aktes_xr.sensor import BANDS
+from aktes_xr.validation.quantity import EMISSIVITY, TEMPERATURE, Quantity
 
 COARSER: Final = 2.0
 """From this ratio of pixel sizes on, a reference is compared on its own pixels."""
 _METRES_PER_DEGREE: Final = 111_320.0
 _KELVIN: Final = (150.0, 400.0)
+_EMISSIVITY: Final = (0.3, 1.0)
+_BAND: Final = re.compile(r"(?:B|Band)_?(1[0-4])(?!\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Product:
-    """How a known product stores surface temperature.
+    """How a known product stores surface temperature or emissivity.
 
     Attributes
     ----------
@@ -39,12 +43,14 @@ class Product:
     time_format : str
         Of that group.
     scale, offset : float
-        Kelvin are the stored number times ``scale`` plus ``offset``.
+        Kelvin, or emissivities, are the stored number times ``scale`` plus ``offset``.
     floor : float
         Stored numbers up to this one are no measurement.
     mask : (str, str, int) or None
         Suffix of a file's name, what takes its place in the name of the file with the mask, and the
         bits there of which one marks a clear pixel; 0: a pixel is clear where the mask is 0.
+    quantity : Quantity
+        What it stores.
     """
 
     name: str
@@ -54,10 +60,12 @@ class Product:
     offset: float = 0.0
     floor: float = 0.0
     mask: tuple[str, str, int] | None = None
+    quantity: Quantity = TEMPERATURE
 
 
 PRODUCTS: Final = (
     Product("AST_08", r"AST_08_\d{3}(?P<time>\d{14})", "%m%d%Y%H%M%S", 0.1, floor=2000.0),
+    Product("AST_05", r"AST_05_\d{3}(?P<time>\d{14})", "%m%d%Y%H%M%S", 0.001, quantity=EMISSIVITY),
     Product(
         "ECOSTRESS L2T LSTE",
         r"ECOv\d+_L2[TG]_LSTE_.*?(?P<time>\d{8}T\d{6}).*LST",
@@ -80,26 +88,53 @@ PRODUCTS: Final = (
 
 @dataclass(frozen=True)
 class Reference:
-    """Temperatures to compare with, on the result's grid or the result on theirs.
+    """What to compare with, on the result's grid or the result on its own.
 
     Attributes
     ----------
     name : str
-    temperature : DataArray (y, x) or (time, y, x), float32, K
-        NaN where nothing is known.
+    field : DataArray (y, x) or (time, y, x), float32, K
+        Temperatures, NaN where nothing is known; or emissivities, with a ``band``.
     fields : Dataset
         What else a store holds: ``emissivity``, ``precipitable_water``.
     time : datetime64 or None
         When a raster was measured, if its name says so.
     coarse : bool
         Its pixels are so much larger than the result's that the result is averaged over them.
+    quantity : Quantity
+        What ``field`` holds.
     """
 
     name: str
-    temperature: xr.DataArray
+    field: xr.DataArray
     fields: xr.Dataset
     time: np.datetime64 | None = None
     coarse: bool = False
+    quantity: Quantity = TEMPERATURE
+
+    def emissivity(self) -> Reference | None:
+        """Return what a store of temperatures holds of emissivity; None where it has none.
+
+        Returns
+        -------
+        Reference or None
+
+        Raises
+        ------
+        GridError
+            Its bands have no names and are not five.
+        """
+        held = self.fields.get("emissivity")
+        if held is None or "band" not in held.dims or self.quantity is EMISSIVITY:
+            return None
+        if "band" not in held.coords:
+            if held.sizes["band"] != len(BANDS):
+                raise GridError(
+                    f"the emissivity of {self.name} has {held.sizes['band']} bands without names: "
+                    f"name them, such as {BANDS[0]!r}"
+                )
+            held = held.assign_coords(band=list(BANDS))
+        return replace(self, field=held, quantity=EMISSIVITY)
 
 
 def product_of(path: Path) -> Product | None:
@@ -190,12 +225,16 @@ def open_reference(
             )
         check_overlap(ds, like, path.name)
         return Reference(path.name, ds["surface_temperature"], ds)
-    kelvin = _read_kelvin(path, scale, offset)
-    check_overlap(kelvin, like, path.name)
-    when = measured_at(path)
-    if _pixel_m(kelvin) > COARSER * abs(float(like["x"][1] - like["x"][0])):
-        return Reference(path.name, _cropped(kelvin, like), xr.Dataset(), when, coarse=True)
-    return Reference(path.name, _on_grid(kelvin, like, Resampling.nearest), xr.Dataset(), when)
+    product = product_of(path)
+    quantity = TEMPERATURE if product is None else product.quantity
+    if quantity is EMISSIVITY:
+        field = read_emissivity(path, scale)
+    else:
+        field = _read_kelvin(path, scale, offset)
+    check_overlap(field, like, path.name)
+    coarse = _pixel_m(field) > COARSER * abs(float(like["x"][1] - like["x"][0]))
+    placed = _cropped(field, like) if coarse else _on_grid(field, like, Resampling.nearest)
+    return Reference(path.name, placed, xr.Dataset(), measured_at(path), coarse, quantity)
 
 
 def measured_at(path: Path) -> np.datetime64 | None:
@@ -272,13 +311,49 @@ def average_onto(field: xr.DataArray, target: xr.DataArray) -> xr.DataArray:
     return target.copy(data=values.astype(np.float32))
 
 
-def _read_kelvin(path: Path, scale: float | None, offset: float | None) -> xr.DataArray:
-    """Read a raster of one band as kelvin, NaN where it is no measurement."""
+def read_emissivity(path: Path, scale: float | None = None) -> xr.DataArray:
+    """Read a raster of emissivity: all five bands, or the one that its name says.
+
+    Parameters
+    ----------
+    path : Path
+    scale : float, optional
+        Emissivity per unit; that of AST_05 unless given.
+
+    Returns
+    -------
+    DataArray (band, y, x), float32, 1
+        NaN where it is no measurement.
+
+    Raises
+    ------
+    InputError
+        It is no raster, has another number of bands, or its values are no emissivities.
+    """
+    raster = _opened(path)
+    named = _BAND.search(path.stem)
+    bands = [f"B{named[1]}"] if raster.sizes["band"] == 1 and named else list(BANDS)
+    if raster.sizes["band"] != len(bands):
+        raise InputError(
+            f"{path.name} holds {raster.sizes['band']} bands: expected the five of {BANDS[0]} to "
+            f"{BANDS[-1]}, or one whose name says which, such as '..._B10.tif'"
+        )
     product = product_of(path)
     factor = scale if scale is not None else 1.0 if product is None else product.scale
-    shift = offset
-    if shift is None:
-        shift = 0.0 if product is None or scale is not None else product.offset
+    value = raster.where(raster > 0) * factor
+    median = float(value.median())
+    if not _EMISSIVITY[0] < median <= _EMISSIVITY[1]:
+        raise InputError(
+            f"{path.name} times {factor:g} has a median of {median:.6g}, no emissivity; give the "
+            "raster's scale (0.001 for AST_05)"
+        )
+    named_bands = value.assign_coords(band=bands).astype(np.float32)
+    placed: xr.DataArray = named_bands.rio.write_crs(raster.rio.crs)
+    return placed
+
+
+def _opened(path: Path) -> xr.DataArray:
+    """Open a raster of one grid."""
     try:
         with _quiet():
             raster = rioxarray.open_rasterio(path, masked=True)
@@ -286,8 +361,21 @@ def _read_kelvin(path: Path, scale: float | None, offset: float | None) -> xr.Da
         raise InputError(
             f"{path.name} cannot be read as a raster ({error}); give a Zarr store or a GeoTIFF"
         ) from error
-    if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
-        raise InputError(f"{path.name} holds several bands or grids: expected one, temperature")
+    if not isinstance(raster, xr.DataArray):
+        raise InputError(f"{path.name} holds several grids: expected one")
+    return raster
+
+
+def _read_kelvin(path: Path, scale: float | None, offset: float | None) -> xr.DataArray:
+    """Read a raster of one band as kelvin, NaN where it is no measurement."""
+    product = product_of(path)
+    factor = scale if scale is not None else 1.0 if product is None else product.scale
+    shift = offset
+    if shift is None:
+        shift = 0.0 if product is None or scale is not None else product.offset
+    raster = _opened(path)
+    if raster.sizes["band"] != 1:
+        raise InputError(f"{path.name} holds several bands: expected one, temperature")
     stored = raster.squeeze("band", drop=True)
     floor = 0.0 if product is None else product.floor
     kelvin = stored.where(stored > floor) * factor + shift

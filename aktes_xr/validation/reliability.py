@@ -25,21 +25,36 @@ class Reliability:
     levels, covered : tuple of float
         Probability of a central interval of the stated normal distribution, and the share of errors
         inside it. Equal where the statement is right; a smaller share means it is too narrow.
-    stated_k, found_k : tuple of float, K
-        Root-mean-square stated uncertainty and error of classes of like statements, ascending.
+    stated, found : tuple of float
+        Root-mean-square stated uncertainty and error of classes of like statements, ascending; in
+        the unit of what was compared.
     count : tuple of int
         Pairs in each class.
     """
 
     levels: tuple[float, ...]
     covered: tuple[float, ...]
-    stated_k: tuple[float, ...]
-    found_k: tuple[float, ...]
+    stated: tuple[float, ...]
+    found: tuple[float, ...]
     count: tuple[int, ...]
 
-    def as_dict(self) -> dict[str, list[Any]]:
-        """Return plain types for JSON."""
-        return {name: list(value) for name, value in vars(self).items()}
+    def as_dict(self, suffix: str = "_k") -> dict[str, list[Any]]:
+        """Return plain types for JSON.
+
+        Parameters
+        ----------
+        suffix : str
+            The unit, at the end of the names of what has one.
+
+        Returns
+        -------
+        dict
+        """
+        united = ("stated", "found")
+        return {
+            f"{name}{suffix}" if name in united else name: list(value)
+            for name, value in vars(self).items()
+        }
 
 
 def reliability(
@@ -49,9 +64,9 @@ def reliability(
 
     Parameters
     ----------
-    error : ndarray (pair,), K
+    error : ndarray (pair,), K or 1
         Estimate minus truth.
-    sigma : ndarray (pair,), K, or None
+    sigma : ndarray (pair,), K or 1, or None
         Stated standard uncertainty.
 
     Returns

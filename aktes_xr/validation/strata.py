@@ -30,7 +30,8 @@ def strata(circumstances: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.bo
     ----------
     circumstances : mapping of str to ndarray (pair,)
         ``terrain_complexity`` (K), ``water_vapor`` (kg m-2), ``cloud_confidence`` (1),
-        ``sun_zenith`` (degrees), ``month`` (1 to 12), ``place`` (text): whatever is known.
+        ``sun_zenith`` (degrees), ``month`` (1 to 12), ``place`` and ``band`` (text): whatever is
+        known.
 
     Returns
     -------
@@ -48,9 +49,10 @@ def strata(circumstances: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.bo
     if "month" in circumstances:
         month = np.asarray(circumstances["month"])
         found |= _dividing({name: month == number for number, name in enumerate(_MONTHS, 1)})
-    if "place" in circumstances:
-        place = np.asarray(circumstances["place"])
-        found |= _dividing({str(name): place == name for name in np.unique(place)})
+    for name in ("place", "band"):
+        if name in circumstances:
+            labels = np.asarray(circumstances[name])
+            found |= _dividing({str(one): labels == one for one in np.unique(labels)})
     return found
 
 

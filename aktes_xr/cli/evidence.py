@@ -121,13 +121,12 @@ def report(
     """Write one self-contained HTML page: maps, the series, quality, and where it came from."""
     from aktes_xr.report import store_page, write_page
     from aktes_xr.store import open_result
-    from aktes_xr.store.series import read_journal
+    from aktes_xr.store.reading import read_gaps
     from aktes_xr.validation import open_truth
 
     opened = open_result(result)
     true = None if truth is None else open_truth(truth, opened)
-    journal = read_journal(result)
-    gaps = [] if journal is None else journal.gaps()
+    gaps = read_gaps(result)
     write_page(out, store_page(opened, truth=true, detailed=dates, figures=figures, gaps=gaps))
     found = {"page": str(out)} | ({} if figures is None else {"figures": str(figures)})
     answer(found, as_json)

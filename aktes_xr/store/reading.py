@@ -60,6 +60,29 @@ def open_result(path: str | os.PathLike[str]) -> xr.Dataset:
     return ds
 
 
+def read_gaps(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
+    """Say which dates of a series are missing or were read in part, and why.
+
+    Parameters
+    ----------
+    path : local path of the store, or an address in an object store
+
+    Returns
+    -------
+    list of (str, str)
+        As `aktes_xr.store.journal.Journal.gaps`; nothing where the store is no series.
+
+    Raises
+    ------
+    StoreNotFoundError
+        There is no Zarr store at ``path``.
+    StoreError
+        The object store does not answer.
+    """
+    _, journal = _opened(path)
+    return [] if journal is None else journal.gaps()
+
+
 def _found(target: Path | ObjectAddress) -> str | None:
     """Return where the Zarr store at a place really lies; None where there is none."""
     if isinstance(target, ObjectAddress):

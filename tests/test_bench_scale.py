@@ -12,6 +12,7 @@ from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.scale import FULL, QUICK, draw
 from aktes_xr.bench.scale_cubes import cube, small_bundle, write_granules
 from aktes_xr.bench.scale_graph import graph_checks
+from aktes_xr.bench.scale_report import report_checks
 from aktes_xr.bench.scale_workers import SCALING, Nowhere, discard, peak_bytes
 
 
@@ -62,3 +63,15 @@ def test_the_figure_shows_each_check(tmp_path: Path) -> None:
 def test_quick_is_smaller() -> None:
     assert QUICK.side < FULL.side
     assert isinstance(cube(1, (10, 10), 5), xr.Dataset)
+
+
+@pytest.mark.slow
+def test_the_page_of_a_series_is_measured_beside_its_retrieval(tmp_path: Path) -> None:
+    found = report_checks(tmp_path, (2, 3), (64, 72))
+    assert {row[:2] for row in found.tables[0].rows} == {
+        (command, dates) for command in ("retrieve", "report") for dates in (2, 3)
+    }
+    assert aktes_xr.open_result(tmp_path / "3.zarr").sizes["time"] == 3
+    ratio, size, growth = found.checks
+    assert (ratio.target, size.target, growth.target) == (0.25, 15.0, 1.1)
+    assert size.value == (tmp_path / "3.html").stat().st_size / 1e6

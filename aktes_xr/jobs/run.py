@@ -204,8 +204,9 @@ def _tell(job: Job, account: Account, exit_code: int) -> None:
     """Write the files that the job asks for."""
     if job.report.json_file is not None:
         write_json(job.report.json_file, {"exit_code": exit_code, **account.as_dict()})
-    ended = exit_code in (DONE, PARTIAL)
-    journal = read_journal(job.store.address) if ended else None
+    if job.report.page is None and job.report.metrics is None:
+        return
+    journal = read_journal(job.store.address) if exit_code in (DONE, PARTIAL) else None
     if job.report.page is not None and journal is not None:
         _show(job.report.page, account, journal)
     if job.report.metrics is not None:

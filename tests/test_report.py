@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from aktes_xr import report
 from aktes_xr.errors import GridError, InputError, MissingVariableError
 from aktes_xr.report.panels import described, panel_of
+from aktes_xr.report.series import series_figure
+from aktes_xr.report.summary import summarise
 from aktes_xr.sensor import BANDS
 
 NY, NX = 30, 40
@@ -190,6 +192,22 @@ def test_the_page_of_a_series_shows_all_dates_and_a_few_in_full() -> None:
     assert "WGS 84 / UTM zone 33N (EPSG:32633)" in text
     assert "retrieved by fusion" in text
     assert "['" not in text
+
+
+def test_markers_of_cloudy_dates_are_hollow() -> None:
+    result = series(3)
+    result["surface_temperature"][1] += 20.0
+    result["quality"][0, : NY // 3] = 3 << 6
+    (axis,) = series_figure(summarise(result)).axes
+    (hollow,) = (line for line in axis.lines if line.get_markerfacecolor() == "white")
+    assert len(hollow.get_xdata()) == 1
+    # They would be invisible below the filled ones.
+    assert all(hollow.zorder > line.zorder for line in axis.lines if line is not hollow)
+
+
+def test_regions_of_a_page_have_names_of_their_own() -> None:
+    names = re.findall(r'aria-label="([^"]*)"', report.store_page(series(3)))
+    assert len(names) == len(set(names))
 
 
 def test_a_date_more_costs_a_thumbnail() -> None:

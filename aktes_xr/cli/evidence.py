@@ -207,7 +207,8 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
     grid = Table(box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
-        grid.add_column(column, justify="left" if number == 0 else "right")
+        # A name that is cut tells no class from another.
+        grid.add_column(column, justify="right" if number else "left", no_wrap=number == 0)
     for row in rows:
         grid.add_row(*row)
     stdout().print(grid)

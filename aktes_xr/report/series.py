@@ -66,6 +66,8 @@ def series_figure(dates: Sequence[DateSummary]) -> Figure:
                 markersize=4,
                 color="white",
                 markeredgecolor=colour,
+                # The filled ones lie a little above lines: these have to cover them.
+                zorder=3,
             )
     axis.set_ylabel("surface temperature (K)")
     axis.grid(axis="y", linewidth=0.4, color="0.85")

@@ -148,8 +148,31 @@ def error_figure(comparison: Comparison) -> Figure:
     return figure
 
 
-def reliability_figure(found: Reliability, quantity: Quantity) -> Figure:
-    """Draw coverage against what was stated, and errors against the stated sigma.
+def coverage_figure(found: Reliability) -> Figure:
+    """Draw the share of errors inside intervals against what was stated.
+
+    Parameters
+    ----------
+    found : Reliability
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="0.5", linewidth=1)
+    axis.plot(found.levels, found.covered, "o-", color="#1f3a93", markersize=4)
+    axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axis.set_xlabel("stated probability of the interval")
+    axis.set_ylabel("share of errors inside")
+    return figure
+
+
+def sigma_figure(found: Reliability, quantity: Quantity) -> Figure:
+    """Draw errors against the stated sigma.
 
     Parameters
     ----------
@@ -163,19 +186,14 @@ def reliability_figure(found: Reliability, quantity: Quantity) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot([0, 1], [0, 1], color="0.5", linewidth=1)
-    left.plot(found.levels, found.covered, "o-", color="#1f3a93", markersize=4)
-    left.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    left.set_xlabel("stated probability of the interval")
-    left.set_ylabel("share of errors inside")
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axis = figure.subplots()
     top = 1.05 * max(*found.stated, *found.found)
-    right.plot([0, top], [0, top], color="0.5", linewidth=1)
-    right.plot(found.stated, found.found, "o-", color="#b3261e", markersize=4)
-    right.set(xlim=(0, top), ylim=(0, top), aspect="equal")
-    right.set_xlabel(quantity.labelled("stated sigma"))
-    right.set_ylabel(quantity.labelled("root-mean-square error"))
+    axis.plot([0, top], [0, top], color="0.5", linewidth=1)
+    axis.plot(found.stated, found.found, "o-", color="#b3261e", markersize=4)
+    axis.set(xlim=(0, top), ylim=(0, top), aspect="equal")
+    axis.set_xlabel(quantity.labelled("stated sigma"))
+    axis.set_ylabel(quantity.labelled("root-mean-square error"))
     return figure
 
 
@@ -211,17 +229,25 @@ def _images(found: Comparison) -> list[Image]:
             f"standard deviation of {told(scores.spread)}.",
         ),
     ]
-    if found.reliability is not None:
-        covered = dict(zip(found.reliability.levels, found.reliability.covered, strict=True))
-        images.append(
+    stated = found.reliability
+    if stated is not None:
+        covered = dict(zip(stated.levels, stated.covered, strict=True))
+        images += [
             embedded(
-                reliability_figure(found.reliability, found.quantity),
-                caption="Does the stated uncertainty hold? Left: below the line it is too narrow. "
-                "Right: errors of pixels that state alike.",
-                alt=f"Two charts. Intervals stated to hold 68 % of the errors hold "
+                coverage_figure(stated),
+                caption="Does the stated uncertainty hold? Below the line it is too narrow",
+                alt="Intervals stated to hold 68 % of the errors hold "
                 f"{100 * covered[0.68]:.0f} %, those of 95 % hold {100 * covered[0.95]:.0f} %.",
-            )
-        )
+            ),
+            embedded(
+                sigma_figure(stated, found.quantity),
+                caption="Errors of pixels that state alike: above the line they are larger than "
+                "stated",
+                alt=f"Pixels that state {told(stated.stated[0])} err by {told(stated.found[0])} "
+                f"(root mean square), those that state {told(stated.stated[-1])} by "
+                f"{told(stated.found[-1])}.",
+            ),
+        ]
     return images
 
 

@@ -202,13 +202,14 @@ def _print_sites(sites: Sequence[SiteMatch]) -> None:
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    grid = Table(box=box.SIMPLE_HEAD)
-    for number, column in enumerate(columns):
-        # A name that is cut tells no class from another.
-        grid.add_column(column, justify="right" if number else "left", no_wrap=number == 0)
-    for row in rows:
-        grid.add_row(*row)
-    stdout().print(grid)
+    """Print a table whose cells are never cut: a narrow terminal breaks its lines instead."""
+    lines = [[str(cell) for cell in line] for line in (columns, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    for line in lines:
+        first, *others = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        text = "  ".join((first, *others))
+        stdout().print(text.rstrip(), markup=False, highlight=False, soft_wrap=True)

@@ -104,7 +104,7 @@ by themselves.
 ## How good it is
 
 Mean absolute errors on simulated pixels that training never saw. The last two columns are the
-shares of temperature errors within 1 and 1.96 stated standard uncertainties: 68 and 95 % if those
+shares (%) of temperature errors within 1 and 1.96 stated standard uncertainties: 68 and 95 if those
 hold. Emissivity and shares are the fusion's in relief, else the teacher's.
 
 {short_table(evidence.rows)}
@@ -155,7 +155,7 @@ def short_table(rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         cells.append(f"{shown['emissivity']['mae']:.4f}")
         cells += [
-            f"{100 * shown['temperature'][name]:.0f} %" for name in ("coverage68", "coverage95")
+            f"{100 * shown['temperature'][name]:.0f}" for name in ("coverage68", "coverage95")
         ]
         lines.append("| " + " | ".join((words, *cells)) + " |")
     return "\n".join(lines)

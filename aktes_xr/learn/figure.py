@@ -38,24 +38,25 @@ def leaderboard_figure(trials: Sequence[Trial], *, chosen: Architecture | None =
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.0, 1.3 + 0.34 * len(trials)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1.0))
+    figure = Figure(figsize=(5.8, 1.2 + 0.36 * len(trials)), layout="constrained")
+    axis = figure.subplots()
     places = range(len(trials))
     colours = [_CHOSEN if trial.architecture == chosen else _OTHER for trial in trials]
-    scores = [trial.score for trial in trials]
-    thousands = [cost(trial.architecture) / 1000.0 for trial in trials]
-    left.barh(places, scores, color=colours)
-    right.barh(places, thousands, color=colours)
-    for place, (score, work) in enumerate(zip(scores, thousands, strict=True)):
-        left.text(score, place, f" {score:.3f}", va="center", fontsize="small")
-        right.text(work, place, f" {work:.0f}", va="center", fontsize="small")
-    left.set_yticks(places, [described(trial) for trial in trials], fontsize="small")
-    left.invert_yaxis()
-    left.set_xlabel("mean squared error (validation)")
-    right.set_xlabel("work of a pixel (1,000 products)")
-    for axis in (left, right):
-        axis.margins(x=0.15)
-        axis.spines[["top", "right"]].set_visible(False)
+    axis.barh(places, [trial.score for trial in trials], color=colours)
+    for place, trial in enumerate(trials):
+        words = f" {trial.score:.3f} ({cost(trial.architecture) / 1000.0:.0f})"
+        axis.text(trial.score, place, words, va="center", fontsize="small")
+    axis.set_yticks(places, [described(trial) for trial in trials], fontsize="small")
+    axis.invert_yaxis()
+    axis.set_xlabel(
+        "mean squared error over the validation sample\n"
+        "(in brackets: work of a pixel, 1,000 products)",
+        fontsize="small",
+    )
+    # Room for the words beside the longest bar.
+    axis.margins(x=0.3)
+    axis.set_xlim(left=0.0)
+    axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -83,7 +84,7 @@ def history_figure(histories: Sequence[History]) -> Figure:
 
     The loss weighs each pixel by the scale that the network states for it
     (`aktes_xr.learn.losses.laplace_likelihood`). As stated scales shrink, it may rise while the
-    error goes on falling: the right-hand chart says how good the network is.
+    error goes on falling: the lower chart says how good the network is.
 
     Parameters
     ----------
@@ -97,14 +98,15 @@ def history_figure(histories: Sequence[History]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
+    # One above the other, so that both can be read on a narrow page.
+    figure = Figure(figsize=(5.8, 6.0), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
     for number, history in enumerate(histories):
         colour = _LINES[number % len(_LINES)]
         epochs = range(1, history.epochs + 1)
-        left.plot(epochs, history.loss, color=colour, label=history.network)
-        right.plot(epochs, history.validation_mae_k, color=colour, label=history.network)
-        right.annotate(
+        above.plot(epochs, history.loss, color=colour, label=history.network)
+        below.plot(epochs, history.validation_mae_k, color=colour, label=history.network)
+        below.annotate(
             f"{history.validation_mae_k[-1]:.3f} K",
             (history.epochs, history.validation_mae_k[-1]),
             xytext=(4, 0),
@@ -113,15 +115,15 @@ def history_figure(histories: Sequence[History]) -> Figure:
             fontsize="small",
             color=colour,
         )
-    left.set_ylabel("training loss (weighed log-likelihood)")
-    right.set_ylabel("validation MAE of the temperature (K)")
-    for axis in (left, right):
-        axis.set_xlabel("epoch")
+    above.set_ylabel("training loss (weighed log-likelihood)")
+    below.set_ylabel("validation MAE of the temperature (K)")
+    for axis in (above, below):
         axis.grid(linewidth=0.4, color="0.88")
         axis.spines[["top", "right"]].set_visible(False)
+    below.set_xlabel("epoch")
     # Room for the last value beside the end of its line.
-    right.margins(x=0.14)
-    left.legend(frameon=False, fontsize="small")
+    below.margins(x=0.14)
+    above.legend(frameon=False, fontsize="small")
     return figure
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CARD_HEADING: Final = "## Cloud test"
 _LOWEST: Final = 0.05
-_BLUR: Final = 0.1
+_BLUR: Final = 0.2
 _HIGHEST: Final = 0.99
 
 
@@ -54,13 +54,13 @@ class CloudRecipe:
     seed : int
     """
 
-    fields: int = 6000
-    validation_fields: int = 1000
-    per_field: int = 120
+    fields: int = 9000
+    validation_fields: int = 1500
+    per_field: int = 60
     shape: tuple[int, int] = (96, 96)
     steep_share: float = 0.1
     units: tuple[int, ...] = (64, 64)
-    epochs: int = 16
+    epochs: int = 8
     batch_size: int = 2048
     learning_rate: float = 2e-3
     commission: float = 0.02

@@ -123,7 +123,7 @@ def history_figure(histories: Sequence[History]) -> Figure:
     below.set_xlabel("epoch")
     # Room for the last value beside the end of its line.
     below.margins(x=0.14)
-    above.legend(frameon=False, fontsize="small")
+    above.legend(frameon=False, fontsize="small", loc="upper right")
     return figure
 
 

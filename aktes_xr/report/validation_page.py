@@ -142,7 +142,8 @@ def error_figure(comparison: Comparison) -> Figure:
         linestyle="--",
         label=f"median {quantity.written(scores.median, sign=True)}",
     )
-    axis.legend(fontsize="small", frameon=False)
+    # "best" is searched for, which on a busy machine takes long enough for a warning.
+    axis.legend(fontsize="small", frameon=False, loc="upper right")
     axis.set_xlabel(quantity.labelled("retrieved - reference"))
     axis.set_ylabel("pairs")
     return figure

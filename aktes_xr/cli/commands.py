@@ -52,7 +52,7 @@ from aktes_xr.cli.options import (
     Strict,
     Terrain,
 )
-from aktes_xr.cli.series import job, run_command
+from aktes_xr.cli.series import job, run_command, series
 from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ app = typer.Typer(
 train = typer.Typer(no_args_is_help=True, help="Train the networks of a bundle.")
 app.add_typer(train, name="train")
 app.add_typer(job, name="job")
+app.add_typer(series, name="series")
 app.command("run")(run_command)
 
 

@@ -138,6 +138,19 @@ class Retries(_Part):
     )
 
 
+class Retention(_Part):
+    """What may leave the series, by ``aktes series``."""
+
+    days: Positive | None = Field(
+        default=None,
+        description="Dates that were taken longer ago leave, and are not made; else all stay.",
+    )
+    history_days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=30.0,
+        description="What was superseded stays so long, for readers that have opened it before.",
+    )
+
+
 class Report(_Part):
     """What is said beside the log."""
 
@@ -160,6 +173,7 @@ class Job(BaseSettings):
     cluster: Cluster = Cluster()
     budget: Budget = Budget()
     retries: Retries = Retries()
+    retention: Retention = Retention()
     report: Report = Report()
 
     @classmethod

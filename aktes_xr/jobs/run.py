@@ -20,6 +20,7 @@ from aktes_xr.jobs.config import Job
 from aktes_xr.jobs.dates import box_of, find_dates, grid_of
 from aktes_xr.jobs.retrieval import elevation_of, modifier_of
 from aktes_xr.jobs.stamps import REDO, stamps_of
+from aktes_xr.jobs.upkeep import retained
 from aktes_xr.stac import sources
 from aktes_xr.stac.signing import Modifier
 from aktes_xr.store.journal import Journal
@@ -52,7 +53,8 @@ def plan_job(job: Job, *, redo: Collection[str] = ()) -> list[Task]:
     """
     _refuse_unknown(redo)
     grid = grid_of(job.region)
-    dates, _ = find_dates(job.input, box_of(grid))
+    found, _ = find_dates(job.input, box_of(grid))
+    dates = retained(found, job.retention)
     journal = read_journal(job.store.address) or Journal()
     stamps = stamps_of(job, grid)
     return agenda(dates, journal, stamps, redo=redo, retries=job.retries.unreadable)
@@ -127,7 +129,8 @@ def _run(job: Job, account: Account, redo: Collection[str]) -> None:
     modifier = modifier_for(job.input.sources)
     stamps = stamps_of(job, grid)
     box = box_of(grid)
-    dates, account.skipped = find_dates(job.input, box)
+    found, account.skipped = find_dates(job.input, box)
+    dates = retained(found, job.retention)
     with claim_series(
         job.store.address, backend=job.store.backend, sharded=job.store.sharded
     ) as store:

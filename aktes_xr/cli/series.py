@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 job = typer.Typer(no_args_is_help=True, help="Check the file of a scheduled job.")
 series = typer.Typer(
     no_args_is_help=True,
-    help="Tidy up a job's series; each command only says what would leave, unless --apply is given.",
+    help="Tidy up a job's series; each command says what would leave, and --apply does it.",
 )
 
 JobFile = Annotated[Path, typer.Argument(help="TOML file of the job.")]

@@ -107,15 +107,26 @@ class Cluster(_Part):
     threads: Count | None = Field(default=None, description="Of each worker, or of this process.")
     memory: str | None = Field(default=None, description="Of each worker, such as 4 GB.")
     adaptive: bool = Field(default=False, description="From one worker up to workers, as needed.")
-    image: str | None = Field(default=None, description="Of the workers, for kubernetes.")
+    image: str | None = Field(
+        default=None, description="Of scheduler and workers, for kubernetes; by digest is best."
+    )
     namespace: str | None = Field(default=None, description="For kubernetes.")
+    manifest: Path | None = Field(
+        default=None,
+        description="DaskCluster resource (YAML) to make the cluster from, for kubernetes.",
+    )
+    options: dict[Name, str | int | float | bool] = Field(
+        default={}, description="Cluster options of the gateway, such as image."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Cluster:
         if self.kind == "address" and self.address is None:
             raise ValueError("kind = 'address' needs address")
-        if self.kind == "kubernetes" and self.image is None:
-            raise ValueError("kind = 'kubernetes' needs image")
+        if self.kind == "kubernetes" and self.image is None and self.manifest is None:
+            raise ValueError("kind = 'kubernetes' needs image or manifest")
+        if self.manifest is not None and (self.memory or self.threads):
+            raise ValueError("manifest says memory and threads of a worker: leave them out here")
         return self
 
 

@@ -167,7 +167,23 @@ class Report(_Part):
 
     metrics: Path | None = Field(default=None, description="Prometheus text file.")
     json_file: Path | None = Field(default=None, description="Report of the last run.")
+    page: Path | None = Field(
+        default=None, description="Page of the whole series, as aktes report draws it."
+    )
     heartbeat_s: Positive = Field(default=60.0, description="Seconds between signs of life.")
+
+
+class Notify(_Part):
+    """Who is told when a run has ended."""
+
+    webhook_env: Name | None = Field(
+        default=None,
+        description="Name of the environment variable that holds a webhook's secret address.",
+    )
+    when: Literal["trouble", "always"] = Field(
+        default="trouble", description="Only runs that do not end with 0, or all."
+    )
+    deadline_s: Positive = Field(default=10.0, description="Seconds for the message.")
 
 
 class Job(BaseSettings):
@@ -186,6 +202,7 @@ class Job(BaseSettings):
     retries: Retries = Retries()
     retention: Retention = Retention()
     report: Report = Report()
+    notify: Notify = Notify()
 
     @classmethod
     def settings_customise_sources(

@@ -16,13 +16,17 @@ from aktes_xr.jobs.account import Account, write_text
 from aktes_xr.jobs.agenda import Task, agenda, tally
 from aktes_xr.jobs.batch import Maker
 from aktes_xr.jobs.cluster import started
+from aktes_xr.jobs.cluster_resource import cluster_resource
 from aktes_xr.jobs.config import Job
 from aktes_xr.jobs.dates import box_of, find_dates, grid_of
+from aktes_xr.jobs.notice import notify, webhook_of
 from aktes_xr.jobs.retrieval import elevation_of, modifier_of
 from aktes_xr.jobs.stamps import REDO, stamps_of
 from aktes_xr.jobs.upkeep import retained
+from aktes_xr.report import store_page, write_page
 from aktes_xr.stac import sources
 from aktes_xr.stac.signing import Modifier
+from aktes_xr.store import open_result
 from aktes_xr.store.journal import Journal
 from aktes_xr.store.series import claim_series, read_journal
 
@@ -30,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _SECONDS_PER_HOUR = 3600.0
 _FAILED = 5
+_INTERRUPTED = 130
 
 
 def plan_job(job: Job, *, redo: Collection[str] = ()) -> list[Task]:
@@ -91,7 +96,10 @@ def run_job(job: Job, *, redo: Collection[str] = ()) -> Account:
         _run(job, account, redo)
         exit_code = account.exit_code
     except AktesError as error:
-        exit_code = error.exit_code
+        exit_code, account.failure = error.exit_code, str(error)
+        raise
+    except KeyboardInterrupt as error:
+        exit_code, account.failure = getattr(error, "exit_code", _INTERRUPTED), "it was stopped"
         raise
     finally:
         account.seconds = time.monotonic() - begin[0]
@@ -210,6 +218,18 @@ def _tell(job: Job, account: Account, exit_code: int) -> None:
         journal = read_journal(job.store.address) if exit_code in (0, 3) else None
         text = account.metrics(journal, exit_code=exit_code, now=time.time())
         write_text(job.report.metrics, text)
+    if job.report.page is not None and any(entry.slot is not None for entry in account.made):
+        _draw(job.store.address, job.report.page)
+    notify(job.notify, account, exit_code=exit_code)
+
+
+def _draw(store: str, page: Path) -> None:
+    """Draw the page of a series; where that fails, the run is none the worse."""
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_page(page, store_page(open_result(store)))
+    except (AktesError, OSError) as error:
+        logger.warning("could not draw %s: %s", page.name, error)
 
 
 def _refuse_unknown(redo: Collection[str]) -> None:
@@ -253,6 +273,12 @@ def check_job(job: Job) -> dict[str, str]:
     if dem is not None and "://" not in dem and dem not in sources() and not os.path.exists(dem):
         raise ConfigError(f"there is no elevation raster or source {dem!r}")
     found["sources"] = ", ".join(job.input.sources)
+    if webhook_of(job.notify) is not None:
+        found["webhook"] = f"address in {job.notify.webhook_env}"
+    if job.cluster.kind == "kubernetes":
+        found["cluster"] = (
+            f"{cluster_resource(job.cluster)['spec']['worker']['replicas']} worker(s)"
+        )
     found["bundle"] = stamps_of(job, grid)["bundle"] or "none needed"
     journal = read_journal(job.store.address)
     found["store"] = "not there yet" if journal is None else f"{len(journal.entries)} date(s)"

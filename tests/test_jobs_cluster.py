@@ -27,7 +27,7 @@ from aktes_xr.store.series import read_journal
 
 # A gateway's client fails to close when it is collected after its cluster was closed.
 _kept: list[Any] = []
-TEMPLATE = Path(__file__).resolve().parent.parent / "deploy/kubernetes/cluster.yaml"
+TEMPLATE = Path(__file__).resolve().parent.parent / "deploy/kubernetes/cluster/cluster.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +131,9 @@ def test_the_resource_keeps_the_operators_schema(template: Path | None) -> None:
     assert name != cluster_resource(settings)["metadata"]["name"]
     assert resource["spec"]["scheduler"]["service"]["selector"]["dask.org/cluster-name"] == name
     for part in ("scheduler", "worker"):
-        containers = resource["spec"][part]["spec"]["containers"]
-        assert [one["image"] for one in containers] == [image]
+        pod = resource["spec"][part]["spec"]
+        containers = [*pod.get("initContainers", ()), *pod["containers"]]
+        assert {one["image"] for one in containers} == {image}
 
 
 def test_threads_and_memory_reach_the_worker() -> None:

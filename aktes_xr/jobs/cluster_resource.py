@@ -55,7 +55,8 @@ def cluster_resource(settings: Cluster, *, name: str | None = None) -> dict[str,
     }
     if settings.image is not None:
         for part in ("scheduler", "worker"):
-            for container in spec[part]["spec"]["containers"]:
+            pod = spec[part]["spec"]
+            for container in (*pod.get("initContainers", ()), *pod["containers"]):
                 container["image"] = settings.image
     return found
 

@@ -171,6 +171,9 @@ class Report(_Part):
         default=None, description="Page of the whole series, as aktes report draws it."
     )
     heartbeat_s: Positive = Field(default=60.0, description="Seconds between signs of life.")
+    alive: Path | None = Field(
+        default=None, description="File that each sign of life touches, for a probe."
+    )
 
 
 class Notify(_Part):

@@ -191,9 +191,13 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
     """Say now and then that the run lives, also while one batch takes long."""
     ended = threading.Event()
 
+    alive = job.report.alive
+
     def beat() -> None:
         begin = time.monotonic()
         while not ended.wait(job.report.heartbeat_s):
+            if alive is not None:
+                alive.touch()
             logger.info(
                 "alive after %.0f s: %d date(s) made, %d to go",
                 time.monotonic() - begin,
@@ -201,6 +205,8 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
                 account.remaining,
             )
 
+    if alive is not None:
+        alive.touch()
     thread = threading.Thread(target=beat, name="aktes-heartbeat", daemon=True)
     thread.start()
     try:
@@ -208,10 +214,19 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+        if alive is not None:
+            alive.unlink(missing_ok=True)
 
 
 def _tell(job: Job, account: Account, exit_code: int) -> None:
-    """Write the files that the job asks for."""
+    """Write the files that the job asks for, and tell whom it asks to tell."""
+    try:
+        _write(job, account, exit_code)
+    finally:
+        notify(job.notify, account, exit_code=exit_code)
+
+
+def _write(job: Job, account: Account, exit_code: int) -> None:
     if job.report.json_file is not None:
         write_json(job.report.json_file, {"exit_code": exit_code, **account.as_dict()})
     if job.report.metrics is not None:
@@ -220,7 +235,6 @@ def _tell(job: Job, account: Account, exit_code: int) -> None:
         write_text(job.report.metrics, text)
     if job.report.page is not None and any(entry.slot is not None for entry in account.made):
         _draw(job.store.address, job.report.page)
-    notify(job.notify, account, exit_code=exit_code)
 
 
 def _draw(store: str, page: Path) -> None:

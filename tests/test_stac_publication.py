@@ -15,6 +15,7 @@ import pystac.validation
 import pytest
 import rioxarray
 import xarray as xr
+from object_server import SECRET, serve_objects
 from pystac.extensions.datacube import DatacubeExtension, HorizontalSpatialDimension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.scientific import ScientificExtension
@@ -28,6 +29,7 @@ from aktes_xr.cli import app
 from aktes_xr.models import load_bundle
 from aktes_xr.stac import Publication, publish
 from aktes_xr.store import write_result
+from aktes_xr.store.address import zarr_store
 from aktes_xr.store.series import claim_series
 
 
@@ -188,6 +190,19 @@ def test_icechunk_says_what_it_is(tmp_path: Path) -> None:
     collection = pystac.Collection.from_file(str(publish(place, tmp_path / "out")))
     _, date = collection.get_items()
     assert date.assets["zarr"].media_type == "application/vnd.zarr+icechunk"
+
+
+def test_a_result_in_an_object_store_is_named_where_it_lies(tmp_path: Path) -> None:
+    pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    with serve_objects() as address:
+        place = f"{address}/r.zarr"
+        write_result(make_result(), place)
+        collection = pystac.Collection.from_file(str(publish(place, tmp_path / "out")))
+        _, date, _ = collection.get_items()
+        href = date.assets["zarr"].href
+        assert href.startswith(f"{place}/")
+        assert xr.open_zarr(zarr_store(href)).sizes["time"] == 2
+        assert SECRET not in "".join(p.read_text() for p in (tmp_path / "out").rglob("*.json"))
 
 
 def test_networks_that_did_not_make_it_are_not_linked(

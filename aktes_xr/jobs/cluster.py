@@ -122,9 +122,9 @@ def _processes(settings: Cluster) -> Iterator[Any]:
 def _gateway(settings: Cluster) -> Iterator[Any]:
     package = _package("dask_gateway", "dask-gateway")
     refused = (OSError, ValueError, package.GatewayServerError, package.GatewayClusterError)
-    gateway = package.Gateway(settings.address)
-    _kept.append(gateway)
     with _start_errors("the Dask gateway", refused):
+        gateway = package.Gateway(settings.address)
+        _kept.append(gateway)
         name = gateway.submit(**settings.options)
     try:
         with _start_errors("the Dask gateway", refused):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from aktes_xr.errors import ConfigError
+from aktes_xr.errors import ConfigError, DependencyError
 from aktes_xr.jobs.config import Cluster
 
 IDLE_S: Final = 900
@@ -41,6 +41,8 @@ def cluster_resource(settings: Cluster, *, name: str | None = None) -> dict[str,
     ------
     ConfigError
         The manifest cannot be read, or is of something else.
+    DependencyError
+        There is none, and the package that makes one is not installed.
     """
     chosen = name or f"aktes-{uuid.uuid4().hex[:10]}"
     found = _made(settings, chosen) if settings.manifest is None else _read(settings.manifest)
@@ -83,8 +85,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _made(settings: Cluster, name: str) -> dict[str, Any]:
-    from dask_kubernetes.operator import make_cluster_spec
-
+    try:
+        from dask_kubernetes.operator import make_cluster_spec
+    except ModuleNotFoundError:
+        raise DependencyError(
+            "a cluster without a manifest is made by dask_kubernetes, which is not installed; run: "
+            "pip install dask-kubernetes, or give [cluster] manifest"
+        ) from None
     threads, memory = settings.threads or _THREADS, settings.memory or _MEMORY
     # Kubernetes writes 4G or 4Gi where Dask, which takes both, also knows 4 GB and 4 GiB.
     amount = memory.replace(" ", "").removesuffix("B")

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aktes_xr.documents import write_json
@@ -197,7 +197,9 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
         begin = time.monotonic()
         while not ended.wait(job.report.heartbeat_s):
             if alive is not None:
-                alive.touch()
+                with suppress(OSError):
+                    # What cannot be touched is for the probe to notice.
+                    alive.touch()
             logger.info(
                 "alive after %.0f s: %d date(s) made, %d to go",
                 time.monotonic() - begin,
@@ -206,6 +208,7 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
             )
 
     if alive is not None:
+        alive.parent.mkdir(parents=True, exist_ok=True)
         alive.touch()
     thread = threading.Thread(target=beat, name="aktes-heartbeat", daemon=True)
     thread.start()

@@ -40,6 +40,7 @@ from aktes_xr.stac.result_items import (
 from aktes_xr.store.address import ObjectAddress, parse_address
 from aktes_xr.store.exchange import exchange, place
 from aktes_xr.store.export import write_cogs
+from aktes_xr.store.objects import current_version
 from aktes_xr.store.reading import open_result
 from aktes_xr.store.root import ROOT
 from aktes_xr.store.series import read_journal
@@ -290,8 +291,6 @@ def _is_plain(store: str | os.PathLike[str]) -> bool:
     """Return whether a store is plain Zarr, which has a root of its own; Icechunk has none."""
     target = parse_address(store)
     if isinstance(target, ObjectAddress):
-        from aktes_xr.store.objects import current_version
-
         return current_version(target) is not None
     return (target / ROOT).exists()
 
@@ -300,7 +299,8 @@ def _href(store: str | os.PathLike[str], target: Path) -> str:
     """Return a store's address as an item says it; a local one relative to the item."""
     found = parse_address(store)
     if isinstance(found, ObjectAddress):
-        return found.url
+        # A result that was put in place at once lies below its address.
+        return current_version(found) or found.url
     return os.path.relpath(found.absolute(), (target / _ITEMS).absolute())
 
 

@@ -67,7 +67,7 @@ class Upkeep(Protocol):
 
 @contextlib.contextmanager
 def claim_upkeep(path: str | os.PathLike[str]) -> Iterator[Upkeep]:
-    """Hold a series against runs and readers of its journal while the block tidies it up.
+    """Hold a series against runs while the block tidies it up.
 
     Parameters
     ----------

@@ -181,6 +181,14 @@ def test_a_series_says_when_each_date_was_made(tmp_path: Path) -> None:
     assert not whole.get_links("derived_from")
 
 
+def test_a_row_of_pixels_has_a_place_too(tmp_path: Path) -> None:
+    write_result(make_result(dates=1).isel(y=slice(0, 1)), tmp_path / "row.zarr")
+    collection = pystac.Collection.from_file(str(publish(tmp_path / "row.zarr", tmp_path / "out")))
+    _, date = collection.get_items()
+    assert ProjectionExtension.ext(date).shape == [1, 50]
+    assert date.properties["proj:transform"] == [90.0, 0.0, 269_955.0, 0.0, -90.0, 1_700_045.0]
+
+
 def test_icechunk_says_what_it_is(tmp_path: Path) -> None:
     pytest.importorskip("icechunk", reason="icechunk is not installed")
     place = tmp_path / "s"

@@ -27,8 +27,9 @@ import xarray as xr
 from rasterio.warp import transform
 
 from aktes_xr.cube import ITEM_SEPARATOR
-from aktes_xr.errors import CRSError, InputError
+from aktes_xr.errors import InputError
 from aktes_xr.report.summary import DateSummary
+from aktes_xr.store.encoding import encode
 
 PROJECTION: Final = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 DATACUBE: Final = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json"
@@ -88,21 +89,21 @@ class Footprint:
 
         Raises
         ------
-        CRSError
-            It has no CRS.
+        CRSError, InputError
+            It has no CRS, or no regular grid.
         """
-        crs = result.rio.crs
-        if crs is None:
-            raise CRSError("the result has no coordinate reference system; write it again")
-        rows, columns = result.sizes["y"], result.sizes["x"]
-        affine = result.rio.transform(recalc=True)
+        # As the store's own attributes say it, also of a single row or column.
+        described = encode(result, sharded=False)
+        crs = described.rio.crs
+        rows, columns = described.attrs["spatial:shape"]
+        a, _, left, _, e, top = described.attrs["spatial:transform"]
         steps = np.linspace(0.0, 1.0, _POINTS_PER_EDGE, endpoint=False)
         zeros, ones = np.zeros_like(steps), np.ones_like(steps)
         # Counter-clockwise from the upper left corner: edges of a projected grid are curves.
         across = np.concatenate([zeros, steps, ones, 1.0 - steps])
         down = np.concatenate([steps, ones, 1.0 - steps, zeros])
-        xs = affine.c + affine.a * columns * across
-        ys = affine.f + affine.e * rows * down
+        xs = left + a * columns * across
+        ys = top + e * rows * down
         longitude, latitude = transform(crs, "EPSG:4326", xs.tolist(), ys.tolist())[:2]
         ring = [
             (round(float(east), _DEGREES), round(float(north), _DEGREES))
@@ -114,7 +115,7 @@ class Footprint:
             None if epsg is None else f"EPSG:{epsg}",
             crs.to_wkt(),
             (rows, columns),
-            tuple(affine)[:6],
+            (a, 0.0, left, 0.0, e, top),
         )
 
     @property

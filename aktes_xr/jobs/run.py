@@ -28,7 +28,6 @@ from aktes_xr.stac import sources
 from aktes_xr.stac.signing import Modifier
 from aktes_xr.store import open_result
 from aktes_xr.store.journal import Journal
-from aktes_xr.store.reading import open_result
 from aktes_xr.store.series import claim_series, read_journal
 
 logger = logging.getLogger(__name__)

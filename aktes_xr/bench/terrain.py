@@ -316,7 +316,9 @@ def work(bundle: Bundle, *, chunk: int) -> tuple[list[Check], Table]:
         counts: dict[str, list[int]] = {}
         counted = counting(bundle, fusion, counts)
         started = time.perf_counter()
-        result = retrieve(cube, bundle=counted, terrain=terrain).compute(scheduler="synchronous")
+        result = retrieve(cube, bundle=counted, terrain=terrain, clouds="none").compute(
+            scheduler="synchronous"
+        )
         seconds[label] = time.perf_counter() - started
         used = str(result.attrs["student"])
         passed = {name: sum(counts.get(name, [])) for name in ("teacher", used)}
@@ -400,7 +402,9 @@ def seam(bundle: Bundle, *, size: int = 96, chunk: int = 24) -> list[Check]:
     scene = simulate_scene(elevation, SceneSettings(seed=912, swath=False))
     names = ["tir", "elevation", "water_vapor", "air_temperature", "ancillary_elevation"]
     weights = [
-        retrieve(scene[names].chunk({"y": side, "x": side}), bundle=bundle)["student_weight"]
+        retrieve(scene[names].chunk({"y": side, "x": side}), bundle=bundle, clouds="none")[
+            "student_weight"
+        ]
         .compute(scheduler="synchronous")
         .to_numpy()[0]
         for side in (chunk, size)

@@ -166,9 +166,9 @@ def estimates(
         cube = cube.drop_vars(["emissivity_prior", "emissivity_prior_uncertainty"])
     found = {}
     for method in NETWORKS:
-        result = retrieve(cube, method=method, bundle=bundle, terrain=terrain).compute(
-            scheduler="synchronous"
-        )
+        result = retrieve(
+            cube, method=method, bundle=bundle, terrain=terrain, clouds="none"
+        ).compute(scheduler="synchronous")
         found[method] = Estimate(
             result["surface_temperature"].to_numpy()[0],
             result["emissivity"].to_numpy()[0],

@@ -152,6 +152,7 @@ class AktesAccessor:
         clouds: Clouds = "auto",
         keep_cloudy: bool = False,
         shadows: bool = False,
+        band_shift: bool = False,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -178,6 +179,8 @@ class AktesAccessor:
             Keep what was retrieved of pixels under cloud.
         shadows : bool
             Mark the pixels from which terrain hides the sun.
+        band_shift : bool
+            Find how far each band lies from the others.
 
         Returns
         -------
@@ -213,6 +216,7 @@ class AktesAccessor:
             clouds=clouds,
             keep_cloudy=keep_cloudy,
             shadows=shadows,
+            band_shift=band_shift,
         )
 
     def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:

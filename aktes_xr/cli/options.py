@@ -11,6 +11,7 @@ import typer
 __all__ = [
     "AcceptWorse",
     "Ancillary",
+    "BandShift",
     "Box",
     "BundleOption",
     "CrsOption",
@@ -139,6 +140,14 @@ ResolutionOption = Annotated[
     ),
 ]
 MethodOption = Annotated[Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")]
+BandShift = Annotated[
+    bool,
+    typer.Option(
+        "--band-shift",
+        envvar="AKTES_BAND_SHIFT",
+        help="Register the bands of each date on one another, and warn of shifted ones.",
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

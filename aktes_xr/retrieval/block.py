@@ -27,7 +27,7 @@ from aktes_xr.retrieval.gathering import (
     gather,
     new_gathering,
 )
-from aktes_xr.retrieval.networks import Estimator, fuse, write
+from aktes_xr.retrieval.networks import Estimator, Judge, fuse, write
 from aktes_xr.retrieval.physics import retrieve_physically
 from aktes_xr.retrieval.surroundings import Calibration, calibration, neighbourhood
 from aktes_xr.retrieval.tiles import (
@@ -185,6 +185,7 @@ class _Networks:
     def __init__(self, bundle: Bundle, student: str | None) -> None:
         self._teacher = Estimator(bundle.teacher)
         self._student = None if student is None else Estimator(bundle.models[student])
+        self._judge = None if bundle.domain is None else Judge(bundle.domain)
         self._sharpness = np.float32(1.0 if bundle.fusion is None else bundle.fusion.sharpness)
 
     def estimate(self, tile: Tile, kind: int, count: int) -> Float32Array:
@@ -192,12 +193,18 @@ class _Networks:
         if self._student is None or kind == TEACHER_ALONE:
             features = tile.features[: len(TEACHER_FEATURES)]
             feature_rows(tile.quantities, features)
+            self._judged(tile, count)
             tile.weight[:] = 0.0
             return self._teacher.estimate(features, tile.quantities, tile.excess, count)
         feature_rows(tile.quantities, tile.features)
+        self._judged(tile, count)
         estimate = self._student.estimate(tile.features, tile.quantities, tile.excess, count)
         tile.weight[:] = 1.0
         if kind == BOTH:
             other = self._teacher.estimate(tile.features, tile.quantities, tile.excess, count)
             fuse(other, estimate, self._sharpness, tile.share, tile.weight)
         return estimate
+
+    def _judged(self, tile: Tile, count: int) -> None:
+        if self._judge is not None:
+            self._judge.judge(tile.features, tile.excess, count)

@@ -14,6 +14,7 @@ import xarray as xr
 from aktes_xr import sensor
 from aktes_xr.cube import check
 from aktes_xr.cube.grid import centre
+from aktes_xr.cube.registration import band_shift as find_band_shift
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
@@ -43,6 +44,7 @@ def retrieve(
     clouds: Clouds = "auto",
     keep_cloudy: bool = False,
     shadows: bool = False,
+    band_shift: bool = False,
 ) -> xr.Dataset:
     """Retrieve surface temperature and emissivity, lazily.
 
@@ -79,6 +81,10 @@ def retrieve(
     shadows : bool
         Mark the pixels from which terrain hides the sun (the condition ``cast_shadow``). It takes a
         search of the horizon for each date.
+    band_shift : bool
+        Find how far each band lies from the others (`aktes_xr.cube.registration`). Adds
+        ``band_shift`` (time, band), pixels, one small lazy task per date; `aktes_xr.write_result`
+        warns of shifted bands and names them in the attribute ``shifted_bands``.
 
     Returns
     -------
@@ -130,7 +136,8 @@ def retrieve(
         missed_cloud_k=0.0 if test is None else test.missed_k,
     )
     stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
-    return describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)
+    result = describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)
+    return result.assign(band_shift=find_band_shift(ds)) if band_shift else result
 
 
 def _student(ds: xr.Dataset, bundle: Bundle, method: str) -> str | None:

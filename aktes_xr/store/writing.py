@@ -21,6 +21,7 @@ from aktes_xr.store.encoding import encode
 from aktes_xr.store.history import with_history
 from aktes_xr.store.local import claim
 from aktes_xr.store.replacement import why_worse
+from aktes_xr.store.shifts import shift_attributes
 from aktes_xr.store.threads import own_threads
 
 logger = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def _write(
     described = with_history(prepared, "computed and written to Zarr")
     attributes = {**made, "history": described.attrs["history"]}
     group = zarr.open_group(store, mode="r+", use_consolidated=False, zarr_format=zarr_format)
-    group.attrs.update(attributes)
+    group.attrs.update(attributes | shift_attributes(prepared, group))
     with warnings.catch_warnings():
         # Readers that do not know consolidated metadata of format 3 ignore it.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")

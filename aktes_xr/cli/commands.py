@@ -37,6 +37,8 @@ from aktes_xr.cli.options import (
     BundleOption,
     CrsOption,
     Elevation,
+    Encoding,
+    EncodingOption,
     ItemsArgument,
     JsonFlag,
     Method,
@@ -175,6 +177,7 @@ def retrieve_command(
     method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
     band_shift: BandShift = False,
+    encoding: EncodingOption = Encoding.float,
     strict: Strict = False,
     scheduler: Scheduler = None,
     overwrite: Overwrite = False,
@@ -196,6 +199,7 @@ def retrieve_command(
         method=method.value,
         bundle=bundle,
         band_shift=band_shift,
+        encoding=encoding.value,
         errors="raise" if strict else "nodata",
     )
     _say_licences(request.ancillary)

@@ -52,6 +52,7 @@ class Request:
         `aktes_xr.add_ancillaries` takes them
     crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
     method, bundle, band_shift : as in `aktes_xr.retrieve`
+    encoding : as in `aktes_xr.write_result`
     errors : what an unreadable file is: nodata in the result, or an error
     """
 
@@ -66,6 +67,7 @@ class Request:
     method: Method = "fusion"
     bundle: str = "default"
     band_shift: bool = False
+    encoding: Literal["float", "jpl"] = "float"
     errors: Literal["nodata", "raise"] = "nodata"
 
 
@@ -202,6 +204,7 @@ def retrieve_to_store(
             store,
             overwrite=overwrite,
             accept_worse=accept_worse,
+            encoding=request.encoding,
             summary=lambda counts: _attributes(outcome(counts)),
         )
     if counts is None:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
 
-ORIGIN_ATTRIBUTES: Final = ("ancillary_", "elevation_", "emissivity_prior_")
-"""What a cube's attributes say of the origin of elevation and ancillaries begins with these."""
+ORIGIN_ATTRIBUTES: Final = ("ancillary_", "cloud_mask_", "elevation_", "emissivity_prior_")
+"""What a cube's attributes say of the origin of elevation, ancillaries and masks begins so."""
 VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]] = {
     "surface_temperature": (
         _IMAGE,

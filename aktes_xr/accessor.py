@@ -153,6 +153,7 @@ class AktesAccessor:
         keep_cloudy: bool = False,
         shadows: bool = False,
         band_shift: bool = False,
+        uncertainty_components: bool = False,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -181,6 +182,8 @@ class AktesAccessor:
             Mark the pixels from which terrain hides the sun.
         band_shift : bool
             Find how far each band lies from the others.
+        uncertainty_components : bool
+            Split the temperature's uncertainty into its parts.
 
         Returns
         -------
@@ -217,6 +220,7 @@ class AktesAccessor:
             keep_cloudy=keep_cloudy,
             shadows=shadows,
             band_shift=band_shift,
+            uncertainty_components=uncertainty_components,
         )
 
     def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:

@@ -45,6 +45,7 @@ def retrieve(
     keep_cloudy: bool = False,
     shadows: bool = False,
     band_shift: bool = False,
+    uncertainty_components: bool = False,
 ) -> xr.Dataset:
     """Retrieve surface temperature and emissivity, lazily.
 
@@ -85,6 +86,10 @@ def retrieve(
         Find how far each band lies from the others (`aktes_xr.cube.registration`). Adds
         ``band_shift`` (time, band), pixels, one small lazy task per date; `aktes_xr.write_result`
         warns of shifted bands and names them in the attribute ``shifted_bands``.
+    uncertainty_components : bool
+        Add ``surface_temperature_uncertainty_noise``, ``_atmosphere``, ``_model``,
+        ``_disagreement`` and ``_cloud`` (K), whose sum in quadrature is the whole
+        (`aktes_xr.retrieval.components`). The networks run nine times more.
 
     Returns
     -------
@@ -104,13 +109,19 @@ def retrieve(
     BundleError
         The bundle cannot be used.
     InputError
-        There is no such method, or the bundle has no student.
+        There is no such method, or the bundle has no student, or components of a physical method
+        are asked for.
     """
     if method not in METHODS:
         raise InputError(f"found method {method!r}, expected one of {', '.join(METHODS)}")
     needed = set(_NEEDED.get(method, ()))
     if method == "student" and terrain is not None:
         needed.remove("elevation")
+    if uncertainty_components and method in PHYSICAL:
+        raise InputError(
+            f"found uncertainty_components with method {method!r}, whose uncertainty is propagated "
+            "and not stated: use a method of the networks, such as 'fusion'"
+        )
     info = check(ds, require=needed)
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     ds, source = add_clouds(ds, loaded, clouds)
@@ -131,6 +142,7 @@ def retrieve(
         halo=0 if method in PHYSICAL else REACH,
         steep_k=sensor.NEDT_SPECIFICATION_K,
         closure=closure,
+        components=uncertainty_components,
         keep_cloudy=keep_cloudy,
         cloud_source=source,
         missed_cloud_k=0.0 if test is None else test.missed_k,

@@ -230,9 +230,7 @@ def _fit(
 
 
 def _standardised(scaling: DomainTest, quantities: Float32Array) -> Float32Array:
-    rows = np.ascontiguousarray(raw_features(quantities, terrain=False).T)
-    scaling.standardise(rows, rows)
-    return np.ascontiguousarray(rows.T)
+    return scaling.standardised(raw_features(quantities, terrain=False))
 
 
 def _threshold(

@@ -100,17 +100,34 @@ class DomainTest:
         -------
         ndarray (pixel,), float32
         """
-        rows = np.ascontiguousarray(features.T, np.float32)
-        self.standardise(rows, rows)
-        return self.network.predict(np.ascontiguousarray(rows.T))[:, 0]
+        return self.network.predict(self.standardised(features))[:, 0]
 
-    def standardise(self, features: Float32Array, standard: Float32Array) -> None:
-        """Standardise rows of features for the network; what is missing is 0.
+    def standardised(self, features: Float32Array) -> Float32Array:
+        """Standardise features for the network; what is missing is 0.
 
         Parameters
         ----------
-        features, standard : ndarray (feature, pixel), float32
-            Raw; and written in place, which may be the same array.
+        features : ndarray (pixel, feature), float32
+            Raw.
+
+        Returns
+        -------
+        ndarray (pixel, feature), float32
+        """
+        rows = np.ascontiguousarray(features.T, np.float32)
+        standard = np.empty((1, *rows.shape), np.float32)
+        self.standardise(rows, standard)
+        return np.ascontiguousarray(standard[0].T)
+
+    def standardise(self, features: Float32Array, standard: Float32Array) -> None:
+        """Standardise rows of features for the network, in place; what is missing is 0.
+
+        Parameters
+        ----------
+        features : ndarray (feature, pixel), float32
+            Raw.
+        standard : ndarray (call, feature, row), float32
+            The same pixels in the network's calls, written.
         """
         inverse = (np.float32(1.0) / self.scale).astype(np.float32)
         standardise_rows(features, self.center, inverse, standard)

@@ -121,7 +121,7 @@ class _Answers:
     def temperature(self, quantities: Float32Array) -> Float32Array:
         feature_rows(quantities, self._features)
         estimate = self._estimator.estimate(self._features, quantities, self._excess, TILE)
-        return estimate[0].copy()
+        return np.array(estimate[0], np.float32)
 
 
 def _shifted(quantities: Float32Array) -> list[tuple[int, Float32Array]]:

@@ -76,7 +76,6 @@ class Judge:
 
     def __init__(self, domain: DomainTest) -> None:
         self._domain = domain
-        self._standard = np.zeros((domain.network.n_features, TILE), np.float32)
         self._pass = domain.network.new_pass(TILE)
 
     def judge(self, features: Float32Array, excess: Float32Array, count: int) -> None:
@@ -91,10 +90,9 @@ class Judge:
         count : int
             Pixels that matter.
         """
-        self._domain.standardise(features, self._standard)
-        turn_rows(self._standard, self._pass.features[:TILE])
+        self._domain.standardise(features, self._pass.features)
         self._pass.run(count)
-        below = np.float32(self._domain.threshold) - self._pass.outputs[:TILE, 0]
+        below = np.float32(self._domain.threshold) - self._pass.outputs[:, 0].ravel()
         np.maximum(excess, below, out=excess)
 
 

@@ -16,7 +16,6 @@ References
 ----------
 .. [1] Anuta, P. E. (1970). Spatial registration of multispectral and multitemporal digital imagery
    using fast Fourier transform techniques. IEEE Trans. Geosci. Electron. 8(4), 353-368.
-   https://doi.org/10.1109/TGE.1970.271435
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ class Account:
     remaining : dates left for the next run
     seconds, processor_s : of the run so far
     batches : dates, seconds and processor seconds of each batch
+    failure : the error that ended the run, in one line; empty unless there was one
     """
 
     store: str
@@ -44,6 +45,7 @@ class Account:
     seconds: float = 0.0
     processor_s: float = 0.0
     batches: list[tuple[int, float, float]] = field(default_factory=list)
+    failure: str = ""
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -61,6 +63,7 @@ class Account:
         entries = [{**asdict(entry), "items": list(entry.items)} for entry in self.made]
         return {
             "store": self.store,
+            "error": self.failure,
             "planned": dict(self.planned),
             "outcomes": self.outcomes,
             "remaining": self.remaining,

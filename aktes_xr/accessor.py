@@ -152,6 +152,8 @@ class AktesAccessor:
         clouds: Clouds = "auto",
         keep_cloudy: bool = False,
         shadows: bool = False,
+        band_shift: bool = False,
+        uncertainty_components: bool = False,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -178,6 +180,10 @@ class AktesAccessor:
             Keep what was retrieved of pixels under cloud.
         shadows : bool
             Mark the pixels from which terrain hides the sun.
+        band_shift : bool
+            Find how far each band lies from the others.
+        uncertainty_components : bool
+            Split the temperature's uncertainty into its parts.
 
         Returns
         -------
@@ -213,6 +219,8 @@ class AktesAccessor:
             clouds=clouds,
             keep_cloudy=keep_cloudy,
             shadows=shadows,
+            band_shift=band_shift,
+            uncertainty_components=uncertainty_components,
         )
 
     def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:

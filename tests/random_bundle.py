@@ -21,6 +21,7 @@ from aktes_xr.models import (
 )
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
 from aktes_xr.models.cloud_test import CloudTest
+from aktes_xr.models.domain import DomainTest
 from aktes_xr.models.features import N_OUTPUTS, STUDENT_FEATURES, TEACHER_FEATURES
 
 
@@ -97,12 +98,25 @@ def random_cloud_test(threshold: float = 0.5) -> CloudTest:
     return CloudTest(Network((layer,)), center, scale, 1.0, 0.0, threshold, 8.0)
 
 
-def random_bundle(path: Path, *, students: bool = True, clouds: bool = False) -> Bundle:
+def steep_domain() -> DomainTest:
+    """A domain that refuses pixels whose B10 is warmer than B13 by more than 3 K."""
+    count = len(TEACHER_FEATURES)
+    weight = np.zeros((1, count), np.float32)
+    weight[0, TEACHER_FEATURES.index("difference_B10_B13")] = -1.0
+    layer = Layer(weight, np.zeros((1, 1), np.float32), "linear")
+    zeros, ones = np.zeros(count, np.float32), np.ones(count, np.float32)
+    return DomainTest(Network((layer,)), zeros, ones, -3.0)
+
+
+def random_bundle(
+    path: Path, *, students: bool = True, clouds: bool = False, domain: bool = False
+) -> Bundle:
     models = [random_model("teacher", (64, 64))]
     fusion = None
     if students:
         models.append(random_model("student", (16, 16)))
         fusion = Fusion(start_k=0.1, full_k=0.5, sharpness=0.5)
-    extras = random_cloud_test().files() if clouds else None
+    extras = random_cloud_test().files() if clouds else {}
+    extras |= steep_domain().files() if domain else {}
     contents = BundleContents("random", tuple(models), "# Random\n", fusion, extras)
     return write_bundle(path, contents)

@@ -50,6 +50,7 @@ NAMES = (
     "faults",
     "ancillaries",
     "clouds",
+    "domain",
 )
 _ROOM = "aktes_xr.bench"
 _PACKAGES = ("numpy", "xarray", "dask", "numba", "onnxruntime", "rasterio", "zarr", "stackstac")

@@ -33,10 +33,13 @@ from aktes_xr.cli.export import export
 from aktes_xr.cli.options import (
     AcceptWorse,
     Ancillary,
+    BandShift,
     Box,
     BundleOption,
     CrsOption,
     Elevation,
+    Encoding,
+    EncodingOption,
     ItemsArgument,
     JsonFlag,
     Method,
@@ -174,6 +177,8 @@ def retrieve_command(
     resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
+    band_shift: BandShift = False,
+    encoding: EncodingOption = Encoding.float,
     strict: Strict = False,
     scheduler: Scheduler = None,
     overwrite: Overwrite = False,
@@ -194,6 +199,8 @@ def retrieve_command(
         resolution_m=parse_resolution(resolution),
         method=method.value,
         bundle=bundle,
+        band_shift=band_shift,
+        encoding=encoding.value,
         errors="raise" if strict else "nodata",
     )
     _say_licences(request.ancillary)
@@ -341,6 +348,33 @@ def clouds(
 
 
 @train.command()
+def domain(
+    bundle: Annotated[str, typer.Option(help="Bundle whose networks are kept.")] = "default",
+    out: Annotated[Path, typer.Option(help="Bundle to write.")] = Path("runs/domain"),
+    recipe: Annotated[str, typer.Option(help="'quick' or 'release'.")] = "release",
+    of: Annotated[
+        str | None, typer.Option(help="Take over this bundle's domain instead of training.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train what a measurement can look like, and write the bundle again with it."""
+    from aktes_xr.learn.domain import DOMAIN_RECIPES, with_domain
+
+    if recipe not in DOMAIN_RECIPES:
+        raise InputError(f"found --recipe {recipe!r}, expected one of {', '.join(DOMAIN_RECIPES)}")
+    written = with_domain(
+        out,
+        bundle=bundle,
+        recipe=DOMAIN_RECIPES[recipe] if of is None else None,
+        of=of,
+        overwrite=overwrite,
+        progress=stderr().print,
+    )
+    answer({"bundle": str(written)}, as_json)
+
+
+@train.command()
 def calibration(
     bundle: Annotated[str, typer.Option(help="Bundle with teacher and student.")] = "default",
     out: Annotated[Path, typer.Option(help="Directory; the bundle goes to DIR/bundle.")] = Path(
@@ -452,7 +486,7 @@ def bench(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file.")
     ] = None,
     bundle: Annotated[
-        str | None, typer.Option(help="Of accuracy, worlds and clouds: score this bundle.")
+        str | None, typer.Option(help="Of accuracy, worlds, clouds and domain: score this bundle.")
     ] = None,
     reference: Annotated[
         str | None,

@@ -11,10 +11,13 @@ import typer
 __all__ = [
     "AcceptWorse",
     "Ancillary",
+    "BandShift",
     "Box",
     "BundleOption",
     "CrsOption",
     "Elevation",
+    "Encoding",
+    "EncodingOption",
     "ItemsArgument",
     "JsonFlag",
     "Method",
@@ -49,6 +52,13 @@ class Method(StrEnum):
     student = "student"
     tes = "tes"
     split_window = "split_window"
+
+
+class Encoding(StrEnum):
+    """How numbers are stored, as `aktes_xr.write_result` names it."""
+
+    float = "float"
+    jpl = "jpl"
 
 
 JsonFlag = Annotated[
@@ -139,6 +149,21 @@ ResolutionOption = Annotated[
     ),
 ]
 MethodOption = Annotated[Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")]
+BandShift = Annotated[
+    bool,
+    typer.Option(
+        "--band-shift",
+        envvar="AKTES_BAND_SHIFT",
+        help="Register the bands of each date on one another, and warn of shifted ones.",
+    ),
+]
+EncodingOption = Annotated[
+    Encoding,
+    typer.Option(
+        envvar="AKTES_ENCODING",
+        help="Store floating-point numbers, or the scaled integers and QC of JPL's products.",
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

@@ -78,8 +78,8 @@ def mask(result: xr.Dataset, *names: str, max_uncertainty: float | None = None) 
     Returns
     -------
     Dataset
-        Lazy where the result is. What was retrieved (each floating-point variable along time) is
-        NaN where a pixel is taken away; flags, terrain and attributes stay.
+        Lazy where the result is. What was retrieved (each floating-point variable along time, y
+        and x) is NaN where a pixel is taken away; flags, terrain and attributes stay.
 
     Raises
     ------
@@ -105,7 +105,8 @@ def mask(result: xr.Dataset, *names: str, max_uncertainty: float | None = None) 
         kept = kept & (result[_UNCERTAINTY] <= max_uncertainty)
     selected = {}
     for variable_name, variable in result.data_vars.items():
-        if variable.dtype.kind == "f" and "time" in variable.dims and variable_name not in _KEPT:
+        per_pixel = {"time", "y", "x"} <= set(variable.dims)
+        if variable.dtype.kind == "f" and per_pixel and variable_name not in _KEPT:
             masked = variable.where(kept).transpose(*variable.dims)
             masked.encoding = dict(variable.encoding)
             selected[variable_name] = masked

@@ -51,7 +51,8 @@ class Request:
     ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
         `aktes_xr.add_ancillaries` takes them
     crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
-    method, bundle : as in `aktes_xr.retrieve`
+    method, bundle, band_shift : as in `aktes_xr.retrieve`
+    encoding : as in `aktes_xr.write_result`
     errors : what an unreadable file is: nodata in the result, or an error
     """
 
@@ -65,6 +66,8 @@ class Request:
     resolution_m: Resolution = 90.0
     method: Method = "fusion"
     bundle: str = "default"
+    band_shift: bool = False
+    encoding: Literal["float", "jpl"] = "float"
     errors: Literal["nodata", "raise"] = "nodata"
 
 
@@ -191,7 +194,9 @@ def retrieve_to_store(
         Whatever `open_request`, `aktes_xr.retrieve` and `aktes_xr.write_result` raise.
     """
     ds = open_request(request)
-    result = retrieve(ds, method=request.method, bundle=request.bundle)
+    result = retrieve(
+        ds, method=request.method, bundle=request.bundle, band_shift=request.band_shift
+    )
     outcome = partial(_outcome, str(store), ds, result, request.bundle)
     with watch if watch is not None else nullcontext():
         counts = write_result(
@@ -199,6 +204,7 @@ def retrieve_to_store(
             store,
             overwrite=overwrite,
             accept_worse=accept_worse,
+            encoding=request.encoding,
             summary=lambda counts: _attributes(outcome(counts)),
         )
     if counts is None:

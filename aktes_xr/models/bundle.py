@@ -26,6 +26,7 @@ import numpy as np
 from aktes_xr.documents import html_table
 from aktes_xr.errors import BundleError, BundleIntegrityError, InputError
 from aktes_xr.models.cloud_test import CloudTest
+from aktes_xr.models.domain import DomainTest
 from aktes_xr.models.files import read_files
 from aktes_xr.models.fusion import Fusion
 from aktes_xr.models.mlm import MLM, mlm_item
@@ -92,6 +93,11 @@ class Bundle:
         """The bundle's cloud test, or None in one without."""
         return CloudTest.from_files(self.extras)
 
+    @cached_property
+    def domain(self) -> DomainTest | None:
+        """The bundle's domain, or None in one that has ranges of inputs alone."""
+        return DomainTest.from_files(self.extras)
+
     def student_at(self, longitude: float, latitude: float) -> PixelModel | None:
         """Choose the student with the smallest footprint that holds a place, or the general one.
 
@@ -127,6 +133,7 @@ class Bundle:
             ],
             "fusion": None if self.fusion is None else self.fusion.to_json(),
             "cloud_test": self._cloud_test_described(),
+            "domain": self._domain_described(),
             "stac_mlm": self._described(),
         }
 
@@ -138,6 +145,11 @@ class Bundle:
             f"{test.network.multiplications} multiplications, cloud from a probability of "
             f"{test.threshold:.2f} on, a miss costs {test.missed_k:.1f} K"
         )
+
+    def _domain_described(self) -> str:
+        if self.domain is None:
+            return "ranges of the inputs"
+        return f"a network of {self.domain.network.multiplications} multiplications"
 
     def _repr_html_(self) -> str:
         return html_table(f"Model bundle {self.name}", self._shown())
@@ -228,6 +240,7 @@ def load_bundle(location: str | Path = "default") -> Bundle:
         if name.endswith(".keras"):
             check_keras(name, data)
     CloudTest.from_files(contents)
+    DomainTest.from_files(contents)
     try:
         models = {
             entry["name"]: PixelModel.from_json(entry, _network(entry, contents))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.models.features import TEACHER_FEATURES, feature_rows
+from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
 from aktes_xr.retrieval.closure import close_chunk
+from aktes_xr.retrieval.components import Components, complete
 from aktes_xr.retrieval.conditions import doubt_cloud, mark_conditions
 from aktes_xr.retrieval.flags import classify
 from aktes_xr.retrieval.gathering import (
@@ -27,11 +28,12 @@ from aktes_xr.retrieval.gathering import (
     gather,
     new_gathering,
 )
-from aktes_xr.retrieval.networks import Estimator, fuse, write
+from aktes_xr.retrieval.networks import Estimator, Judge, fuse, write
 from aktes_xr.retrieval.physics import retrieve_physically
 from aktes_xr.retrieval.surroundings import Calibration, calibration, neighbourhood
 from aktes_xr.retrieval.tiles import (
     CLOSURE_PLANES,
+    COMPONENT_PLANES,
     N_PLANES,
     QUALITY,
     Chunk,
@@ -74,6 +76,8 @@ class BlockSettings:
         Terrain complexity (K) above which a pixel is flagged as steep.
     closure : bool
         Put what was retrieved back through the radiance equation.
+    components : bool
+        Split the temperature's uncertainty into its parts.
     keep_cloudy : bool
         Keep what was retrieved of pixels under cloud.
     cloud_source : str
@@ -88,6 +92,7 @@ class BlockSettings:
     halo: int
     steep_k: float
     closure: bool = False
+    components: bool = False
     keep_cloudy: bool = False
     cloud_source: str = "none"
     missed_cloud_k: float = 0.0
@@ -95,6 +100,11 @@ class BlockSettings:
     @property
     def n_planes(self) -> int:
         """Number of planes that the block function returns."""
+        return self.first_component + (len(COMPONENT_PLANES) if self.components else 0)
+
+    @property
+    def first_component(self) -> int:
+        """The first of `aktes_xr.retrieval.tiles.COMPONENT_PLANES`, where there are any."""
         return N_PLANES + (len(CLOSURE_PLANES) if self.closure else 0)
 
 
@@ -126,7 +136,8 @@ def retrieve_block(
     Returns
     -------
     ndarray (time, plane, y, x), float32
-        See `aktes_xr.retrieval.tiles.PLANES`; with closure also `CLOSURE_PLANES`.
+        See `aktes_xr.retrieval.tiles.PLANES`; with closure also `CLOSURE_PLANES`, with components
+        `COMPONENT_PLANES` behind all.
     """
     halo = settings.halo
     rows, columns = tir.shape[2] - 2 * halo, tir.shape[3] - 2 * halo
@@ -146,7 +157,10 @@ def retrieve_block(
     mark_conditions(chunk, out)
     if settings.closure:
         close_chunk(chunk, tables, out)
+    before = out[:, N_OUTPUTS].copy() if settings.components else None
     doubt_cloud(chunk, settings.missed_cloud_k, out, keep=settings.keep_cloudy)
+    if before is not None:
+        complete(out, before, settings.first_component)
     return out
 
 
@@ -164,6 +178,8 @@ def _retrieve_by_networks(
     bundle = resolve(settings.bundle)
     limits = _limits(settings, bundle.fusion)
     networks = _Networks(bundle, settings.student)
+    components = Components(bundle, settings.student) if settings.components else None
+    first = settings.first_component
     around = neighbourhood(chunk.columns)
     gathering, tiles = new_gathering(chunk.columns, 1 if settings.student is None else 3)
     for date, image in enumerate(out):
@@ -176,6 +192,8 @@ def _retrieve_by_networks(
                 if count > 0 and full in (kind, -1):
                     describe(chunk, tables, date, count, kind != TEACHER_ALONE, tile)
                     write(networks.estimate(tile, kind, count), _BITS[kind], tile, count, image)
+                    if components is not None:
+                        components.write(tile, kind, count, image[first:])
                     gathering.held[kind] = 0
 
 
@@ -185,6 +203,7 @@ class _Networks:
     def __init__(self, bundle: Bundle, student: str | None) -> None:
         self._teacher = Estimator(bundle.teacher)
         self._student = None if student is None else Estimator(bundle.models[student])
+        self._judge = None if bundle.domain is None else Judge(bundle.domain)
         self._sharpness = np.float32(1.0 if bundle.fusion is None else bundle.fusion.sharpness)
 
     def estimate(self, tile: Tile, kind: int, count: int) -> Float32Array:
@@ -192,12 +211,18 @@ class _Networks:
         if self._student is None or kind == TEACHER_ALONE:
             features = tile.features[: len(TEACHER_FEATURES)]
             feature_rows(tile.quantities, features)
+            self._judged(tile, count)
             tile.weight[:] = 0.0
             return self._teacher.estimate(features, tile.quantities, tile.excess, count)
         feature_rows(tile.quantities, tile.features)
+        self._judged(tile, count)
         estimate = self._student.estimate(tile.features, tile.quantities, tile.excess, count)
         tile.weight[:] = 1.0
         if kind == BOTH:
             other = self._teacher.estimate(tile.features, tile.quantities, tile.excess, count)
             fuse(other, estimate, self._sharpness, tile.share, tile.weight)
         return estimate
+
+    def _judged(self, tile: Tile, count: int) -> None:
+        if self._judge is not None:
+            self._judge.judge(tile.features, tile.excess, count)

@@ -14,6 +14,7 @@ import xarray as xr
 from aktes_xr import sensor
 from aktes_xr.cube import check
 from aktes_xr.cube.grid import centre
+from aktes_xr.cube.registration import band_shift as find_band_shift
 from aktes_xr.errors import InputError
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
@@ -43,6 +44,8 @@ def retrieve(
     clouds: Clouds = "auto",
     keep_cloudy: bool = False,
     shadows: bool = False,
+    band_shift: bool = False,
+    uncertainty_components: bool = False,
 ) -> xr.Dataset:
     """Retrieve surface temperature and emissivity, lazily.
 
@@ -79,6 +82,14 @@ def retrieve(
     shadows : bool
         Mark the pixels from which terrain hides the sun (the condition ``cast_shadow``). It takes a
         search of the horizon for each date.
+    band_shift : bool
+        Find how far each band lies from the others (`aktes_xr.cube.registration`). Adds
+        ``band_shift`` (time, band), pixels, one small lazy task per date; `aktes_xr.write_result`
+        warns of shifted bands and names them in the attribute ``shifted_bands``.
+    uncertainty_components : bool
+        Add ``surface_temperature_uncertainty_noise``, ``_atmosphere``, ``_model``,
+        ``_disagreement`` and ``_cloud`` (K), whose sum in quadrature is the whole
+        (`aktes_xr.retrieval.components`). The networks run nine times more.
 
     Returns
     -------
@@ -98,13 +109,19 @@ def retrieve(
     BundleError
         The bundle cannot be used.
     InputError
-        There is no such method, or the bundle has no student.
+        There is no such method, or the bundle has no student, or components of a physical method
+        are asked for.
     """
     if method not in METHODS:
         raise InputError(f"found method {method!r}, expected one of {', '.join(METHODS)}")
     needed = set(_NEEDED.get(method, ()))
     if method == "student" and terrain is not None:
         needed.remove("elevation")
+    if uncertainty_components and method in PHYSICAL:
+        raise InputError(
+            f"found uncertainty_components with method {method!r}, whose uncertainty is propagated "
+            "and not stated: use a method of the networks, such as 'fusion'"
+        )
     info = check(ds, require=needed)
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     ds, source = add_clouds(ds, loaded, clouds)
@@ -125,12 +142,14 @@ def retrieve(
         halo=0 if method in PHYSICAL else REACH,
         steep_k=sensor.NEDT_SPECIFICATION_K,
         closure=closure,
+        components=uncertainty_components,
         keep_cloudy=keep_cloudy,
         cloud_source=source,
         missed_cloud_k=0.0 if test is None else test.missed_k,
     )
     stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
-    return describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)
+    result = describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)
+    return result.assign(band_shift=find_band_shift(ds)) if band_shift else result
 
 
 def _student(ds: xr.Dataset, bundle: Bundle, method: str) -> str | None:

@@ -16,6 +16,7 @@ from aktes_xr.retrieval.tiles import QUALITY, TILE, WEIGHT
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
+    from aktes_xr.models.domain import DomainTest
     from aktes_xr.models.pixel_model import PixelModel
 
 
@@ -65,6 +66,34 @@ class Estimator:
         self._pass.run(count)
         read_outputs(self._pass.outputs, self._reading, quantities, self._estimate)
         return self._estimate
+
+
+class Judge:
+    """A bundle's domain with its arrays for one tile.
+
+    It must not be shared by threads.
+    """
+
+    def __init__(self, domain: DomainTest) -> None:
+        self._domain = domain
+        self._pass = domain.network.new_pass(TILE)
+
+    def judge(self, features: Float32Array, excess: Float32Array, count: int) -> None:
+        """Raise the excess of what is out of the domain.
+
+        Parameters
+        ----------
+        features : ndarray (feature, TILE), float32
+            Raw; its first rows are the teacher's.
+        excess : ndarray (TILE,), float32
+            Raised to how far the score lies below the threshold.
+        count : int
+            Pixels that matter.
+        """
+        self._domain.standardise(features, self._pass.features)
+        self._pass.run(count)
+        below = np.float32(self._domain.threshold) - self._pass.outputs[:, 0].ravel()
+        np.maximum(excess, below, out=excess)
 
 
 @kernel()

@@ -25,7 +25,7 @@ from aktes_xr.cube.quality import flag_attributes
 from aktes_xr.models.bundle import Bundle
 from aktes_xr.models.cloud_test import confidence_of
 from aktes_xr.retrieval.block import PHYSICAL, BlockSettings
-from aktes_xr.retrieval.tiles import CLOSURE, CONDITIONS, QUALITY
+from aktes_xr.retrieval.tiles import CLOSURE, COMPONENT_PLANES, CONDITIONS, QUALITY
 from aktes_xr.version import __version__
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
 
-ORIGIN_ATTRIBUTES: Final = ("ancillary_", "elevation_", "emissivity_prior_")
-"""What a cube's attributes say of the origin of elevation and ancillaries begins with these."""
+ORIGIN_ATTRIBUTES: Final = ("ancillary_", "cloud_mask_", "elevation_", "emissivity_prior_")
+"""What a cube's attributes say of the origin of elevation, ancillaries and masks begins so."""
 VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]] = {
     "surface_temperature": (
         _IMAGE,
@@ -115,6 +115,13 @@ _TERRAIN: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         {"units": "1", "long_name": "sky-view factor, Lambert-weighted, of the inclined surface"},
     ),
 }
+_PARTS: Final = {
+    "noise": "the sensor's noise",
+    "atmosphere": "stated errors of what is told of air and skin",
+    "model": "emissivity and the networks, and what nobody told",
+    "disagreement": "between teacher and student",
+    "cloud": "the risk of cloud that was missed",
+}
 
 
 def describe_result(
@@ -188,7 +195,21 @@ def _cloud_variables(probability: da.Array) -> dict[str, Any]:
 def _variables(
     settings: BlockSettings,
 ) -> dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]:
-    return VARIABLES | CLOSURE_VARIABLES if settings.closure else VARIABLES
+    found = VARIABLES | CLOSURE_VARIABLES if settings.closure else VARIABLES
+    if not settings.components:
+        return found
+    parts: dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]] = {
+        f"surface_temperature_uncertainty_{name}": (
+            _IMAGE,
+            settings.first_component + number,
+            {
+                "units": "K",
+                "long_name": f"part of the temperature's standard uncertainty: {_PARTS[name]}",
+            },
+        )
+        for number, name in enumerate(COMPONENT_PLANES)
+    }
+    return found | parts
 
 
 def _set_encoding(result: xr.Dataset, mapping: str) -> None:

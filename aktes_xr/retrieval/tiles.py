@@ -36,6 +36,9 @@ CLOSURE_PLANES: Final = (
     *(f"closure_residual_{band}" for band in sensor.BANDS),
 )
 """What it holds behind these where the closure is asked for."""
+COMPONENT_PLANES: Final = ("noise", "atmosphere", "model", "disagreement", "cloud")
+"""What it holds behind all others where the components of temperature's uncertainty are asked for,
+K."""
 N_PLANES: Final = len(PLANES)
 WEIGHT: Final = PLANES.index("student_weight")
 QUALITY: Final = PLANES.index("quality")

@@ -19,8 +19,10 @@ from aktes_xr.store.blocks import GRID, ZarrRegion, computed, finish, write_lazi
 from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted
 from aktes_xr.store.encoding import encode
 from aktes_xr.store.history import with_history
+from aktes_xr.store.jpl import as_jpl
 from aktes_xr.store.local import claim
 from aktes_xr.store.replacement import why_worse
+from aktes_xr.store.shifts import shift_attributes
 from aktes_xr.store.threads import own_threads
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 # What Zarr and its codecs raise for metadata or chunks that are damaged.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
 
+Encoding = Literal["float", "jpl"]
 Summary = Callable[[Counts], Mapping[str, Any]]
 """Makes attributes (JSON types) of a result's counts, before the store can be seen."""
 
@@ -55,6 +58,7 @@ def write_result(
     accept_worse: bool = False,
     sharded: bool = False,
     zarr_format: Literal[2, 3] = 3,
+    encoding: Encoding = "float",
     summary: Summary | None = None,
 ) -> Counts | None:
     """Compute a result and write it to a Zarr store.
@@ -83,6 +87,10 @@ def write_result(
         3.12 cannot read sharded arrays.
     zarr_format : {3, 2}
         2 for readers that do not know 3, such as GDAL before 3.12.
+    encoding : str
+        ``"float"``: numbers as they are. ``"jpl"``: temperature, emissivity and their
+        uncertainties as the scaled integers of JPL's products, and ``QC`` beside our own flags
+        (`aktes_xr.store.jpl`).
     summary : callable, optional
         Makes further attributes of the result's counts.
 
@@ -106,9 +114,15 @@ def write_result(
         The cluster that computes is lost, or no worker works on it.
     CRSError, InputError
         The result has no CRS, or no regular north-up grid.
+    MissingVariableError
+        JPL's encoding is asked for, and the result is not one of `aktes_xr.retrieve`.
     """
     if sharded and zarr_format != 3:
         raise InputError("found sharded=True with zarr_format=2: shards exist in format 3 only")
+    if encoding not in ("float", "jpl"):
+        raise InputError(f"found encoding={encoding!r}, expected 'float' or 'jpl'")
+    if encoding == "jpl":
+        result = as_jpl(result)
     target = parse_address(path)
     try:
         with _claimed(target, overwrite=overwrite) as draft:
@@ -147,7 +161,7 @@ def _write(
     described = with_history(prepared, "computed and written to Zarr")
     attributes = {**made, "history": described.attrs["history"]}
     group = zarr.open_group(store, mode="r+", use_consolidated=False, zarr_format=zarr_format)
-    group.attrs.update(attributes)
+    group.attrs.update(attributes | shift_attributes(prepared, group))
     with warnings.catch_warnings():
         # Readers that do not know consolidated metadata of format 3 ignore it.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")

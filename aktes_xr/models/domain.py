@@ -1,0 +1,188 @@
+r"""The domain of a bundle: a small network that tells what a measurement can look like.
+
+Ranges of single inputs do not see that bands were exchanged or a gain was halved: each number by
+itself is a usual one. What is unusual is five temperatures beside each other, beside what lies
+around them and what is told of air and surface. So a network compares the density p of normal
+pixels' features with a density q of pixels whose measurement was distorted at random, widely and in
+many ways (noise-contrastive estimation [1]_): its output is :math:`\log p/q` but for a constant. A
+pixel whose output lies below a threshold is out of the domain. What is not told is as good as
+unknown, so the network says less where less is told.
+
+A bundle holds it as two files of its own, ``domain.npz`` and ``domain.json``. One without them has
+the ranges of its networks' inputs alone.
+
+References
+----------
+.. [1] Gutmann, M. and Hyvarinen, A. (2010). Noise-contrastive estimation: a new estimation
+   principle for unnormalized statistical models. Proc. AISTATS, 9, 297-304.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from aktes_xr.errors import BundleIntegrityError
+from aktes_xr.models.features import TEACHER_FEATURES, raw_features, standardise_rows
+from aktes_xr.models.network import Network
+from aktes_xr.models.safety import check_npz
+
+if TYPE_CHECKING:
+    from aktes_xr.compilation import Float32Array
+
+DOMAIN_ARRAYS: Final = "domain.npz"
+DOMAIN_FILE: Final = "domain.json"
+_CLIPPED: Final = np.float32(8.0)
+"""Standardised features lie within so many standard deviations."""
+
+
+@dataclass(frozen=True, eq=False)
+class DomainTest:
+    """A trained domain.
+
+    Attributes
+    ----------
+    network : Network
+        One output: the larger, the more usual the pixel.
+    center, scale : ndarray (feature,), float32
+        Of the training sample, in the order of `aktes_xr.models.features.TEACHER_FEATURES`.
+    threshold : float
+        A pixel is out of the domain below it.
+    """
+
+    network: Network
+    center: Float32Array
+    scale: Float32Array
+    threshold: float
+
+    def __post_init__(self) -> None:
+        count = len(TEACHER_FEATURES)
+        if self.network.n_features != count or self.network.n_outputs != 1:
+            raise BundleIntegrityError(
+                f"the domain has {self.network.n_features} inputs and {self.network.n_outputs} "
+                f"outputs; expected {count} and 1"
+            )
+        if self.center.shape != (count,) or self.scale.shape != (count,):
+            raise BundleIntegrityError(f"the domain's scaling has not {count} features")
+        finite = np.isfinite(self.center).all() and np.isfinite(self.threshold)
+        if not (finite and np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            raise BundleIntegrityError("the domain holds numbers that cannot be used")
+
+    def score(self, quantities: Float32Array) -> Float32Array:
+        """Score pixels.
+
+        Parameters
+        ----------
+        quantities : ndarray (pixel, quantity), float32
+            In the order of `aktes_xr.models.features.QUANTITIES`; NaN where missing.
+
+        Returns
+        -------
+        ndarray (pixel,), float32
+            Below the threshold out of the domain.
+        """
+        return self.score_features(raw_features(quantities, terrain=False))
+
+    def score_features(self, features: Float32Array) -> Float32Array:
+        """Score pixels by their features.
+
+        Parameters
+        ----------
+        features : ndarray (pixel, feature), float32
+            Raw, in the order of `aktes_xr.models.features.TEACHER_FEATURES`.
+
+        Returns
+        -------
+        ndarray (pixel,), float32
+        """
+        return self.network.predict(self.standardised(features))[:, 0]
+
+    def standardised(self, features: Float32Array) -> Float32Array:
+        """Standardise features for the network; what is missing is 0.
+
+        Parameters
+        ----------
+        features : ndarray (pixel, feature), float32
+            Raw.
+
+        Returns
+        -------
+        ndarray (pixel, feature), float32
+        """
+        rows = np.ascontiguousarray(features.T, np.float32)
+        standard = np.empty((1, *rows.shape), np.float32)
+        self.standardise(rows, standard)
+        return np.ascontiguousarray(standard[0].T)
+
+    def standardise(self, features: Float32Array, standard: Float32Array) -> None:
+        """Standardise rows of features for the network, in place; what is missing is 0.
+
+        Parameters
+        ----------
+        features : ndarray (feature, pixel), float32
+            Raw.
+        standard : ndarray (call, feature, row), float32
+            The same pixels in the network's calls, written.
+        """
+        inverse = (np.float32(1.0) / self.scale).astype(np.float32)
+        standardise_rows(features, self.center, inverse, standard)
+        np.clip(standard, -_CLIPPED, _CLIPPED, out=standard)
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files that keep the domain in a bundle, by name."""
+        arrays = self.network.arrays() | {"center": self.center, "scale": self.scale}
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        text = {
+            "features": list(TEACHER_FEATURES),
+            "layers": self.network.description(),
+            "threshold": self.threshold,
+        }
+        encoded = (json.dumps(text, indent=1, sort_keys=True) + "\n").encode()
+        return {DOMAIN_ARRAYS: buffer.getvalue(), DOMAIN_FILE: encoded}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> DomainTest | None:
+        """Rebuild the domain from a bundle's files; None where it has none.
+
+        Parameters
+        ----------
+        files : mapping of str to bytes
+            The bundle's further files, verified.
+
+        Returns
+        -------
+        DomainTest or None
+
+        Raises
+        ------
+        BundleIntegrityError
+            One of its files is missing or not what `files` returns, or it was trained on other
+            features than this package assembles.
+        """
+        if DOMAIN_FILE not in files and DOMAIN_ARRAYS not in files:
+            return None
+        try:
+            described: dict[str, Any] = json.loads(files[DOMAIN_FILE])
+            arrays = check_npz(DOMAIN_ARRAYS, files[DOMAIN_ARRAYS])
+            known = tuple(described["features"]) == TEACHER_FEATURES
+            threshold = float(described["threshold"])
+            network = Network.from_arrays(arrays, list(described["layers"]))
+            center, scale = (np.asarray(arrays[name], np.float32) for name in ("center", "scale"))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, BundleIntegrityError):
+                raise
+            raise BundleIntegrityError(
+                f"the bundle's domain is incomplete ({error}); train it again"
+            ) from error
+        if not known:
+            raise BundleIntegrityError(
+                "the bundle's domain was trained on other features than this package assembles; "
+                "train it again"
+            )
+        return cls(network, center, scale, threshold)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aktes_xr.models import Bundle
     from aktes_xr.retrieval.block import Method
     from aktes_xr.retrieval.clouds import Clouds
+    from aktes_xr.retrieval.two_pass import Passes
     from aktes_xr.terrain.indices import Rechunk
 
 __all__ = ["AktesAccessor", "PlotAccessor"]
@@ -152,6 +153,8 @@ class AktesAccessor:
         clouds: Clouds = "auto",
         keep_cloudy: bool = False,
         shadows: bool = False,
+        passes: Passes = 1,
+        first: xr.Dataset | None = None,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -178,6 +181,10 @@ class AktesAccessor:
             Keep what was retrieved of pixels under cloud.
         shadows : bool
             Mark the pixels from which terrain hides the sun.
+        passes : {1, 2}
+            2: a series, each date once more with what the others say of its emissivity.
+        first : Dataset, optional
+            The first pass from a store, for the second one.
 
         Returns
         -------
@@ -213,6 +220,8 @@ class AktesAccessor:
             clouds=clouds,
             keep_cloudy=keep_cloudy,
             shadows=shadows,
+            passes=passes,
+            first=first,
         )
 
     def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:

@@ -147,9 +147,7 @@ def _judge(ds: xr.Dataset, bundle: Bundle, tallies: dict[str, _Tally]) -> None:
     for figure, name in _SIGMA.items():
         truth = _last(ds[name].to_numpy())
         errors[figure] = [np.abs(_last(one[name].to_numpy()) - truth) for one in (single, series)]
-        sigmas[figure] = [
-            _last(one[f"{name}_uncertainty"].to_numpy()) for one in (single, series)
-        ]
+        sigmas[figure] = [_last(one[f"{name}_uncertainty"].to_numpy()) for one in (single, series)]
     parts = {"all": known, "steady": known & ~changed, "changed": known & changed}
     for ground, where in parts.items():
         tallies[ground].add(where, series["prior_dates"].to_numpy(), errors, sigmas)

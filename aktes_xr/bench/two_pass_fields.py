@@ -165,8 +165,8 @@ def _cube(made: list[dict[str, Any]], course: Course, structure: str) -> xr.Data
     ds = new_cube(
         stacked.pop("tir"),
         time=TIMES,
-        y=5_000_000.0 - 90.0 * np.arange(rows),
-        x=500_000.0 + 90.0 * np.arange(columns),
+        y=5_000_000.0 - 90.0 * np.arange(rows, dtype=np.float64),
+        x=500_000.0 + 90.0 * np.arange(columns, dtype=np.float64),
         crs="EPSG:32633",
         coordinates={name: stacked.pop(name) for name in ("view_zenith", "sun_zenith")},
     )

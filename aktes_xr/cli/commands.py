@@ -41,6 +41,7 @@ from aktes_xr.cli.options import (
     Method,
     MethodOption,
     Overwrite,
+    PassesOption,
     Period,
     ResolutionOption,
     ResultArgument,
@@ -173,6 +174,7 @@ def retrieve_command(
     resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
+    passes: PassesOption = 1,
     strict: Strict = False,
     scheduler: Scheduler = None,
     overwrite: Overwrite = False,
@@ -193,6 +195,7 @@ def retrieve_command(
         resolution_m=parse_resolution(resolution),
         method=method.value,
         bundle=bundle,
+        passes=2 if passes == 2 else 1,
         errors="raise" if strict else "nodata",
     )
     _say_licences(request.ancillary)
@@ -464,7 +467,8 @@ def bench(
         typer.Option(
             help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
             "scheduler, retrieval, granules, memory, workers, identity or choices; of worlds: "
-            "first or second; of series: kills, races, second or soak; of faults: one area."
+            "first or second; of series: kills, races, second, soak or two-pass; of faults: one "
+            "area."
         ),
     ] = None,
     data: Annotated[

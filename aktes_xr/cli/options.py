@@ -20,6 +20,7 @@ __all__ = [
     "Method",
     "MethodOption",
     "Overwrite",
+    "PassesOption",
     "Period",
     "ResolutionOption",
     "ResultArgument",
@@ -139,6 +140,15 @@ ResolutionOption = Annotated[
     ),
 ]
 MethodOption = Annotated[Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")]
+PassesOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=2,
+        envvar="AKTES_PASSES",
+        help="2: each date again, with what the other dates say of its emissivity.",
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(

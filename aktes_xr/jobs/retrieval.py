@@ -27,6 +27,7 @@ from aktes_xr.store.counts import Counts
 
 if TYPE_CHECKING:
     from aktes_xr.retrieval.block import Method
+from aktes_xr.retrieval.two_pass import Passes
 
 __all__ = [
     "DateOutcome",
@@ -51,7 +52,7 @@ class Request:
     ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
         `aktes_xr.add_ancillaries` takes them
     crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
-    method, bundle : as in `aktes_xr.retrieve`
+    method, bundle, passes : as in `aktes_xr.retrieve`
     errors : what an unreadable file is: nodata in the result, or an error
     """
 
@@ -65,6 +66,7 @@ class Request:
     resolution_m: Resolution = 90.0
     method: Method = "fusion"
     bundle: str = "default"
+    passes: Passes = 1
     errors: Literal["nodata", "raise"] = "nodata"
 
 
@@ -191,7 +193,7 @@ def retrieve_to_store(
         Whatever `open_request`, `aktes_xr.retrieve` and `aktes_xr.write_result` raise.
     """
     ds = open_request(request)
-    result = retrieve(ds, method=request.method, bundle=request.bundle)
+    result = retrieve(ds, method=request.method, bundle=request.bundle, passes=request.passes)
     outcome = partial(_outcome, str(store), ds, result, request.bundle)
     with watch if watch is not None else nullcontext():
         counts = write_result(

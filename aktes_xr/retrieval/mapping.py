@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import xarray as xr
 
@@ -25,7 +25,7 @@ from aktes_xr.retrieval.clouds import Clouds, add_clouds
 from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
 from aktes_xr.retrieval.result import describe_result
-from aktes_xr.retrieval.two_pass import retrieve_twice
+from aktes_xr.retrieval.two_pass import Passes, retrieve_twice
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def retrieve(
     clouds: Clouds = "auto",
     keep_cloudy: bool = False,
     shadows: bool = False,
-    passes: Literal[1, 2] = 1,
+    passes: Passes = 1,
     first: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Retrieve surface temperature and emissivity, lazily.
@@ -179,7 +179,7 @@ def _retrieve_once(
     return describe_result(ds, stacked, terrain, settings=settings, bundle=bundle)
 
 
-def _refuse_passes(method: Method, passes: int, first: xr.Dataset | None) -> None:
+def _refuse_passes(method: Method, passes: Passes, first: xr.Dataset | None) -> None:
     if passes not in (1, 2):
         raise InputError(f"found passes={passes!r}, expected 1 or 2")
     if passes == 2 and method in PHYSICAL:

@@ -11,7 +11,7 @@ pass lies in a store.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dask.array as da
 import numpy as np
@@ -36,6 +36,7 @@ from aktes_xr.sensor import BANDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Passes = Literal[1, 2]
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
 _COMMON: Final = {"surface_temperature_uncertainty": 0.8, "emissivity_uncertainty": 0.75}

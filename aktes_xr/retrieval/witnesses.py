@@ -107,11 +107,12 @@ class Seasons:
         tuple of int
             Numbers of slots.
         """
-        return tuple(
-            number
-            for number, own in enumerate(self.months)
-            if min((own - month) % 12, (month - own) % 12) <= SEASON_MONTHS
-        )
+        return tuple(number for number, own in enumerate(self.months) if in_season(own, month))
+
+
+def in_season(month: int, other: int) -> bool:
+    """Return whether two months, 1 to 12, belong to one season."""
+    return min((month - other) % 12, (other - month) % 12) <= SEASON_MONTHS
 
 
 def observations(result: xr.Dataset, brightness: xr.DataArray | None = None) -> da.Array:

@@ -1,4 +1,4 @@
-"""Ten dates of one scene of this world: its ground goes on, under other air, sun and heat each time.
+"""Ten dates of one scene of this world: the same ground under other air, sun and heat each time.
 
 `aktes_xr.bench.changing_ground` says what grows and what changes; green plants, soil, snow and
 water are this world's own.

@@ -83,7 +83,8 @@ class Retrieval(_Part):
 
     method: Literal["fusion", "teacher", "student", "tes", "split_window"] = "fusion"
     bundle: str = "default"
-    passes: Literal[1, 2] = Field(
+    # No literal: what the environment says is text.
+    passes: Annotated[int, Field(ge=1, le=2)] = Field(
         default=1,
         description="2: a second series, beside the first, with what its dates say of each other.",
     )

@@ -32,6 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from aktes_xr.errors import BandError, CalibrationError, InputError, ShapeError
 
 BANDS: Final = ("B10", "B11", "B12", "B13", "B14")
+PIXEL_M: Final = 90.0
 FILL_DN: Final = 0
 ZERO_RADIANCE_DN: Final = 1
 SATURATION_DN: Final = 4095

@@ -21,9 +21,9 @@ def test_the_written_model_is_what_the_onnx_package_reads(activation: str, skip:
     layers = [Layer(weight, bias, activation, skip), Layer(weight[:3], bias[:3], "linear")]
     model = onnx.load_from_string(dense_chain(layers, 300))
     onnx.checker.check_model(model, full_check=True)
-    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 300
+    assert model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 300
     x = rng.normal(size=(300, 5)).astype(np.float32)
-    (found,) = reference.ReferenceEvaluator(model).run(None, {model.graph.input[0].name: x})
+    (found,) = reference.ReferenceEvaluator(model).run(None, {model.graph.input[0].name: x.T})
     hidden = x @ weight.T + bias[:, 0]
     hidden = {
         "linear": lambda v: v,
@@ -32,7 +32,8 @@ def test_the_written_model_is_what_the_onnx_package_reads(activation: str, skip:
         "tanh": np.tanh,
     }[activation](hidden)
     hidden = hidden + x if skip else hidden
-    np.testing.assert_allclose(found, hidden @ weight[:3].T + bias[:3, 0], rtol=1e-4, atol=1e-4)
+    expected = hidden @ weight[:3].T + bias[:3, 0]
+    np.testing.assert_allclose(found.T, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_arrays_reach_the_model_bit_for_bit() -> None:

@@ -98,10 +98,15 @@ def test_clouds_risk_is_part_of_the_uncertainty(bundle: Bundle) -> None:
     ds["cloud"] = flags(kept)["cloud"]
     sure = aktes_xr.retrieve(ds, bundle=bundle, keep_cloudy=True).compute()
     xr.testing.assert_equal(kept["surface_temperature"], sure["surface_temperature"])
-    before = sure["surface_temperature_uncertainty"]
-    expected = np.sqrt(before**2 + kept["cloud_probability"] * 8.0**2)
-    found = kept["surface_temperature_uncertainty"]
-    np.testing.assert_allclose(found, expected.transpose(*found.dims), rtol=1e-5)
+    found, certain = (one["surface_temperature_uncertainty"] for one in (kept, sure))
+    cloudy = flags(kept)["cloud"]
+    assert 0 < int(cloudy.sum()) < cloudy.size
+    # What is certainly clear has no risk.
+    risk = np.hypot(certain, 8.0 * kept["cloud_probability"]).where(~cloudy)
+    np.testing.assert_allclose(found.where(~cloudy), risk.transpose(*found.dims), rtol=1e-5)
+    # Nobody is confident of what lies under cloud.
+    assert float(found.where(cloudy).min()) > 8.0
+    assert float(certain.where(cloudy).min()) > 24.0
     bare = aktes_xr.retrieve(ds.drop_vars("cloud"), bundle=bundle, clouds="none").compute()
     assert "cloud_probability" not in bare
     assert bare.attrs["cloud_source"] == "none"

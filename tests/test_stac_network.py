@@ -196,6 +196,15 @@ def test_a_slow_drip_ends(tmp_path: Path, host: FaultServer) -> None:
         open_stac(items, network=greedy, resolution="native", errors="raise")["tir"].load()
 
 
+def test_a_byte_now_and_then_is_given_up(tmp_path: Path, host: FaultServer) -> None:
+    items = granules(tmp_path, host, number=1)
+    patient = NetworkSettings(silence_s=2.0, deadline_s=4.0, backoff_s=0.01, attempts=1)
+    # The file's head comes well, its pixels at two bytes a second: each read has its byte in time.
+    host.faults[".tif"] = ["ok", "trickle"]
+    with pytest.raises(errors.ReadError, match="slower than 500 bytes per second"):
+        open_stac(items, network=patient, resolution="native", errors="raise")["tir"].load()
+
+
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AKTES_NETWORK_DEADLINE_S", "2.5")
     monkeypatch.setenv("AKTES_NETWORK_ATTEMPTS", "3")

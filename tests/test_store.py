@@ -111,6 +111,18 @@ def test_xarray_and_rioxarray_need_no_help(tmp_path: Path) -> None:
     assert np.isnat(ds["processing_time"].to_numpy()[1])
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 50), (40, 1)])
+def test_a_row_a_column_or_a_single_pixel_is_written(
+    tmp_path: Path, rows: int, columns: int
+) -> None:
+    result = make_result().isel(y=slice(rows), x=slice(columns))
+    write_result(result, tmp_path / "r.zarr")
+    attrs = json.loads((tmp_path / "r.zarr" / "zarr.json").read_text())["attributes"]
+    assert attrs["spatial:shape"] == [rows, columns]
+    assert attrs["spatial:transform"] == [90.0, 0.0, 269_955.0, 0.0, -90.0, 1_700_045.0]
+    assert open_result(tmp_path / "r.zarr").sizes["y"] == rows
+
+
 def test_metadata_of_the_store(tmp_path: Path) -> None:
     write_result(make_result(chunks={"time": 1, "y": 16, "x": 25}), tmp_path / "r.zarr")
     attrs = json.loads((tmp_path / "r.zarr" / "zarr.json").read_text())

@@ -118,6 +118,8 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str) -> None
         handle = os.open(Path(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(handle, number)
         os.close(handle)
+    # A benchmark that runs on without its terminal has not to do so for what it starts.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environment)
     # Dask has read its settings from the environment of the process that was forked.

@@ -18,7 +18,7 @@ from aktes_xr.bench.fault_stage import Stage, ended_after
 from aktes_xr.errors import ClusterError
 from aktes_xr.store import open_result
 
-_WAITED_S: Final = 12
+_WAITED_S: Final = 40
 _PATIENCE: Final = {"DASK_AKTES__WORKER_TIMEOUT": f"{_WAITED_S}s"}
 _NEVER_ENOUGH: Final = {
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.01",

@@ -30,7 +30,10 @@ os.fsync = note
 _PLAIN_RENAMES: Final = """
 import ctypes, os, signal, types
 from pathlib import Path
-ctypes.CDLL = lambda *_, **__: types.SimpleNamespace()
+CDLL = ctypes.CDLL
+def without_exchange(name=None, *rest, **named):
+    return types.SimpleNamespace() if name is None else CDLL(name, *rest, **named)
+ctypes.CDLL = without_exchange
 rename = Path.rename
 def dies(self, target):
     rename(self, target)

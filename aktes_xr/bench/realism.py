@@ -16,16 +16,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aktes_xr import sensor
 from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.errors import InputError
 from aktes_xr.simulate.fields import FieldRecipe
 from aktes_xr.simulate.worlds import draw_fields
 
-PIXEL_M: Final = 90.0
 LAGS: Final = (1, 2, 4, 8, 16, 32)
 """Pixels."""
 STATISTICS: Final = (
-    *(f"difference over {lag * PIXEL_M:g} m, K" for lag in LAGS),
+    *(f"difference over {lag * sensor.PIXEL_M:g} m, K" for lag in LAGS),
     "gradient, median, K per pixel",
     "gradient, 95 %, K per pixel",
     "edges, share of pixels",
@@ -89,7 +89,7 @@ def measured_images(folder: str | Path) -> dict[str, NDArray[np.float32]]:
         raster = raster.squeeze("band", drop=True).astype(np.float32)
         placed = raster.rio.reproject(
             raster.rio.estimate_utm_crs(),
-            resolution=PIXEL_M,
+            resolution=sensor.PIXEL_M,
             resampling=Resampling.average,
             nodata=np.nan,
         )
@@ -99,7 +99,7 @@ def measured_images(folder: str | Path) -> dict[str, NDArray[np.float32]]:
     if not found:
         raise InputError(
             f"found no surface temperature (GeoTIFF, K) in {folder}, expected at least one image "
-            f"of {_LEAST_VALID} pixels of {PIXEL_M:g} m"
+            f"of {_LEAST_VALID} pixels of {sensor.PIXEL_M:g} m"
         )
     return found
 
@@ -215,7 +215,13 @@ def _by_structure(simulated: list[tuple[str, NDArray[Any]]], found: NDArray[Any]
         (name, *np.median(found[[other == name for other in names]], axis=0))
         for name in dict.fromkeys(names)
     ]
-    columns = ("structure", *(f"{lag * PIXEL_M:g} m" for lag in LAGS), "median", "95 %", "edges")
+    columns = (
+        "structure",
+        *(f"{lag * sensor.PIXEL_M:g} m" for lag in LAGS),
+        "median",
+        "95 %",
+        "edges",
+    )
     return Table("Medians by structure", columns, rows)
 
 
@@ -229,7 +235,7 @@ def _draw(
     halves: Any = picture.subfigures(2, 1, height_ratios=(3, 4))
     upper, lower = halves
     variogram, gradient = upper.subplots(1, 2)
-    metres = PIXEL_M * np.array(LAGS)
+    metres = sensor.PIXEL_M * np.array(LAGS)
     count = len(LAGS)
     steps = np.geomspace(1e-3, 20.0, 60)
     for images, colour, width in (

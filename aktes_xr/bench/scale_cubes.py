@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from affine import Affine
 
+from aktes_xr import sensor
 from aktes_xr.cube import describe, new_cube
 from aktes_xr.jobs.kernels import LEVEL
 from aktes_xr.models import Bundle, BundleContents, Fusion, write_bundle
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CRS: Final = "EPSG:32633"
-_PIXEL_M: Final = 90.0
 _ORIGIN: Final = (300_000.0, 4_400_000.0)
 
 
@@ -88,8 +88,8 @@ def cube(dates: int, shape: tuple[int, int], chunk: int, *, memory: bool = False
     ds = new_cube(
         lazy.compute(scheduler="synchronous") if memory else lazy,
         time=np.datetime64("2003-01-01T10:00", "ns") + np.arange(dates) * np.timedelta64(1, "D"),
-        y=_ORIGIN[1] - _PIXEL_M * np.arange(0.5, shape[0], dtype=np.float64),
-        x=_ORIGIN[0] + _PIXEL_M * np.arange(0.5, shape[1], dtype=np.float64),
+        y=_ORIGIN[1] - sensor.PIXEL_M * np.arange(0.5, shape[0], dtype=np.float64),
+        x=_ORIGIN[0] + sensor.PIXEL_M * np.arange(0.5, shape[1], dtype=np.float64),
         crs=CRS,
         coordinates={
             "view_zenith": np.full(dates, 3.0),
@@ -123,7 +123,7 @@ def item(number: int, href: str, shape: tuple[int, int]) -> dict[str, Any]:
     dict
     """
     time = np.datetime64("2003-01-01T10:00:00") + np.timedelta64(number, "D")
-    affine = Affine(_PIXEL_M, 0.0, _ORIGIN[0], 0.0, -_PIXEL_M, _ORIGIN[1])
+    affine = Affine(sensor.PIXEL_M, 0.0, _ORIGIN[0], 0.0, -sensor.PIXEL_M, _ORIGIN[1])
     return {
         "type": "Feature",
         "stac_version": "1.0.0",

@@ -240,8 +240,8 @@ BOTH: Final = Fusion(1e5, 2e5, 0.0, 0.5)
 
 
 class _CountingPass(Pass):
-    def __init__(self, work: Pass, engine: Engine, counted: list[int]) -> None:
-        super().__init__(engine, work.features, work.outputs)
+    def __init__(self, engine: Engine, pixels: int, counted: list[int]) -> None:
+        super().__init__(engine, pixels)
         self._counted = counted
 
     def run(self, count: int) -> None:
@@ -267,7 +267,7 @@ class Counting(Network):
         -------
         Pass
         """
-        return _CountingPass(super().new_pass(pixels), self.engine, self.counted)
+        return _CountingPass(self.engine, pixels, self.counted)
 
 
 def counting(bundle: Bundle, fusion: Fusion, counts: dict[str, list[int]]) -> Bundle:

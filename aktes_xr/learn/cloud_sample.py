@@ -36,6 +36,8 @@ CLOUDY_DEPTH: Final = 0.3
 """Absorption optical depth in B13 from which a pixel counts as cloud; what is thinner and not
 clear is neither."""
 SURFACES: Final = ("land", "water", "snow")
+NOWHERE: Final = -1
+"""The surface of pixels that are none of these."""
 _SNOW: Final = CLASS_NAMES.index("snow_ice")
 _CLOUDY_FIELDS: Final = 0.55
 _TOLD: Final = {"air_temperature": 0.5, "skin_temperature": 0.3}
@@ -43,6 +45,8 @@ _BACKGROUND_SHARE: Final = 0.35
 _ELEVATION_SHARE: Final = 0.85
 _BACKGROUND_OFFSET_K: Final = 4.0
 _SAMPLE_STEP: Final = 2
+_BARE_SHARE: Final = 0.05
+_BARE_ABOVE_AIR_K: Final = (-5.0, 25.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class CloudPixels:
     depth, height, change : ndarray (pixel,), float32
         Optical depth, m above the ground (NaN in the clear), K.
     surface : ndarray (pixel,), int8
-        Of `SURFACES`.
+        Of `SURFACES`, or `NOWHERE`.
     day : ndarray (pixel,), bool
     """
 
@@ -145,7 +149,10 @@ def _pixels_of(rng: np.random.Generator, field: Field, count: int) -> CloudPixel
     height = np.full(shape, np.nan, np.float32)
     change = np.zeros(shape, np.float32)
     kelvin = field.brightness_temperature
-    if rng.random() < _CLOUDY_FIELDS:
+    bare = rng.random() < _BARE_SHARE
+    if bare:
+        kelvin = _bare(rng, field)
+    elif rng.random() < _CLOUDY_FIELDS:
         under = lay_clouds(rng, field, str(rng.choice(list(KINDS))))
         kelvin, depth, height, change = (
             under.brightness_temperature,
@@ -162,6 +169,8 @@ def _pixels_of(rng: np.random.Generator, field: Field, count: int) -> CloudPixel
     places = np.flatnonzero(usable)
     taken = rng.choice(places, size=min(count, places.size), replace=False)
     surface = np.where(field.water, 1, np.where(field.surface_class == _SNOW, 2, 0))
+    if bare:
+        surface[:] = NOWHERE
     return CloudPixels(
         features=np.ascontiguousarray(features.reshape(len(CLOUD_FEATURES), -1)[:, taken].T),
         cloudy=(depth >= CLOUDY_DEPTH).ravel()[taken],
@@ -205,6 +214,19 @@ def seen_planes(rng: np.random.Generator, field: Field, kelvin: Float32Array) ->
         noise = rng.uniform(0.2, 1.0) * rng.standard_normal(field.shape)
         seen[SEEN.index("background")] = clear + drift + local + noise
     return seen
+
+
+def _bare(rng: np.random.Generator, field: Field) -> Float32Array:
+    """Draw black ground under air that takes nothing away: clear, and alike in all bands.
+
+    Cold dry air over water or snow comes near to it, and it is what people try a program with. A
+    test that never saw it takes all that is grey for cloud, however warm.
+    """
+    pattern = fractal_noise(field.shape, rng.uniform(10.0, 80.0), rng, octaves=4)
+    pattern *= rng.uniform(0.0, 5.0) / max(float(pattern.std()), 1e-6)
+    ground = float(np.mean(field.air.air_temperature)) + rng.uniform(*_BARE_ABOVE_AIR_K) + pattern
+    noise = rng.uniform(0.0, 0.3) * rng.standard_normal((*field.shape, 5))
+    return np.asarray(ground[..., np.newaxis] + noise, np.float32)
 
 
 def _elevation(field: Field) -> Any:

@@ -49,7 +49,7 @@ class CloudTest:
     threshold : float, 1
         A pixel is cloud from this probability on.
     missed_k : float, K
-        What a cloud that is missed takes from B13's temperature, rms.
+        What a cloud that is missed takes from B13's temperature, on average.
     """
 
     network: Network

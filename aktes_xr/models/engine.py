@@ -57,21 +57,6 @@ class Engine:
         self.input = str(self.session.get_inputs()[0].name)
         self.output = str(self.session.get_outputs()[0].name)
 
-    def whole_calls(self, pixels: int) -> int:
-        """Round a number of pixels up to whole calls.
-
-        Parameters
-        ----------
-        pixels : int
-            Pixels to pass.
-
-        Returns
-        -------
-        int
-            Pixels of as many whole calls as they take.
-        """
-        return -(-pixels // self.rows) * self.rows
-
 
 class Pass:
     """Arrays of pixels, bound to an engine call by call; not to be shared between threads.
@@ -79,26 +64,30 @@ class Pass:
     Parameters
     ----------
     engine : Engine
-    features : ndarray (pixel, feature), float32
-        C-contiguous, and a multiple of the engine's rows; standardised before `run`.
-    outputs : ndarray (pixel, output), float32
-        C-contiguous, as many; overwritten by `run`.
+    pixels : int
+        Room for so many pixels, rounded up to whole calls.
+
+    Attributes
+    ----------
+    features : ndarray (call, feature, row), float32
+        Standardised before `run`. Within a call a feature's pixels lie side by side, as those that
+        describe them have them.
+    outputs : ndarray (call, output, row), float32
+        Overwritten by `run`.
     """
 
-    def __init__(self, engine: Engine, features: Float32Array, outputs: Float32Array) -> None:
+    def __init__(self, engine: Engine, pixels: int) -> None:
         self._engine = engine
+        calls = -(-pixels // engine.rows)
         # Bindings hold addresses only: the arrays have to live as long, and are not replaced.
-        self.features: Final = features
-        self.outputs: Final = outputs
-        self._calls = [
-            self._bound(slice(first, first + engine.rows))
-            for first in range(0, len(features), engine.rows)
-        ]
+        self.features: Final = np.zeros((calls, engine.n_features, engine.rows), np.float32)
+        self.outputs: Final = np.zeros((calls, engine.n_outputs, engine.rows), np.float32)
+        self._calls = [self._bound(call) for call in range(calls)]
 
-    def _bound(self, part: slice) -> onnxruntime.IOBinding:
+    def _bound(self, call: int) -> onnxruntime.IOBinding:
         engine = self._engine
         binding = engine.session.io_binding()
-        features, outputs = self.features[part], self.outputs[part]
+        features, outputs = self.features[call], self.outputs[call]
         address = features.ctypes.data
         binding.bind_input(engine.input, "cpu", 0, np.float32, features.shape, address)
         address = outputs.ctypes.data
@@ -116,6 +105,34 @@ class Pass:
         rows, session = self._engine.rows, self._engine.session
         for binding in self._calls[: -(-count // rows)]:
             session.run_with_iobinding(binding)
+
+    def put(self, features: Float32Array) -> None:
+        """Lay pixels out for `run`.
+
+        Parameters
+        ----------
+        features : ndarray (pixel, feature), float32
+            Standardised; at most as many as there is room for.
+        """
+        for call, first in enumerate(range(0, len(features), self._engine.rows)):
+            part = features[first : first + self._engine.rows]
+            self.features[call, :, : len(part)] = part.T
+
+    def get(self, count: int) -> Float32Array:
+        """Return what the first pixels came out as.
+
+        Parameters
+        ----------
+        count : int
+            Number of pixels.
+
+        Returns
+        -------
+        ndarray (pixel, output), float32
+            A copy.
+        """
+        turned = self.outputs.transpose(0, 2, 1)
+        return np.ascontiguousarray(turned.reshape(-1, self._engine.n_outputs)[:count])
 
 
 def rows_per_call(layers: Sequence[Layer]) -> int:

@@ -133,7 +133,6 @@ _RULES: Final = tuple(
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _NAN: Final = np.float32(np.nan)
-_TURNED: Final = 64
 
 OUTPUTS: Final = ("temperature_excess", *(f"emissivity_{band}" for band in _BANDS))
 """What a network predicts: temperature minus the B13 brightness temperature (K), emissivities."""
@@ -264,27 +263,21 @@ def standardise_rows(
 
     Parameters
     ----------
-    features, standard : ndarray (feature, pixel), float32
+    features : ndarray (feature, pixel), float32
+        At least as many pixels as there is room for.
     center, inverse_scale : ndarray (feature,), float32
+    standard : ndarray (call, feature, row), float32
+        The same pixels in a network's calls (`aktes_xr.models.engine.Pass`), written in place.
     """
-    for feature in range(center.size):
-        source, target = features[feature], standard[feature]
-        middle, factor = center[feature], inverse_scale[feature]
-        for pixel in range(source.size):
-            value = (source[pixel] - middle) * factor
-            target[pixel] = value if value == value else _ZERO
-
-
-@kernel()
-def turn_rows(rows: Float32Array, pixels: Float32Array) -> None:
-    """Turn rows of features (feature, pixel) into what networks take, (pixel, feature)."""
-    # A few pixels at a time, whose features stay in the nearest cache until all are there.
-    for first in range(0, pixels.shape[0], _TURNED):
-        last = min(first + _TURNED, pixels.shape[0])
-        for feature in range(rows.shape[0]):
-            row = rows[feature]
-            for pixel in range(first, last):
-                pixels[pixel, feature] = row[pixel]
+    rows = standard.shape[2]
+    for call in range(standard.shape[0]):
+        first = call * rows
+        for feature in range(center.size):
+            source, target = features[feature, first : first + rows], standard[call, feature]
+            middle, factor = center[feature], inverse_scale[feature]
+            for pixel in range(rows):
+                value = (source[pixel] - middle) * factor
+                target[pixel] = value if value == value else _ZERO
 
 
 def raw_features(quantities: Float32Array, *, terrain: bool) -> Float32Array:
@@ -328,7 +321,7 @@ def standardised_features(
     features = np.empty((center.shape[0], quantities.shape[0]), np.float32)
     feature_rows(np.ascontiguousarray(quantities.T, np.float32), features)
     inverse = (1.0 / np.asarray(scale, np.float32)).astype(np.float32)
-    standardise_rows(features, np.asarray(center, np.float32), inverse, features)
+    standardise_rows(features, np.asarray(center, np.float32), inverse, features[np.newaxis])
     return np.ascontiguousarray(features.T)
 
 

@@ -17,8 +17,8 @@ from aktes_xr.models.layer import Layer
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
-_AT_ONCE: Final = 2**16
-"""Pixels bound at once: a multiple of any engine's rows."""
+_AT_ONCE: Final = 2**13
+"""Pixels laid out at once."""
 _LOCK: Final = threading.Lock()
 _ENGINES: Final[weakref.WeakKeyDictionary[Network, Engine]] = weakref.WeakKeyDictionary()
 
@@ -80,10 +80,7 @@ class Network:
         -------
         Pass
         """
-        engine = self.engine
-        room = engine.whole_calls(pixels)
-        features = np.zeros((room, self.n_features), np.float32)
-        return Pass(engine, features, np.zeros((room, self.n_outputs), np.float32))
+        return Pass(self.engine, pixels)
 
     def predict(self, features: Float32Array) -> Float32Array:
         """Pass any number of pixels through the network.
@@ -106,18 +103,13 @@ class Network:
             raise ShapeError(
                 f"features have shape {features.shape}; expected (pixel, {self.n_features})"
             )
-        inputs = np.ascontiguousarray(features, np.float32)
-        outputs = np.empty((len(inputs), self.n_outputs), np.float32)
-        engine = self.engine
-        surplus = len(inputs) % engine.rows
-        whole = len(inputs) - surplus
-        for first in range(0, whole, _AT_ONCE):
-            part = slice(first, min(first + _AT_ONCE, whole))
-            Pass(engine, inputs[part], outputs[part]).run(_AT_ONCE)
-        rest = self.new_pass(surplus)
-        rest.features[:surplus] = inputs[whole:]
-        rest.run(surplus)
-        outputs[whole:] = rest.outputs[:surplus]
+        outputs = np.empty((len(features), self.n_outputs), np.float32)
+        work = self.new_pass(min(len(features), _AT_ONCE))
+        for first in range(0, len(features), _AT_ONCE):
+            part = features[first : first + _AT_ONCE]
+            work.put(part)
+            work.run(len(part))
+            outputs[first : first + len(part)] = work.get(len(part))
         return outputs
 
     def arrays(self) -> dict[str, Float32Array]:

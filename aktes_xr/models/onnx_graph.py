@@ -47,17 +47,19 @@ def dense_chain(layers: Sequence[Layer], rows: int) -> bytes:
     Returns
     -------
     bytes
-        A ``ModelProto`` with one input (row, feature) and one output (row, output), float32.
+        A ``ModelProto`` with one input (feature, row) and one output (output, row), float32.
     """
     graph = _Graph()
-    value = _FEATURES
+    # What describes pixels has a feature's pixels side by side, a product a pixel's features.
+    value = graph.apply("Transpose", _FEATURES)
     for layer in layers:
         value = _add_layer(graph, layer, value)
+    value = graph.apply("Transpose", value)
     body = (
         *graph.parts,
         _text(2, "dense chain"),
-        _message(11, _declared(_FEATURES, (rows, layers[0].weight.shape[1]))),
-        _message(12, _declared(value, (rows, layers[-1].weight.shape[0]))),
+        _message(11, _declared(_FEATURES, (layers[0].weight.shape[1], rows))),
+        _message(12, _declared(value, (layers[-1].weight.shape[0], rows))),
     )
     operators = _message(8, _text(1, ""), _number(2, _OPERATORS))
     return _number(1, _IR_VERSION) + _message(7, *body) + operators

@@ -158,7 +158,7 @@ class PixelModel:
         """
         found = np.empty((2 * N_OUTPUTS, len(raw)), np.float32)
         turned = np.ascontiguousarray(quantities.T, np.float32)
-        read_outputs(raw, self.reading, turned, found)
+        read_outputs(np.ascontiguousarray(raw.T)[np.newaxis], self.reading, turned, found)
         estimate, sigma = found[:N_OUTPUTS].T, found[N_OUTPUTS:].T
         return np.ascontiguousarray(estimate), np.ascontiguousarray(sigma)
 

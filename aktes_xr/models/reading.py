@@ -54,8 +54,9 @@ def read_outputs(
 
     Parameters
     ----------
-    raw : ndarray (pixel, 12), float32
-        Six means and six logarithms of variances, standardised.
+    raw : ndarray (call, 12, row), float32
+        Six means and six logarithms of variances, standardised, in a network's calls
+        (`aktes_xr.models.engine.Pass`).
     reading : Reading
     quantities : ndarray (quantity, pixel), float32
         As `aktes_xr.models.features.QUANTITIES`: the network's temperature is an excess above
@@ -74,18 +75,21 @@ def read_outputs(
 def _read(raw, numbers, reference, estimate):
     """Write estimates and, in place of sigma, its logarithm."""
     centers, scales, offsets, slopes = numbers
-    for output in range(N_OUTPUTS):
-        target = estimate[output]
-        scale, center = scales[output], centers[output]
-        for place in range(target.size):
-            target[place] = raw[place, output] * scale + center
-        target = estimate[N_OUTPUTS + output]
-        offset, slope = offsets[output], slopes[output]
-        for place in range(target.size):
-            value = raw[place, N_OUTPUTS + output]
-            value = _LOG_VARIANCE_LOW if value < _LOG_VARIANCE_LOW else value
-            value = _LOG_VARIANCE_HIGH if value > _LOG_VARIANCE_HIGH else value
-            target[place] = offset + slope * value
+    rows = raw.shape[2]
+    for call in range(raw.shape[0]):
+        part = estimate[:, call * rows : (call + 1) * rows]
+        for output in range(N_OUTPUTS):
+            source, target = raw[call, output], part[output]
+            scale, center = scales[output], centers[output]
+            for place in range(rows):
+                target[place] = source[place] * scale + center
+            source, target = raw[call, N_OUTPUTS + output], part[N_OUTPUTS + output]
+            offset, slope = offsets[output], slopes[output]
+            for place in range(rows):
+                value = source[place]
+                value = _LOG_VARIANCE_LOW if value < _LOG_VARIANCE_LOW else value
+                value = _LOG_VARIANCE_HIGH if value > _LOG_VARIANCE_HIGH else value
+                target[place] = offset + slope * value
     for place in range(reference.size):
         estimate[0, place] += reference[place]
     for output in range(1, N_OUTPUTS):

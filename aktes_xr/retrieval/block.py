@@ -79,7 +79,7 @@ class BlockSettings:
     cloud_source : str
         Who says where cloud is: ``mask``, ``network`` or ``none``.
     missed_cloud_k : float
-        How much a cloud that is missed shifts the temperature, rms.
+        How much a cloud that is missed shifts the temperature, on average.
     """
 
     method: Method

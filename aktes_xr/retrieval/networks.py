@@ -8,7 +8,7 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.models.features import N_OUTPUTS, standardise_rows, turn_rows
+from aktes_xr.models.features import N_OUTPUTS, standardise_rows
 from aktes_xr.models.fusion import student_weight
 from aktes_xr.models.reading import read_outputs
 from aktes_xr.retrieval.gathering import put
@@ -35,7 +35,6 @@ class Estimator:
         self._inverse_scale = (np.float32(1.0) / scaling.scale).astype(np.float32)
         self._domain = scaling.low, scaling.high
         self._reading = model.reading
-        self._standard = np.zeros((model.network.n_features, TILE), np.float32)
         self._pass = model.network.new_pass(TILE)
         self._estimate = np.zeros((2 * N_OUTPUTS, TILE), np.float32)
 
@@ -61,23 +60,25 @@ class Estimator:
             Temperature (K) and five emissivities, then their standard uncertainties; overwritten
             by the next call.
         """
-        standardise_rows(features, self._center, self._inverse_scale, self._standard)
-        _exceed(self._standard, *self._domain, excess)
-        turn_rows(self._standard, self._pass.features[:TILE])
+        standardise_rows(features, self._center, self._inverse_scale, self._pass.features)
+        _exceed(self._pass.features, *self._domain, excess)
         self._pass.run(count)
-        read_outputs(self._pass.outputs[:TILE], self._reading, quantities, self._estimate)
+        read_outputs(self._pass.outputs, self._reading, quantities, self._estimate)
         return self._estimate
 
 
 @kernel()
 def _exceed(standard, low, high, excess):
     """Raise the excess of each pixel to its worst feature's."""
-    for feature in range(standard.shape[0]):
-        values, least, most = standard[feature], low[feature], high[feature]
-        for place in range(excess.size):
-            above, below = values[place] - most, least - values[place]
-            worst = above if above > below else below
-            excess[place] = worst if worst > excess[place] else excess[place]
+    rows = standard.shape[2]
+    for call in range(standard.shape[0]):
+        part = excess[call * rows : (call + 1) * rows]
+        for feature in range(standard.shape[1]):
+            values, least, most = standard[call, feature], low[feature], high[feature]
+            for place in range(rows):
+                above, below = values[place] - most, least - values[place]
+                worst = above if above > below else below
+                part[place] = worst if worst > part[place] else part[place]
 
 
 @kernel()

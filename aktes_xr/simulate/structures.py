@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from aktes_xr import sensor
 from aktes_xr.errors import InputError
 from aktes_xr.simulate.emissivity import CLASS_NAMES, CLASSES
 from aktes_xr.simulate.texture import fractal_noise
@@ -38,7 +39,6 @@ STRUCTURES: Final = (
 TERRAIN_STRUCTURES: Final = tuple(name for name in STRUCTURES if name != "sea")
 """Those that relief has, too."""
 PATCH_M: Final = (100.0, 10_000.0)
-PIXEL_M: Final = 90.0
 EDGE_K: Final = 10.0
 BLOCK_K: Final = (5.0, 20.0)
 LAVA_K: Final = (2.0, 25.0)
@@ -153,7 +153,7 @@ def draw_patch_pixels(rng: np.random.Generator) -> float:
     -------
     float, pixels
     """
-    return float(np.exp(rng.uniform(*np.log(PATCH_M))) / PIXEL_M)
+    return float(np.exp(rng.uniform(*np.log(PATCH_M))) / sensor.PIXEL_M)
 
 
 def _land_kinds(rng: np.random.Generator, count: int, *, ponds: bool = True) -> NDArray[np.int8]:

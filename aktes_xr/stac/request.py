@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
@@ -247,7 +247,7 @@ def _answer(
     pieces, size, start = [], 0, time.monotonic()
     # Read piece by piece. A stated length may be wrong, and silence_s alone would not notice a
     # server that sends a byte now and then.
-    for piece in response.iter_content(_PIECE_BYTES):
+    for piece in _pieces(response):
         pieces.append(piece)
         size += len(piece)
         if size > limit_bytes:
@@ -256,6 +256,18 @@ def _answer(
         if passed > settings.silence_s and size < passed * settings.slowest_bytes_per_s:
             raise _PassingError(f"slower than {settings.slowest_bytes_per_s:g} bytes per second")
     return Reply(status, response.headers, b"".join(pieces))
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """Yield a body as it comes in; `requests` would wait until a piece is full."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    try:
+        while piece := response.raw.read1(_PIECE_BYTES, decode_content=True):
+            yield piece
+    except HTTPError as error:
+        raise requests.exceptions.ConnectionError(error) from error
 
 
 def _session() -> requests.Session:

@@ -8,12 +8,14 @@ And xarray takes a ``grid_mapping`` variable for data unless a ``coordinates`` a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import rioxarray  # noqa: F401  registers `.rio`
 import xarray as xr
 
+from aktes_xr import sensor
 from aktes_xr.cube import CHUNK_STEP, GRID_MAPPING
 from aktes_xr.errors import CRSError, InputError
 from aktes_xr.store.blocks import computed
@@ -156,14 +158,21 @@ def _divisor(length: int, longest: int) -> int:
 def _grid_attributes(ds: xr.Dataset, crs: Any) -> dict[str, Any]:
     """Return the ``proj:`` and ``spatial:`` attributes of the group."""
     for axis in ("y", "x"):
-        if axis not in ds.indexes or ds.sizes[axis] < 2:
+        if axis not in ds.indexes or ds.sizes[axis] < 1:
             raise InputError(
-                f"the result has no coordinate {axis!r} of at least two pixels: expected a grid of "
-                "pixel centres in metres"
+                f"the result has no coordinate {axis!r} with a pixel: expected a grid of pixel "
+                "centres in metres"
             )
     x, y = ds.indexes["x"], ds.indexes["y"]
-    width = float(x[-1] - x[0]) / (len(x) - 1)
-    height = float(y[-1] - y[0]) / (len(y) - 1)
+    steps = [
+        float(axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else math.nan
+        for axis in (x, y)
+    ]
+    # A row or a column of pixels says nothing of their other side: they are square.
+    side = next((abs(step) for step in steps if step == step), sensor.PIXEL_M)
+    width, height = (
+        step if step == step else usual for step, usual in zip(steps, (side, -side), strict=True)
+    )
     left, top = float(x[0]) - width / 2, float(y[0]) - height / 2
     right, bottom = left + width * len(x), top + height * len(y)
     code = crs.to_epsg()

@@ -1,10 +1,12 @@
 """The emissivity that the other dates of a season show, with what it errs by; and clear background.
 
 For each pixel and date the prior is the mean of witnesses (`aktes_xr.retrieval.witnesses`) weighed
-by their own variances. Three kinds of witness have no say: the date itself, so that nothing depends
-on itself twice; one of another state (snow or not, water or not); and one that differs from the
-date's own first pass by more than both err, for there the ground has changed. Where none is left
-there is no prior, and the date keeps what it says by itself.
+by their own variances. The date itself has no say, so that nothing depends on itself twice; nor has
+one that is water where the date is not, or the other way round. The others are parted by one
+another into two grounds: those that differ from the surest by no more than both err, and of the
+rest those that agree with the surest of them. The date's own first pass only chooses between the
+two, or rejects both: there the ground has changed, there is no prior, and the date keeps what it
+says by itself.
 
 Errors of single dates are not independent: networks shrink all dates of a surface towards what is
 common, so that most of a date's error comes again on every other date. The mean of n dates is told
@@ -53,8 +55,8 @@ if TYPE_CHECKING:
 COMMON: Final = 0.5
 """Share of a single date's error variance that all dates of a pixel have in common (rho)."""
 WIDENING: Final = 1.5
-UNLIKE: Final = 1.5
-"""A witness has no say if its squared distance, over its expectation, exceeds this."""
+UNLIKE: Final = 2.0
+"""Two are of other ground if their squared distance, over its expectation, exceeds this."""
 CORRELATION: Final = np.array(
     [
         [1.00, 0.90, 0.70, 0.38, 0.36],
@@ -148,11 +150,38 @@ def _recall(own: Words, others: Words, out: Float32Array) -> None:
     own_variance = (sigma**2).mean(axis=0)
     # How the error is shared out among the bands is much the same on all dates.
     shape = sigma / np.sqrt(own_variance)
-    distance = _distance(emissivity - measured, shape, variance + own_variance)
-    used = alike & (distance < np.float32(UNLIKE))
-    weight = np.where(used, 1.0 / np.maximum(variance, 1e-12), 0.0)
-    _mean(emissivity, variance, weight, shape, out)
-    out[USED] = used.sum(axis=0)
+    precision = np.where(alike, 1.0 / np.maximum(variance, 1e-12), 0.0)
+    likest = np.full(own_variance.shape, np.inf)
+    for group in _groups(emissivity, variance, precision, shape):
+        found = np.full((BACKGROUND, own_variance.size), np.nan, np.float32)
+        weight = np.where(group, precision, 0.0)
+        _mean(emissivity, variance, weight, shape, found)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # With weights of one over the variance, that of the mean is one over their sum.
+            error = own_variance + 1.0 / weight.sum(axis=0)
+        distance = _distance((found[:_BANDS] - measured)[np.newaxis], shape, error[np.newaxis])[0]
+        here = distance < np.minimum(likest, UNLIKE)
+        out[:BACKGROUND, here] = found[:, here]
+        out[USED, here] = group.sum(axis=0)[here]
+        likest = np.where(here, distance, likest)
+
+
+def _groups(emissivity: Any, variance: Any, precision: Any, shape: Any) -> list[Any]:
+    """Part witnesses (n, pixel) into those of the same ground as the surest, and the rest likewise.
+
+    Which ground a date is of must not be told by that date itself, or its own error would choose
+    its witnesses.
+    """
+    left, groups = precision > 0.0, []
+    for _ in range(2):
+        surest = np.where(left, precision, 0.0).argmax(axis=0)
+        seed = np.take_along_axis(emissivity, surest[np.newaxis, np.newaxis], axis=0)
+        spread = variance + np.take_along_axis(variance, surest[np.newaxis], axis=0)
+        distance = _distance(emissivity - seed, shape, spread)
+        group = left & (distance < np.float32(UNLIKE))
+        groups.append(group)
+        left = left & ~group
+    return groups
 
 
 def _distance(difference: Any, shape: Any, variance: Any) -> Any:

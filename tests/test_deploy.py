@@ -10,9 +10,11 @@ from __future__ import annotations
 import configparser
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ from aktes_xr.jobs.config import Job, load_job
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 MANIFESTS = DEPLOY / "kubernetes"
+NOTEBOOKS = MANIFESTS / "cluster" / "kustomization.yaml"
 TRAINING = {"tensorflow", "autokeras", "keras", "tensorboard", "keras-tuner"}
 POD_PATHS = {
     "DaskCluster": (("scheduler", "spec"), ("worker", "spec")),
@@ -37,7 +40,7 @@ POD_PATHS = {
 
 def manifests() -> dict[str, dict[str, Any]]:
     """Resources by kind; there is one of each."""
-    files = sorted(MANIFESTS.glob("*.yaml"))
+    files = sorted(path for path in MANIFESTS.rglob("*.yaml") if path != NOTEBOOKS)
     found = [doc for f in files for doc in yaml.safe_load_all(f.read_text(encoding="utf-8"))]
     by_kind = {doc["kind"]: doc for doc in found}
     assert len(by_kind) == len(found)
@@ -166,7 +169,11 @@ def test_job_command_parses_and_keeps_its_exit_code(job: Job) -> None:
     assert str(Path(job.store.address).parent) == mounts["results"]
     pod = dig(manifests()["CronJob"]["spec"], POD_PATHS["CronJob"][0])
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    assert volumes["job"]["configMap"] == {"name": manifests()["ConfigMap"]["metadata"]["name"]}
+    held = [one["configMap"]["name"] for one in volumes["job"]["projected"]["sources"]]
+    (generated,) = manifests()["Kustomization"]["configMapGenerator"]
+    assert held == [manifests()["ConfigMap"]["metadata"]["name"], generated["name"]]
+    (file,) = generated["files"]
+    assert str(job.cluster.manifest) == f"{mounts['job']}/{file.partition('=')[0]}"
 
 
 def test_job_ends_by_itself_before_its_deadline(job: Job) -> None:
@@ -185,13 +192,62 @@ def test_job_names_shipped_sources(job: Job) -> None:
     assert min(grid_of(job.region).shape) > 100
 
 
-def test_job_meets_the_cluster_at_its_service(job: Job) -> None:
+def test_job_starts_a_cluster_of_its_own_image(job: Job) -> None:
+    from aktes_xr.jobs.cluster_resource import cluster_resource
+
+    assert (job.cluster.kind, job.cluster.namespace) == ("kubernetes", "aktes")
+    file = (
+        MANIFESTS / manifests()["Kustomization"]["configMapGenerator"][0]["files"][0].split("=")[1]
+    )
+    settings = job.cluster.model_copy(update={"manifest": file, "image": "x@sha256:1"})
+    resource = cluster_resource(settings)
+    jsonschema.validate(resource, operator_schema("daskcluster"))
+    named = [v["value"] for v in job_container()["env"] if v["name"].endswith("CLUSTER__IMAGE")]
+    assert named == [job_container()["image"]]
+
+
+def test_job_may_start_and_stop_its_cluster_and_little_else() -> None:
+    pod = dict(pods())["CronJob jobTemplate"]
+    account = manifests()["ServiceAccount"]["metadata"]["name"]
+    binding, role = manifests()["RoleBinding"], manifests()["Role"]
+    assert pod["serviceAccountName"] == account
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    wide = [rule for rule in role["rules"] if "*" in (*rule["verbs"], *rule["resources"])]
+    assert not wide
+    plain = [rule for rule in role["rules"] if rule["apiGroups"] == [""]]
+    assert {verb for rule in plain for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert not [rule for rule in plain if "secrets" in rule["resources"]]
+
+
+def test_job_has_a_probe_that_knows_its_sign_of_life(job: Job, tmp_path: Path) -> None:
+    probe = job_container()["livenessProbe"]["exec"]["command"]
+    assert str(job.report.alive) in probe[-1]
+    assert job.report.heartbeat_s < 10 * 60
+    file = tmp_path / "alive"
+    command = [*probe[:-1], probe[-1].replace(str(job.report.alive), str(file))]
+    for age_s, alive in ((None, True), (5, True), (3600, False)):
+        if age_s is not None:
+            file.touch()
+            os.utime(file, (time.time() - age_s, time.time() - age_s))
+        assert (subprocess.run(command, check=False).returncode == 0) is alive
+
+
+def test_compiled_kernels_lie_where_others_can_be_put_beside_them() -> None:
+    image = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    assert "--home-dir /srv/aktes" in image
+    for where in ("DaskCluster worker", "CronJob jobTemplate"):
+        pod = dict(pods())[where]
+        (first,) = pod["initContainers"]
+        assert first["command"] == ["cp", "-r", "/srv/aktes/.cache/.", "/kernels/"]
+        for container in pod["containers"]:
+            assert {"name": "XDG_CACHE_HOME", "value": "/kernels"} in container["env"]
+
+
+def test_notebooks_meet_the_cluster_at_its_service() -> None:
     """The operator names the scheduler's service after the cluster."""
     cluster = manifests()["DaskCluster"]
     name = cluster["metadata"]["name"]
-    ports = {p["name"]: p["port"] for p in cluster["spec"]["scheduler"]["service"]["ports"]}
-    assert job.cluster.kind == "address"
-    assert job.cluster.address == f"tcp://{name}-scheduler:{ports['tcp-comm']}"
     assert cluster["spec"]["scheduler"]["service"]["selector"] == {
         "dask.org/cluster-name": name,
         "dask.org/component": "scheduler",
@@ -200,7 +256,11 @@ def test_job_meets_the_cluster_at_its_service(job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["Namespace", "ConfigMap", "CronJob", "NetworkPolicy", "PersistentVolumeClaim"]
+    "kind",
+    [
+        *("Namespace", "ConfigMap", "CronJob", "NetworkPolicy", "PersistentVolumeClaim"),
+        *("ServiceAccount", "Role", "RoleBinding"),
+    ],
 )
 def test_resources_keep_kubernetes_own_schema(kind: str) -> None:
     check = pytest.importorskip("kubernetes_validate")
@@ -218,7 +278,7 @@ def test_network_policy_lets_the_cluster_meet_and_the_operator_look() -> None:
     cluster = manifests()["DaskCluster"]["spec"]
     assert {port["port"] for port in cluster["scheduler"]["service"]["ports"]} <= ports
     outside = [port["port"] for rule in spec["egress"] for port in rule.get("ports", ())]
-    assert sorted(outside) == [53, 53, 443]
+    assert sorted(outside) == [53, 53, 443, 6443]
 
 
 def test_scratch_space_has_a_limit() -> None:
@@ -274,11 +334,12 @@ def test_workflow_runs_one_job_at_a_time_within_its_limit(monkeypatch: pytest.Mo
 def test_pods_run_the_one_image_unprivileged_within_limits(where: str) -> None:
     pod = dict(pods())[where]
     override = manifests()["Kustomization"]["images"][0]
-    assert pod["automountServiceAccountToken"] is False
+    # Only the job asks Kubernetes for anything.
+    assert pod["automountServiceAccountToken"] is where.startswith("CronJob")
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     volumes = {v["name"] for v in pod["volumes"]}
-    for container in pod["containers"]:
+    for container in (*pod.get("initContainers", ()), *pod["containers"]):
         name, _, tag = container["image"].partition(":")
         assert name == override["name"]
         assert tag == override["newTag"] == importlib.metadata.version("aktes-xr")
@@ -288,11 +349,13 @@ def test_pods_run_the_one_image_unprivileged_within_limits(where: str) -> None:
         assert security["allowPrivilegeEscalation"] is False
         assert security["readOnlyRootFilesystem"] is True
         assert security["capabilities"] == {"drop": ["ALL"]}
-        assert {m["name"] for m in container["volumeMounts"]} == volumes
+        assert {m["name"] for m in container["volumeMounts"]} <= volumes
+    used = {m["name"] for container in pod["containers"] for m in container["volumeMounts"]}
+    assert used == volumes
 
 
 def test_credentials_come_from_secrets_only() -> None:
-    suspicious = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+    suspicious = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|WEBHOOK", re.IGNORECASE)
     seen = 0
     for _, pod in pods():
         for container in pod["containers"]:
@@ -327,15 +390,30 @@ def test_kustomize_applies_the_one_image_everywhere(tmp_path: Path) -> None:
         pytest.skip("kubectl is not installed")
     shutil.copytree(MANIFESTS, tmp_path / "k")
     setting = tmp_path / "k" / "kustomization.yaml"
-    setting.write_text(setting.read_text().replace("newName: aktes-xr", "newName: registry/aktes"))
-    done = subprocess.run(
-        [kubectl, "kustomize", str(tmp_path / "k")], capture_output=True, text=True, check=True
-    )
-    built = list(yaml.safe_load_all(done.stdout))
-    assert {doc["kind"] for doc in built} == set(manifests()) - {"Kustomization"}
-    images = re.findall(r"image: (\S+)", done.stdout)
-    assert len(images) == 3
-    assert set(images) == {"registry/aktes:" + importlib.metadata.version("aktes-xr")}
+    digest = "sha256:" + 64 * "a"
+    by_digest = f"newName: registry/aktes\n    digest: {digest}"
+    tag = f'newName: aktes-xr\n    newTag: "{importlib.metadata.version("aktes-xr")}"'
+    assert tag in setting.read_text()
+    setting.write_text(setting.read_text().replace(tag, by_digest))
+    built = list(yaml.safe_load_all(kustomized(kubectl, tmp_path / "k")))
+    notebooks = {"Kustomization", "DaskCluster", "DaskAutoscaler"}
+    assert {doc["kind"] for doc in built} == set(manifests()) - notebooks
+    (job,) = [doc for doc in built if doc["kind"] == "CronJob"]
+    pod = dig(job["spec"], POD_PATHS["CronJob"][0])
+    expected = f"registry/aktes@{digest}"
+    containers = [*pod["initContainers"], *pod["containers"]]
+    assert [one["image"] for one in containers] == [expected, expected]
+    (named,) = [v for v in containers[1]["env"] if v["name"] == "AKTES_JOB__CLUSTER__IMAGE"]
+    assert named["value"] == expected
+    (template,) = [doc for doc in built if doc["metadata"]["name"] == "aktes-cluster"]
+    assert yaml.safe_load(template["data"]["cluster.yaml"])["kind"] == "DaskCluster"
+    for_notebooks = list(yaml.safe_load_all(kustomized(kubectl, tmp_path / "k" / "cluster")))
+    assert {doc["kind"] for doc in for_notebooks} == {"DaskCluster", "DaskAutoscaler"}
+
+
+def kustomized(kubectl: str, folder: Path) -> str:
+    command = [kubectl, "kustomize", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def dockerfile_instructions() -> list[str]:

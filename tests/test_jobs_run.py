@@ -208,6 +208,22 @@ def test_a_second_pass_waits_for_the_first(job: SmallJob, monkeypatch: pytest.Mo
     assert json.loads(run(job, "--json").stdout)["outcomes"] == {"done": 2}
 
 
+def test_a_file_says_that_a_run_lives(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = job.folder / "probe" / "alive"
+    monkeypatch.setenv("AKTES_JOB__REPORT__ALIVE", str(alive))
+    job.offer(job.item(6))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aktes_xr", "run", str(job.file)], stderr=subprocess.DEVNULL
+    )
+    seen = False
+    while process.poll() is None:
+        seen = seen or alive.exists()
+        time.sleep(0.01)
+    assert process.returncode == 0
+    assert seen
+    assert not alive.exists()
+
+
 @pytest.mark.slow
 def test_killed_runs_lose_nothing(job: SmallJob, tmp_path: Path) -> None:
     job.offer(*(job.item(day) for day in (6, 9, 14, 22)))

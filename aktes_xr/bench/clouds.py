@@ -116,8 +116,8 @@ def _tested(
             known[place] = np.nan
     sample = known[:, ::_STEP, ::_STEP].reshape(len(SEEN), -1)
     features = cloud_features(known, scene_statistics(sample), zenith)
-    flat = np.ascontiguousarray(features.reshape(len(CLOUD_FEATURES), -1).T)
-    probability = test.probability(flat).reshape(known.shape[1:])
+    probability = test.probability_of_rows(features.reshape(len(CLOUD_FEATURES), -1))
+    probability = probability.reshape(known.shape[1:])
     return np.where(describable(known), probability, np.float32(np.nan))
 
 

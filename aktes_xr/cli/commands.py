@@ -29,6 +29,7 @@ from aktes_xr.cli.console import (
     stderr,
     stdout,
 )
+from aktes_xr.cli.export import export
 from aktes_xr.cli.options import (
     AcceptWorse,
     Ancillary,
@@ -44,7 +45,6 @@ from aktes_xr.cli.options import (
     PassesOption,
     Period,
     ResolutionOption,
-    ResultArgument,
     Scheduler,
     Seed,
     Shape,
@@ -53,7 +53,7 @@ from aktes_xr.cli.options import (
     Strict,
     Terrain,
 )
-from aktes_xr.cli.series import job, run_command
+from aktes_xr.cli.series import job, run_command, series
 from aktes_xr.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ app = typer.Typer(
 train = typer.Typer(no_args_is_help=True, help="Train the networks of a bundle.")
 app.add_typer(train, name="train")
 app.add_typer(job, name="job")
+app.add_typer(series, name="series")
 app.command("run")(run_command)
 
 
@@ -417,31 +418,7 @@ app.command("validate")(evidence.validate)
 app.command("report")(evidence.report)
 
 
-@app.command()
-def export(
-    result: ResultArgument,
-    cog: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for COGs, one for each variable and date."),
-    ] = None,
-    netcdf: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="NetCDF file, for all together.")
-    ] = None,
-    overwrite: Overwrite = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """Write a result as COGs that a GIS opens, or as NetCDF; both, where both are named."""
-    from aktes_xr.store import open_result, write_cogs, write_netcdf
-
-    if cog is None and netcdf is None:
-        raise InputError("found no format to export to; give --cog DIR, --netcdf FILE or both")
-    opened = open_result(result)
-    written: dict[str, Any] = {}
-    if cog is not None:
-        written["cogs"] = [str(path) for path in write_cogs(opened, cog, overwrite=overwrite)]
-    if netcdf is not None:
-        written["netcdf"] = str(write_netcdf(opened, netcdf, overwrite=overwrite))
-    answer(written, as_json)
+app.command("export")(export)
 
 
 @app.command()

@@ -53,6 +53,8 @@ _PIPE_WIDTH = 120
 class Terminated(KeyboardInterrupt):
     """The process was asked to end (SIGTERM): it cleans up as after Ctrl-C."""
 
+    exit_code = TERMINATED
+
 
 class CommandGroup(TyperGroup):
     """Turns an error into one red line and its exit code; an unexpected one shows its traceback."""

@@ -1,19 +1,28 @@
-"""Commands of the scheduled series: run a job, check it, print its schema."""
+"""Commands of the scheduled series: run a job, check it, print its schema, tidy up."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aktes_xr.cli.console import OK, answer, print_json, stderr
 from aktes_xr.cli.logs import show_work
 
+if TYPE_CHECKING:
+    from aktes_xr.jobs.upkeep import Step
+
 job = typer.Typer(no_args_is_help=True, help="Check the file of a scheduled job.")
+series = typer.Typer(
+    no_args_is_help=True,
+    help="Tidy up a job's series; each command says what would leave, and --apply does it.",
+)
 
 JobFile = Annotated[Path, typer.Argument(help="TOML file of the job.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do it.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")]
 
 
@@ -99,3 +108,38 @@ def schema() -> None:
     from aktes_xr.jobs.config import job_schema
 
     print_json(job_schema())
+
+
+@series.command()
+def retain(file: JobFile, apply: Apply = False, as_json: JsonFlag = False) -> None:
+    """Have dates leave that were taken longer ago than the job's retention; see compact and gc."""
+    _tidy(file, "retain", apply=apply, as_json=as_json)
+
+
+@series.command()
+def compact(file: JobFile, apply: Apply = False, as_json: JsonFlag = False) -> None:
+    """Remove earlier versions and dates that have left, once no reader can be at them any more."""
+    _tidy(file, "compact", apply=apply, as_json=as_json)
+
+
+@series.command()
+def gc(file: JobFile, apply: Apply = False, as_json: JsonFlag = False) -> None:
+    """Remove what nothing refers to: what runs that died, or expired snapshots, have left."""
+    _tidy(file, "gc", apply=apply, as_json=as_json)
+
+
+def _tidy(file: Path, step: Step, *, apply: bool, as_json: bool) -> None:
+    from aktes_xr.jobs.config import load_job
+    from aktes_xr.jobs.upkeep import tidy
+
+    chosen = load_job(file)
+    found = tidy(chosen, step, apply=apply)
+    size = sum(one.size for one in found)
+    if as_json:
+        leaving = [asdict(one) for one in found]
+        print_json({"store": chosen.store.address, "applied": apply, "leaving": leaving})
+        return
+    for one in found:
+        typer.echo(f"{one.name}: {one.reason}")
+    number = f"{len(found)}, {size / 1e6:.1f} MB"
+    answer({"left" if apply else "would leave (--apply does it)": number}, False)

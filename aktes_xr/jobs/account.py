@@ -36,6 +36,7 @@ class Account:
     seconds, processor_s : of the run so far
     batches : dates, seconds and processor seconds of each batch
     begun : s, of a clock that only runs on
+    failure : the error that ended the run, in one line; empty unless there was one
     """
 
     store: str
@@ -47,6 +48,7 @@ class Account:
     processor_s: float = 0.0
     batches: list[tuple[int, float, float]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
+    failure: str = ""
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -64,6 +66,7 @@ class Account:
         entries = [{**asdict(entry), "items": list(entry.items)} for entry in self.made]
         return {
             "store": self.store,
+            "error": self.failure,
             "planned": dict(self.planned),
             "outcomes": self.outcomes,
             "remaining": self.remaining,

@@ -11,12 +11,16 @@ from typing import Any, Final
 
 import dask
 
-from aktes_xr.errors import ClusterError, DependencyError
+from aktes_xr.errors import AktesError, ClusterError, DependencyError
+from aktes_xr.jobs.cluster_resource import cluster_resource
 from aktes_xr.jobs.config import Cluster
 
 logger = logging.getLogger(__name__)
 
 _SECONDS_TO_CLOSE: Final = 5
+_LONGEST_REASON: Final = 200
+_kept: list[Any] = []
+"""Clients of gateways, closed, until the process ends: their own last deed fails before."""
 
 
 def started(settings: Cluster) -> AbstractContextManager[Any]:
@@ -117,23 +121,38 @@ def _processes(settings: Cluster) -> Iterator[Any]:
 @contextlib.contextmanager
 def _gateway(settings: Cluster) -> Iterator[Any]:
     package = _package("dask_gateway", "dask-gateway")
-    with package.Gateway(settings.address) as gateway:
-        cluster = gateway.new_cluster(shutdown_on_close=True)
+    refused = (OSError, ValueError, package.GatewayServerError, package.GatewayClusterError)
+    with _start_errors("the Dask gateway", refused):
+        gateway = package.Gateway(settings.address)
+        _kept.append(gateway)
+        name = gateway.submit(**settings.options)
+    try:
+        with _start_errors("the Dask gateway", refused):
+            cluster = gateway.connect(name, shutdown_on_close=True)
+        _kept.append(cluster)
         with _scaled(cluster, settings) as client:
             yield client
+    finally:
+        # By its name: also where the run was stopped while the cluster was starting.
+        with contextlib.suppress(*refused):
+            gateway.stop_cluster(name)
+        gateway.close()
 
 
 @contextlib.contextmanager
 def _kubernetes(settings: Cluster) -> Iterator[Any]:
     package = _package("dask_kubernetes.operator", "dask-kubernetes")
-    resources = None if settings.memory is None else {"limits": {"memory": settings.memory}}
-    cluster = package.KubeCluster(
-        namespace=settings.namespace,
-        image=settings.image,
-        n_workers=1,
-        resources=resources,
-        shutdown_on_close=True,
-    )
+    api = _package("kr8s", "dask-kubernetes")
+    refused = (OSError, ValueError, RuntimeError, api.ServerError, api.APITimeoutError)
+    with _start_errors("Kubernetes or its Dask operator", refused):
+        # Asked first: a cluster's own object would ask again when the process ends.
+        api.api().version()
+        cluster = package.KubeCluster(
+            custom_cluster_spec=cluster_resource(settings),
+            namespace=settings.namespace,
+            shutdown_on_close=True,
+            quiet=True,
+        )
     with _scaled(cluster, settings) as client:
         yield client
 
@@ -151,6 +170,20 @@ def _scaled(cluster: Any, settings: Cluster) -> Iterator[Any]:
     finally:
         cluster.close()
         logger.info("stopped the cluster")
+
+
+@contextlib.contextmanager
+def _start_errors(what: str, refused: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Say in one line that a cluster cannot be started."""
+    try:
+        yield
+    except AktesError:
+        raise
+    except refused as error:
+        raise ClusterError(
+            f"no cluster was started: {what} answered with {type(error).__name__}: "
+            f"{str(error)[:_LONGEST_REASON]}; check the job's [cluster], and what it names"
+        ) from error
 
 
 def _package(module: str, name: str) -> Any:

@@ -118,15 +118,26 @@ class Cluster(_Part):
     threads: Count | None = Field(default=None, description="Of each worker, or of this process.")
     memory: str | None = Field(default=None, description="Of each worker, such as 4 GB.")
     adaptive: bool = Field(default=False, description="From one worker up to workers, as needed.")
-    image: str | None = Field(default=None, description="Of the workers, for kubernetes.")
+    image: str | None = Field(
+        default=None, description="Of scheduler and workers, for kubernetes; by digest is best."
+    )
     namespace: str | None = Field(default=None, description="For kubernetes.")
+    manifest: Path | None = Field(
+        default=None,
+        description="DaskCluster resource (YAML) to make the cluster from, for kubernetes.",
+    )
+    options: dict[Name, str | int | float | bool] = Field(
+        default={}, description="Cluster options of the gateway, such as image."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Cluster:
         if self.kind == "address" and self.address is None:
             raise ValueError("kind = 'address' needs address")
-        if self.kind == "kubernetes" and self.image is None:
-            raise ValueError("kind = 'kubernetes' needs image")
+        if self.kind == "kubernetes" and self.image is None and self.manifest is None:
+            raise ValueError("kind = 'kubernetes' needs image or manifest")
+        if self.manifest is not None and (self.memory or self.threads):
+            raise ValueError("manifest says memory and threads of a worker: leave them out here")
         return self
 
 
@@ -149,12 +160,44 @@ class Retries(_Part):
     )
 
 
+class Retention(_Part):
+    """What may leave the series, by ``aktes series``."""
+
+    days: Positive | None = Field(
+        default=None,
+        description="Dates that were taken longer ago leave, and are not made; else all stay.",
+    )
+    history_days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=30.0,
+        description="What was superseded stays so long, for readers that have opened it before.",
+    )
+
+
 class Report(_Part):
     """What is said beside the log."""
 
     metrics: Path | None = Field(default=None, description="Prometheus text file.")
     json_file: Path | None = Field(default=None, description="Report of the last run.")
+    page: Path | None = Field(
+        default=None, description="Page of the whole series, as aktes report draws it."
+    )
     heartbeat_s: Positive = Field(default=60.0, description="Seconds between signs of life.")
+    alive: Path | None = Field(
+        default=None, description="File that each sign of life touches, for a probe."
+    )
+
+
+class Notify(_Part):
+    """Who is told when a run has ended."""
+
+    webhook_env: Name | None = Field(
+        default=None,
+        description="Name of the environment variable that holds a webhook's secret address.",
+    )
+    when: Literal["trouble", "always"] = Field(
+        default="trouble", description="Only runs that do not end with 0, or all."
+    )
+    deadline_s: Positive = Field(default=10.0, description="Seconds for the message.")
 
 
 class Job(BaseSettings):
@@ -171,7 +214,9 @@ class Job(BaseSettings):
     cluster: Cluster = Cluster()
     budget: Budget = Budget()
     retries: Retries = Retries()
+    retention: Retention = Retention()
     report: Report = Report()
+    notify: Notify = Notify()
 
     @classmethod
     def settings_customise_sources(

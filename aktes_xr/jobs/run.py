@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,22 +17,27 @@ from aktes_xr.jobs.account import Account, write_text
 from aktes_xr.jobs.agenda import Task, agenda, tally
 from aktes_xr.jobs.batch import Maker, SecondPass
 from aktes_xr.jobs.cluster import started
+from aktes_xr.jobs.cluster_resource import cluster_resource
 from aktes_xr.jobs.config import Job
 from aktes_xr.jobs.dates import box_of, find_dates, grid_of
+from aktes_xr.jobs.notice import notify, webhook_of
 from aktes_xr.jobs.retrieval import elevation_of, modifier_of
 from aktes_xr.jobs.second_pass import own_stamps, second_address, second_agenda
 from aktes_xr.jobs.stamps import REDO, stamps_of
+from aktes_xr.jobs.upkeep import retained
+from aktes_xr.report import store_page, write_page
 from aktes_xr.stac import sources
 from aktes_xr.stac.signing import Modifier
+from aktes_xr.store import open_result
 from aktes_xr.store.address import parse_address
 from aktes_xr.store.journal import Journal
-from aktes_xr.store.reading import open_result
 from aktes_xr.store.series import SeriesStore, claim_series, read_journal
 
 logger = logging.getLogger(__name__)
 
 _SECONDS_PER_HOUR = 3600.0
 _FAILED = 5
+_INTERRUPTED = 130
 
 
 def plan_job(job: Job, *, redo: Collection[str] = ()) -> list[Task]:
@@ -56,7 +61,8 @@ def plan_job(job: Job, *, redo: Collection[str] = ()) -> list[Task]:
     """
     _refuse_unknown(redo)
     grid = grid_of(job.region)
-    dates, _ = find_dates(job.input, box_of(grid))
+    found, _ = find_dates(job.input, box_of(grid))
+    dates = retained(found, job.retention)
     journal = read_journal(job.store.address) or Journal()
     stamps = stamps_of(job, grid)
     tasks = agenda(dates, journal, stamps, redo=redo, retries=job.retries.unreadable)
@@ -97,7 +103,10 @@ def run_job(job: Job, *, redo: Collection[str] = ()) -> Account:
         _run(job, account, redo)
         exit_code = account.exit_code
     except AktesError as error:
-        exit_code = error.exit_code
+        exit_code, account.failure = error.exit_code, str(error)
+        raise
+    except KeyboardInterrupt as error:
+        exit_code, account.failure = getattr(error, "exit_code", _INTERRUPTED), "it was stopped"
         raise
     finally:
         account.seconds = time.monotonic() - begin[0]
@@ -134,7 +143,8 @@ def _run(job: Job, account: Account, redo: Collection[str]) -> None:
     grid = grid_of(job.region)
     modifier = modifier_for(job.input.sources)
     stamps = stamps_of(job, grid)
-    dates, account.skipped = find_dates(job.input, box_of(grid))
+    found, account.skipped = find_dates(job.input, box_of(grid))
+    dates = retained(found, job.retention)
     with _claimed(job, job.store.address) as store:
         retries = job.retries.unreadable
         tasks = agenda(dates, store.journal, stamps, redo=redo, retries=retries)
@@ -211,9 +221,15 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
     """Say now and then that the run lives, also while one batch takes long."""
     ended = threading.Event()
 
+    alive = job.report.alive
+
     def beat() -> None:
         begin = time.monotonic()
         while not ended.wait(job.report.heartbeat_s):
+            if alive is not None:
+                with suppress(OSError):
+                    # What cannot be touched is for the probe to notice.
+                    alive.touch()
             logger.info(
                 "alive after %.0f s: %d date(s) made, %d to go",
                 time.monotonic() - begin,
@@ -221,6 +237,9 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
                 account.remaining,
             )
 
+    if alive is not None:
+        alive.parent.mkdir(parents=True, exist_ok=True)
+        alive.touch()
     thread = threading.Thread(target=beat, name="aktes-heartbeat", daemon=True)
     thread.start()
     try:
@@ -228,16 +247,36 @@ def _heartbeat(job: Job, account: Account) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+        if alive is not None:
+            alive.unlink(missing_ok=True)
 
 
 def _tell(job: Job, account: Account, exit_code: int) -> None:
-    """Write the files that the job asks for."""
+    """Write the files that the job asks for, and tell whom it asks to tell."""
+    try:
+        _write(job, account, exit_code)
+    finally:
+        notify(job.notify, account, exit_code=exit_code)
+
+
+def _write(job: Job, account: Account, exit_code: int) -> None:
     if job.report.json_file is not None:
         write_json(job.report.json_file, {"exit_code": exit_code, **account.as_dict()})
     if job.report.metrics is not None:
         journal = read_journal(job.store.address) if exit_code in (0, 3) else None
         text = account.metrics(journal, exit_code=exit_code, now=time.time())
         write_text(job.report.metrics, text)
+    if job.report.page is not None and any(entry.slot is not None for entry in account.made):
+        _draw(job.store.address, job.report.page)
+
+
+def _draw(store: str, page: Path) -> None:
+    """Draw the page of a series; where that fails, the run is none the worse."""
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_page(page, store_page(open_result(store)))
+    except (AktesError, OSError) as error:
+        logger.warning("could not draw %s: %s", page.name, error)
 
 
 def _refuse_unknown(redo: Collection[str]) -> None:
@@ -281,6 +320,12 @@ def check_job(job: Job) -> dict[str, str]:
     if dem is not None and "://" not in dem and dem not in sources() and not os.path.exists(dem):
         raise ConfigError(f"there is no elevation raster or source {dem!r}")
     found["sources"] = ", ".join(job.input.sources)
+    if webhook_of(job.notify) is not None:
+        found["webhook"] = f"address in {job.notify.webhook_env}"
+    if job.cluster.kind == "kubernetes":
+        found["cluster"] = (
+            f"{cluster_resource(job.cluster)['spec']['worker']['replicas']} worker(s)"
+        )
     found["bundle"] = stamps_of(job, grid)["bundle"] or "none needed"
     journal = read_journal(job.store.address)
     found["store"] = "not there yet" if journal is None else f"{len(journal.entries)} date(s)"

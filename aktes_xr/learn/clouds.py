@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aktes_xr.models.network import Network
 
 CARD_HEADING: Final = "## Cloud test"
+_RECIPE_FILE: Final = "clouds_recipe.json"
 _LOWEST: Final = 0.05
 _BLUR: Final = 0.2
 _HIGHEST: Final = 0.99
@@ -156,15 +157,17 @@ def with_cloud_test(
     check_place(out, overwrite=overwrite)
     loaded = load_bundle(bundle)
     if recipe is None:
-        test = load_bundle(str(of)).cloud_test
-        if test is None:
+        other = load_bundle(str(of))
+        if other.cloud_test is None:
             raise TrainingError(f"the bundle {of} has no cloud test to take over")
+        test = other.cloud_test
+        told = other.extras.get(_RECIPE_FILE)
     else:
         test = train_cloud_test(recipe, progress=progress)
+        told = (json.dumps(asdict(recipe), indent=1, sort_keys=True) + "\n").encode()
     files = test.files()
-    if recipe is not None:
-        text = json.dumps(asdict(recipe), indent=1, sort_keys=True) + "\n"
-        files["clouds_recipe.json"] = text.encode()
+    if told is not None:
+        files[_RECIPE_FILE] = told
     return attach(loaded, files, out, card=(CARD_HEADING, card_lines(test)), overwrite=overwrite)
 
 

@@ -220,8 +220,7 @@ def load_bundle(location: str | Path = "default") -> Bundle:
         A pickle, a layer that could run code, or a file name that leaves the bundle.
     """
     text = str(location)
-    root = str(_SHIPPED / text) if text.isidentifier() and (_SHIPPED / text).is_dir() else text
-    files = read_files(root, MANIFEST)
+    files = read_files(_root(text), MANIFEST)
     raw = files.manifest
     manifest = check_manifest(raw, schema=SCHEMA)
     contents = {name: files.read(name, entry) for name, entry in manifest["files"].items()}
@@ -306,6 +305,38 @@ def write_bundle(path: str | Path, contents: BundleContents, *, overwrite: bool 
             shutil.move(str(target), Path(scratch) / "replaced")
         staged.rename(target)
     return load_bundle(target)
+
+
+def copy_bundle(bundle: Bundle, path: Path) -> None:
+    """Write a bundle's files, as they are, into a new folder.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        As loaded: it is read again from where it was.
+    path : Path
+        The folder, which must not exist.
+
+    Raises
+    ------
+    BundleError
+        It cannot be read any more, or has changed since.
+    """
+    files = read_files(_root(bundle.location), MANIFEST)
+    if hashlib.sha256(files.manifest).hexdigest() != bundle.sha256:
+        raise BundleIntegrityError(
+            f"the bundle {bundle.name} has changed since it was loaded; load it again"
+        )
+    path.mkdir(parents=True)
+    (path / MANIFEST).write_bytes(files.manifest)
+    for name, entry in bundle.manifest["files"].items():
+        (path / name).write_bytes(files.read(name, entry))
+
+
+def _root(location: str) -> str:
+    """Return where a bundle lies: those that are shipped go by their names."""
+    shipped = _SHIPPED / location
+    return str(shipped) if location.isidentifier() and shipped.is_dir() else location
 
 
 def _precedence(model: PixelModel) -> tuple[bool, float, str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aktes_xr.compilation import kernel
 from aktes_xr.errors import BundleIntegrityError
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
 from aktes_xr.models.network import Network
@@ -32,6 +33,11 @@ CONFIDENCE: Final = (0.1, 0.5, 0.9)
 """Probabilities from which a pixel is probably clear, probably cloudy, and cloudy."""
 _CLIPPED: Final = 5.0
 """Standardised features lie within so many standard deviations."""
+_AT_ONCE: Final = 8192
+"""Pixels that are passed through the network at once."""
+_LOW: Final = np.float32(-_CLIPPED)
+_HIGH: Final = np.float32(_CLIPPED)
+_ZERO: Final = np.float32(0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +108,28 @@ class CloudTest:
         -------
         ndarray (pixel,), float32, 1
         """
-        raw = self.network.predict(self.standardised(features))[:, 0]
+        return self.probability_of_rows(np.ascontiguousarray(features.T, np.float32))
+
+    def probability_of_rows(self, features: Float32Array) -> Float32Array:
+        """Estimate the probability of cloud, of features that lie row by row.
+
+        Parameters
+        ----------
+        features : ndarray (feature, pixel), float32
+            Raw.
+
+        Returns
+        -------
+        ndarray (pixel,), float32, 1
+        """
+        count = features.shape[1]
+        raw = np.empty(count, np.float32)
+        work = self.network.new_pass(min(count, _AT_ONCE))
+        for first in range(0, count, _AT_ONCE):
+            part = features[:, first : first + _AT_ONCE]
+            _standardise(part, self.center, self.scale, work.features)
+            work.run(part.shape[1])
+            raw[first : first + part.shape[1]] = work.outputs[:, 0].reshape(-1)[: part.shape[1]]
         score = np.float32(self.slope) * raw + np.float32(self.offset)
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))), np.float32)
 
@@ -164,6 +191,25 @@ class CloudTest:
                 "describes; train it again"
             )
         return cls(network, center, scale, *numbers)
+
+
+@kernel()
+def _standardise(features, center, scale, standard):
+    """Standardise rows of features into a network's calls, as `CloudTest.standardised` does."""
+    rows, count = standard.shape[2], features.shape[1]
+    for call in range(-(-count // rows)):
+        first = call * rows
+        size = min(rows, count - first)
+        for feature in range(center.size):
+            source = features[feature, first : first + size]
+            target = standard[call, feature, :size]
+            middle, spread = center[feature], scale[feature]
+            for pixel in range(size):
+                value = (source[pixel] - middle) / spread
+                value = _LOW if value < _LOW else value
+                value = _HIGH if value > _HIGH else value
+                # NaN alone differs from itself.
+                target[pixel] = value if value == value else _ZERO
 
 
 def confidence_of(probability: Float32Array) -> Any:

@@ -123,7 +123,7 @@ def render(title: str, sections: Sequence[Section], *, facts: Mapping[str, str])
         HTML. A policy in its head forbids every request.
     """
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(title=title, sections=sections, facts=facts)
     )
@@ -299,7 +299,13 @@ def _is_long(value: Any) -> bool:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what fills in the pages' templates: it escapes every text.
+
+    Returns
+    -------
+    jinja2.Environment
+    """
     import jinja2
 
     found = jinja2.Environment(

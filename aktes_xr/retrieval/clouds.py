@@ -232,9 +232,9 @@ def _find(
             strip = np.ascontiguousarray(padded[date, :, top : bottom + 2 * REACH])
             features = cloud_features(strip, statistics[date], float(sun_zenith[date]))
             inner = features[:, REACH:-REACH, REACH:-REACH]
-            flat = np.ascontiguousarray(inner.reshape(len(CLOUD_FEATURES), -1).T)
+            rows_of_features = np.ascontiguousarray(inner).reshape(len(CLOUD_FEATURES), -1)
             known = describable(strip)[REACH:-REACH, REACH:-REACH]
-            probability = test.probability(flat).reshape(known.shape)
+            probability = test.probability_of_rows(rows_of_features).reshape(known.shape)
             found[top:bottom] = np.where(known, probability, np.float32(np.nan))
         core = (slice(REACH, -REACH), slice(REACH, -REACH))
         cloudy = found >= np.float32(test.threshold)

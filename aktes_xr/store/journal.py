@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -30,6 +30,7 @@ class Entry:
     valid_share, unreadable_share : of its pixels
     reason : why it is not done
     made : when (ISO 8601, UTC)
+    retired : when another version took its place, or it left the series; empty for present ones
     """
 
     key: str
@@ -42,6 +43,7 @@ class Entry:
     unreadable_share: float = 0.0
     reason: str = ""
     made: str = ""
+    retired: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Journal:
     ----------
     length : slots that count, along time
     entries : of the present dates, by key
-    retired : earlier entries of dates that were made anew, oldest first; those of a plain store lie
-        in slots of their own
+    retired : entries of a plain store that have left the series while their slots are still
+        there: earlier versions of dates, and dates beyond the retention; oldest first
     """
 
     length: int = 0
@@ -65,6 +67,11 @@ class Journal:
         """Slots of the present dates, in the order of time."""
         placed = sorted((entry.key, entry.slot) for entry in self.entries.values() if _lies(entry))
         return tuple(slot for _, slot in placed if slot is not None)
+
+    @property
+    def holes(self) -> tuple[int, ...]:
+        """Slots that count and hold no present date."""
+        return tuple(sorted(set(range(self.length)) - set(self.slots)))
 
     def with_entry(self, entry: Entry) -> Journal:
         """Return the journal with an entry, in the place of an earlier one of its date.
@@ -81,11 +88,31 @@ class Journal:
         before = self.entries.get(entry.key)
         retired = self.retired
         if before is not None and _lies(before) and before.slot != entry.slot:
-            retired = (*retired, before)
+            retired = (*retired, replace(before, retired=entry.made))
         length = self.length if entry.slot is None else max(self.length, entry.slot + 1)
         return replace(
             self, length=length, entries={**self.entries, entry.key: entry}, retired=retired
         )
+
+    def without(self, keys: Collection[str], *, at: str | None) -> Journal:
+        """Return the journal without some dates.
+
+        Parameters
+        ----------
+        keys : collection of str
+            Of the dates that leave.
+        at : str or None
+            When (ISO 8601, UTC): those that lie in a slot are then kept among the retired. None
+            where the store itself keeps what was before.
+
+        Returns
+        -------
+        Journal
+        """
+        left = [entry for key, entry in sorted(self.entries.items()) if key in keys]
+        retired = [] if at is None else [replace(e, retired=at) for e in left if _lies(e)]
+        stay = {key: entry for key, entry in self.entries.items() if key not in keys}
+        return replace(self, entries=stay, retired=(*self.retired, *retired))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types, dates in the order of their keys."""

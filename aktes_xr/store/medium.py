@@ -52,6 +52,9 @@ class Medium(Protocol):
     def sync(self, prefix: str) -> None:
         """Wait until what lies there is safe from a crash of the machine."""
 
+    def measure(self, prefix: str) -> int:
+        """Return the bytes of a file, or of all that lies below a prefix."""
+
 
 class Folder:
     """Files on a disk.
@@ -119,6 +122,12 @@ class Folder:
             sync(path.parent)
         elif path.exists():
             sync(path)
+
+    def measure(self, prefix: str) -> int:
+        """Return the bytes of a file, or of all that lies below a prefix."""
+        path = self._path / prefix
+        files = path.rglob("*") if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files if file.is_file())
 
 
 class Bucket:
@@ -194,6 +203,16 @@ class Bucket:
 
     def sync(self, prefix: str) -> None:
         """Do nothing: what an object store has taken is safe."""
+
+    def measure(self, prefix: str) -> int:
+        """Return the bytes of an object, or of all that lies below a prefix."""
+        with object_errors(self._name):
+            listed = [entry for batch in self._store.list(prefix) for entry in batch]
+            if not listed:
+                # What names one object is listed as none.
+                with contextlib.suppress(FileNotFoundError):
+                    listed = [self._store.head(prefix)]
+        return sum(int(entry["size"]) for entry in listed)
 
     def _below(self, prefix: str) -> list[str]:
         return [str(entry["path"]) for batch in self._store.list(prefix) for entry in batch]

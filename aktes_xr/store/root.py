@@ -21,7 +21,7 @@ from aktes_xr.store.journal import Journal
 ROOT: Final = "zarr.json"
 JOURNAL: Final = "journal"
 RETIRED: Final = "aktes:retired_slots"
-"""Attribute that names the slots of earlier versions of dates."""
+"""Attribute that names the slots without a present date: earlier versions, and dates that left."""
 _BLOCK: Final = "block"
 """Attribute of the journal: rows and columns that are written at once."""
 
@@ -170,9 +170,8 @@ class Root:
         """
         for name in self.dated():
             self._members[name]["shape"][0] = journal.length
-        retired = sorted(one.slot for one in journal.retired if one.slot is not None)
-        if retired:
-            self._content["attributes"][RETIRED] = retired
+        if journal.holes:
+            self._content["attributes"][RETIRED] = list(journal.holes)
         block = self._members[JOURNAL]["attributes"].get(_BLOCK)
         kept = {} if block is None else {_BLOCK: block}
         self._members[JOURNAL] = _group({**journal.to_json(), **kept})

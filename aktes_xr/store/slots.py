@@ -233,18 +233,39 @@ class SlotStore:
             self._medium.sync(str(lazy))
 
     def _sweep(self) -> None:
-        """Remove what lies behind the end, and files that were never finished."""
-        medium, length = self._medium, self.journal.length
-        for slots, dates in ((True, 1), (False, TIMES_PER_CHUNK)):
-            for array in self._root.dated(slots=slots):
-                for part in medium.names(f"{array}/c"):
-                    if part.endswith(PARTIAL) or (part.isdigit() and int(part) * dates >= length):
-                        medium.remove(f"{array}/c/{part}")
-        for folder in ("", *self._root.dated()):
-            for part in medium.names(folder):
-                if part.endswith(PARTIAL):
-                    medium.remove(f"{folder}/{part}".lstrip("/"))
-        self._set_length(length)
+        """Remove what no date refers to."""
+        for key in strays(self._medium, self._root):
+            self._medium.remove(key)
+        self._set_length(self.journal.length)
+
+
+def strays(medium: Medium, root: Root) -> list[str]:
+    """Return what a killed run has left: what lies behind the end, and files never finished.
+
+    Parameters
+    ----------
+    medium : Medium
+        Where the series lies; held, or what a living run writes is among them.
+    root : Root
+        Of the series.
+
+    Returns
+    -------
+    list of str
+        Keys of files, and of folders with all that is in them.
+    """
+    length, found = root.journal.length, []
+    for slots, dates in ((True, 1), (False, TIMES_PER_CHUNK)):
+        for array in root.dated(slots=slots):
+            found += [
+                f"{array}/c/{part}"
+                for part in medium.names(f"{array}/c")
+                if part.endswith(PARTIAL) or (part.isdigit() and int(part) * dates >= length)
+            ]
+    for folder in ("", *root.dated()):
+        parts = medium.names(folder)
+        found += [f"{folder}/{part}".lstrip("/") for part in parts if part.endswith(PARTIAL)]
+    return found
 
 
 def _foreign(medium: Medium) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,10 +29,11 @@ from aktes_xr.store.dates import begun, prepare_dates, refuse_unless_fits
 from aktes_xr.store.journal import Entry, Journal
 from aktes_xr.store.lock import busy
 from aktes_xr.store.medium import Medium
-from aktes_xr.store.root import JOURNAL
+from aktes_xr.store.root import JOURNAL, RETIRED, has_slots
 from aktes_xr.store.threads import own_threads
 
-_BRANCH: Final = "main"
+BRANCH: Final = "main"
+"""The only one that counts."""
 _BLOCK: Final = "block"
 
 
@@ -54,7 +56,7 @@ class SnapshotStore:
 
     def __init__(self, target: Path | ObjectAddress, medium: Medium, *, sharded: bool) -> None:
         self._name, self._sharded = target.name, sharded
-        self._repository = _repository(target)
+        self._repository = open_repository(target)
         if self._repository is None:
             if medium.names(""):
                 raise StoreExistsError(
@@ -89,7 +91,7 @@ class SnapshotStore:
         """
         prepared = prepare_dates(batch, sharded=self._sharded)
         if self.journal.length:
-            group = zarr.open_group(self._repository.readonly_session(_BRANCH).store, mode="r")
+            group = zarr.open_group(self._repository.readonly_session(BRANCH).store, mode="r")
             arrays = {name for name, _ in group.arrays()}
             refuse_unless_fits(prepared, dict(group.attrs), arrays, name=self._name)
         lengths = prepared[MEASURE].chunksizes
@@ -121,21 +123,44 @@ class SnapshotStore:
         StoreBusyError
             Somebody else has committed meanwhile.
         """
-        session = self._repository.writable_session(_BRANCH)
+        session = self._repository.writable_session(BRANCH)
         if row is not None:
             before = self.journal.entries.get(entry.key)
-            slot = self.journal.length
+            # The place of a date that has left serves the next one: readers keep their snapshot.
+            slot = next(iter(self.journal.holes), self.journal.length)
             if before is not None and before.slot is not None:
                 slot = before.slot
             self._put(session.store, row, slot)
             entry = replace(entry, slot=slot)
         journal = self.journal.with_entry(entry)
-        group = zarr.open_group(session.store, mode="a", zarr_format=3)
-        kept = {} if self._block is None else {_BLOCK: list(self._block)}
-        group.require_group(JOURNAL).attrs.put({**journal.to_json(), **kept})
-        self._finish(session, f"{entry.key}: {entry.state}")
-        self.journal = journal
+        self._finish(session, journal, f"{entry.key}: {entry.state}")
         return entry
+
+    def remove(self, keys: Sequence[str], message: str) -> None:
+        """Have dates leave, in one transaction; the snapshots before still hold them.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Of the dates.
+        message : str
+            Of the commit.
+
+        Raises
+        ------
+        StoreBusyError
+            Somebody else has committed meanwhile.
+        """
+        session = self._repository.writable_session(BRANCH)
+        group = zarr.open_group(session.store, mode="r+")
+        left = [entry for key, entry in self.journal.entries.items() if key in keys]
+        slots = [entry.slot for entry in left if entry.slot is not None]
+        for _, array in group.arrays():
+            if has_slots(getattr(array.metadata, "dimension_names", None) or ()):
+                for slot in slots:
+                    # Zarr keeps no chunk that holds nothing but the fill value.
+                    array[slot] = array.fill_value
+        self._finish(session, self.journal.without(keys, at=None), message)
 
     def close(self) -> None:
         """Do nothing: what was not committed is nowhere."""
@@ -156,9 +181,15 @@ class SnapshotStore:
         # xarray does not write indexes into regions: without its index, time is written.
         dated.drop_indexes("time").to_zarr(store, region=region, consolidated=False, zarr_format=3)
 
-    def _finish(self, session: Any, message: str) -> None:
+    def _finish(self, session: Any, journal: Journal, message: str) -> None:
+        """Commit a session together with its journal."""
         import icechunk
 
+        group = zarr.open_group(session.store, mode="a", zarr_format=3)
+        kept = {} if self._block is None else {_BLOCK: list(self._block)}
+        group.require_group(JOURNAL).attrs.put({**journal.to_json(), **kept})
+        if journal.holes or RETIRED in group.attrs:
+            group.attrs[RETIRED] = list(journal.holes)
         try:
             session.commit(message)
         except icechunk.ConflictError:
@@ -168,6 +199,7 @@ class SnapshotStore:
                 f"could not commit to {self._name} ({type(error).__name__}); check the place's "
                 "rights and free space, and try again"
             ) from None
+        self.journal = journal
 
 
 def open_snapshot(target: Path | ObjectAddress) -> tuple[Any, Journal] | None:
@@ -185,14 +217,29 @@ def open_snapshot(target: Path | ObjectAddress) -> tuple[Any, Journal] | None:
     """
     if importlib.util.find_spec("icechunk") is None:
         return None
-    repository = _repository(target)
+    repository = open_repository(target)
     if repository is None:
         return None
-    return repository.readonly_session(_BRANCH).store, _journal(repository)[0]
+    return repository.readonly_session(BRANCH).store, _journal(repository)[0]
 
 
-def _repository(target: Path | ObjectAddress) -> Any:
-    """Open a repository; None where there is none."""
+def open_repository(target: Path | ObjectAddress) -> Any:
+    """Open a repository.
+
+    Parameters
+    ----------
+    target : Path or ObjectAddress
+
+    Returns
+    -------
+    icechunk.Repository or None
+        None where there is none.
+
+    Raises
+    ------
+    DependencyError
+        Icechunk is not installed.
+    """
     storage = _storage(target)
     icechunk = importlib.import_module("icechunk")
     if isinstance(target, Path) and not target.is_dir():
@@ -208,7 +255,7 @@ def _create(target: Path | ObjectAddress) -> Any:
 
 
 def _journal(repository: Any) -> tuple[Journal, tuple[int, int] | None]:
-    store = repository.readonly_session(_BRANCH).store
+    store = repository.readonly_session(BRANCH).store
     try:
         attributes = dict(zarr.open_group(store, path=JOURNAL, mode="r").attrs)
     except FileNotFoundError:

@@ -194,7 +194,9 @@ class CloudTest:
 
 
 @kernel()
-def _standardise(features, center, scale, standard):
+def _standardise(
+    features: Float32Array, center: Float32Array, scale: Float32Array, standard: Float32Array
+) -> None:
     """Standardise rows of features into a network's calls, as `CloudTest.standardised` does."""
     rows, count = standard.shape[2], features.shape[1]
     for call in range(-(-count // rows)):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aktes_xr.models import Bundle
     from aktes_xr.retrieval.block import Method
     from aktes_xr.retrieval.clouds import Clouds
+    from aktes_xr.retrieval.two_pass import Passes
     from aktes_xr.terrain.indices import Rechunk
 
 __all__ = ["AktesAccessor", "PlotAccessor"]
@@ -154,6 +155,8 @@ class AktesAccessor:
         shadows: bool = False,
         band_shift: bool = False,
         uncertainty_components: bool = False,
+        passes: Passes = 1,
+        first: xr.Dataset | None = None,
     ) -> xr.Dataset:
         """Retrieve surface temperature and emissivity, lazily.
 
@@ -184,6 +187,10 @@ class AktesAccessor:
             Find how far each band lies from the others.
         uncertainty_components : bool
             Split the temperature's uncertainty into its parts.
+        passes : {1, 2}
+            2: a series, each date once more with what the others say of its emissivity.
+        first : Dataset, optional
+            The first pass from a store, for the second one.
 
         Returns
         -------
@@ -221,6 +228,8 @@ class AktesAccessor:
             shadows=shadows,
             band_shift=band_shift,
             uncertainty_components=uncertainty_components,
+            passes=passes,
+            first=first,
         )
 
     def mask(self, *names: str, max_uncertainty: float | None = None) -> xr.Dataset:

@@ -13,7 +13,7 @@ def test_it_is_known_by_its_name() -> None:
 
 
 def test_an_unknown_part_is_refused() -> None:
-    with pytest.raises(InputError, match="expected one of kills, races, second, soak"):
+    with pytest.raises(InputError, match="expected one of kills, races, second, soak, two-pass"):
         run_benchmark("series", quick=True, part="third")
 
 

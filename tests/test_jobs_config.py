@@ -42,6 +42,13 @@ def test_the_least_a_job_needs(tmp_path: Path) -> None:
     assert south < 45.5 < 46.5 < north
 
 
+def test_a_second_pass_needs_a_method_that_takes_a_prior(tmp_path: Path) -> None:
+    text = f"{LEAST}\n[retrieval]\npasses = 2\n"
+    assert load_job(write(tmp_path, text)).retrieval.passes == 2
+    with pytest.raises(ConfigError, match="takes no second pass"):
+        load_job(write(tmp_path, f'{text}method = "tes"\n'))
+
+
 def test_the_environment_goes_before_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,6 +195,50 @@ def test_check_names_what_is_wrong(job: SmallJob, monkeypatch: pytest.MonkeyPatc
     assert "no elevation raster or source 'nowhere.tif'" in wrong.stderr
 
 
+def test_a_second_pass_beside_the_first(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AKTES_JOB__RETRIEVAL__PASSES", "2")
+    items = [job.item(day) for day in (6, 14)]
+    job.offer(*items)
+    done = run(job, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["planned"] == {
+        "new: not in the store": 2,
+        "new: second pass: not in its store": 2,
+    }
+    place = job.store.replace(".zarr", "-second.zarr")
+    first, second = aktes_xr.open_result(job.store), aktes_xr.open_result(place)
+    cube = aktes_xr.open_stac(items, like=first)
+    expected = cube.aktes.retrieve(method="teacher", bundle=job.bundle, passes=2, first=first)
+    for name in ("surface_temperature", "emissivity", "prior_dates"):
+        np.testing.assert_array_equal(second[name], expected[name])
+    assert second["other_dates"].max() == 1
+    before = state(job)
+    assert set(json.loads(run(job, "--json").stdout)["planned"]) == {
+        "skip: done",
+        "skip: second pass: done",
+    }
+    assert state(job) == before
+    # A date that comes later has all others; those before it are made anew only on request.
+    job.offer(*items, job.item(22))
+    planned = json.loads(run(job, "--json").stdout)["planned"]
+    assert planned["new: second pass: not in its store"] == 1
+    assert planned["skip: second pass: done, with other prior"] == 2
+    assert aktes_xr.open_result(place)["other_dates"].max() == 2
+    planned = json.loads(run(job, "--redo", "prior", "--json").stdout)["planned"]
+    assert planned["redo: second pass: asked for: other prior"] == 2
+
+
+def test_a_second_pass_waits_for_the_first(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AKTES_JOB__RETRIEVAL__PASSES", "2")
+    job.offer(*(job.item(day) for day in (6, 14)))
+    assert json.loads(run(job, "--dates", "1", "--json").stdout)["remaining"] == 1
+    place = job.store.replace(".zarr", "-second.zarr")
+    assert read_journal(place) is None
+    assert json.loads(run(job, "--dates", "1", "--json").stdout)["remaining"] == 2
+    assert read_journal(place) is None or not read_journal(place).entries  # type: ignore[union-attr]
+    assert json.loads(run(job, "--json").stdout)["outcomes"] == {"done": 2}
+
+
 def test_a_file_says_that_a_run_lives(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
     alive = job.folder / "probe" / "alive"
     monkeypatch.setenv("AKTES_JOB__REPORT__ALIVE", str(alive))

@@ -1,7 +1,8 @@
 """The scheduled series: every date once, whatever happens, at a price that does not grow.
 
 Runs are processes of their own, killed at random moments or started together, on a disk and on an
-S3-compatible server on loopback. ``--part`` plays one of `PARTS` alone.
+S3-compatible server on loopback. What a second pass brings is judged on simulated series.
+``--part`` plays one of `PARTS` alone.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.fault_results import same_result
 from aktes_xr.bench.faults_objects import bucket
 from aktes_xr.bench.series_stage import Granules, Stage, end_all
+from aktes_xr.bench.two_pass import run as run_two_pass
 from aktes_xr.errors import InputError
 from aktes_xr.jobs.config import load_job
 from aktes_xr.jobs.run import run_job
 from aktes_xr.store import open_result
 
-PARTS: Final = ("kills", "races", "second", "soak")
+PARTS: Final = ("kills", "races", "second", "soak", "two-pass")
 _KILLS, _QUICK_KILLS = 30, 2
 _SOAK, _QUICK_SOAK = 200, 24
 _EARLY: Final = slice(10, 60)
@@ -60,6 +62,7 @@ def run(*, quick: bool, part: str | None = None) -> BenchResult:
         "races": _races,
         "second": _second,
         "soak": _soak,
+        "two-pass": _two_pass,
     }
     if part is not None and part not in plays:
         raise InputError(f"found part {part!r}, expected one of {', '.join(PARTS)}")
@@ -167,6 +170,11 @@ def _second(folder: Path, quick: bool) -> BenchResult:
     rows = [(20, date, second.seconds)]
     columns = ("dates", "a date, s", "second run, s")
     return BenchResult(checks, [Table("Second run", columns, rows)])
+
+
+def _two_pass(folder: Path, quick: bool) -> BenchResult:
+    """Judge the second pass; it needs no place on the disk."""
+    return run_two_pass(quick=quick)
 
 
 class _Memory(logging.Handler):

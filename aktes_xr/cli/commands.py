@@ -45,6 +45,7 @@ from aktes_xr.cli.options import (
     Method,
     MethodOption,
     Overwrite,
+    PassesOption,
     Period,
     ResolutionOption,
     Scheduler,
@@ -179,6 +180,7 @@ def retrieve_command(
     bundle: BundleOption = "default",
     band_shift: BandShift = False,
     encoding: EncodingOption = Encoding.float,
+    passes: PassesOption = 1,
     strict: Strict = False,
     scheduler: Scheduler = None,
     overwrite: Overwrite = False,
@@ -201,6 +203,7 @@ def retrieve_command(
         bundle=bundle,
         band_shift=band_shift,
         encoding=encoding.value,
+        passes=2 if passes == 2 else 1,
         errors="raise" if strict else "nodata",
     )
     _say_licences(request.ancillary)
@@ -501,7 +504,8 @@ def bench(
         typer.Option(
             help="Measure one part alone. Of network: speed, bits or emulated; of scale: graph, "
             "scheduler, retrieval, granules, memory, workers, identity, choices or report; of "
-            "worlds: first or second; of series: kills, races, second or soak; of faults: one area."
+            "worlds: first or second; of series: kills, races, second, soak or two-pass; of "
+            "faults: one area."
         ),
     ] = None,
     data: Annotated[

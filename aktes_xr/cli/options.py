@@ -23,6 +23,7 @@ __all__ = [
     "Method",
     "MethodOption",
     "Overwrite",
+    "PassesOption",
     "Period",
     "ResolutionOption",
     "ResultArgument",
@@ -162,6 +163,15 @@ EncodingOption = Annotated[
     typer.Option(
         envvar="AKTES_ENCODING",
         help="Store floating-point numbers, or the scaled integers and QC of JPL's products.",
+    ),
+]
+PassesOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=2,
+        envvar="AKTES_PASSES",
+        help="2: each date again, with what the other dates say of its emissivity.",
     ),
 ]
 Strict = Annotated[

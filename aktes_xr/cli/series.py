@@ -39,6 +39,7 @@ class RedoFor(StrEnum):
     bundle = "bundle"
     settings = "settings"
     ancillaries = "ancillaries"
+    prior = "prior"
 
 
 def run_command(

@@ -85,6 +85,7 @@ class Field:
 
 
 _TIME, _IMAGE, _SCENE = ("time",), ("y", "x"), ("time", "y", "x")
+_SPECTRUM = ("band", "y", "x")
 VARIABLES: dict[str, Field] = {
     "elevation": Field(
         (_IMAGE,), "m", "surface elevation", "surface_altitude", low=-1000.0, high=10_000.0
@@ -124,7 +125,7 @@ VARIABLES: dict[str, Field] = {
         ((), _TIME, _SCENE), "K", "standard error of skin temperature", low=0.0, high=50.0
     ),
     "background": Field(
-        (_IMAGE, ("band", "y", "x")),
+        (_IMAGE, _SPECTRUM, _SCENE),
         "K",
         "usual clear-sky brightness temperature of the pixel",
         low=120.0,
@@ -138,10 +139,10 @@ VARIABLES: dict[str, Field] = {
         high=10_000.0,
     ),
     "emissivity_prior": Field(
-        (("band", "y", "x"),), "1", "prior surface emissivity", low=0.0, high=1.0
+        (_SPECTRUM, DIMS), "1", "prior surface emissivity", low=0.0, high=1.0
     ),
     "emissivity_prior_uncertainty": Field(
-        (("band", "y", "x"),), "1", "standard uncertainty of the prior emissivity", low=0.0, high=1
+        (_SPECTRUM, DIMS), "1", "standard uncertainty of the prior emissivity", low=0.0, high=1
     ),
     "cloud": Field((_SCENE,), None, "cloud mask", kind="bool"),
     "interpolated": Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Account:
     remaining : dates left for the next run
     seconds, processor_s : of the run so far
     batches : dates, seconds and processor seconds of each batch
+    begun : s, of a clock that only runs on
     failure : the error that ended the run, in one line; empty unless there was one
     """
 
@@ -45,6 +47,7 @@ class Account:
     seconds: float = 0.0
     processor_s: float = 0.0
     batches: list[tuple[int, float, float]] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
     failure: str = ""
 
     @property

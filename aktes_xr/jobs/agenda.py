@@ -76,10 +76,10 @@ def agenda(
     list of Task
         In the order of time.
     """
-    known = {_time(entry.key): entry for entry in journal.entries.values()}
+    known = by_time(journal)
     tasks, met = [], set()
     for date in dates:
-        entry = _same_pass(date.time, known)
+        entry = same_pass(date.time, known)
         if entry is None:
             tasks.append(Task("new", date.key, "not in the store", date))
             continue
@@ -136,13 +136,27 @@ def _compare(
     return "skip", "done"
 
 
-def _same_pass(time: datetime, known: Mapping[datetime, Entry]) -> Entry | None:
-    """Return the entry of a pass, also where its first item is another one by now."""
+def same_pass(time: datetime, known: Mapping[datetime, Entry]) -> Entry | None:
+    """Return the entry of a pass, also where its first item is another one by now.
+
+    Parameters
+    ----------
+    time : datetime
+        Of the pass.
+    known : mapping
+        Entries by their times.
+
+    Returns
+    -------
+    Entry or None
+        None where there is none within half an orbit.
+    """
     near = min(known, key=lambda other: abs(other - time), default=None)
     if near is None or abs(near - time) > HALF_ORBIT:
         return None
     return known[near]
 
 
-def _time(key: str) -> datetime:
-    return datetime.fromisoformat(key)
+def by_time(journal: Journal) -> dict[datetime, Entry]:
+    """Return a journal's entries by the times of their passes."""
+    return {datetime.fromisoformat(entry.key): entry for entry in journal.entries.values()}

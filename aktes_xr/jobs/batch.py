@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -47,6 +47,22 @@ class Row:
     unreadable_share: float
 
 
+@dataclass(frozen=True, eq=False)
+class SecondPass:
+    """What a second pass needs besides.
+
+    Attributes
+    ----------
+    first : Dataset
+        The first pass of all dates.
+    stamps : mapping
+        Further fingerprints of each date, by its key.
+    """
+
+    first: xr.Dataset
+    stamps: Mapping[str, Mapping[str, str]]
+
+
 class Maker:
     """What all batches of a run share: grid, chunks, elevation and terrain.
 
@@ -62,6 +78,8 @@ class Maker:
         As `aktes_xr.open_stac` takes it.
     stamps : dict of str
         Fingerprints of all but the items.
+    second : SecondPass, optional
+        Make the second pass.
     """
 
     def __init__(
@@ -73,8 +91,10 @@ class Maker:
         modifier: Any,
         elevation: Any,
         stamps: dict[str, str],
+        second: SecondPass | None = None,
     ) -> None:
         self._job, self._store, self._stamps = job, store, stamps
+        self._second = second
         self._modifier, self._elevation = modifier, elevation
         self._like = xr.Dataset(coords={"y": grid.y, "x": grid.x}).rio.write_crs(grid.epsg)
         rows, columns = grid.shape
@@ -154,8 +174,15 @@ class Maker:
         return cube.describe(ds.assign(elevation=self._shared["elevation"]))
 
     def _write(self, ds: xr.Dataset) -> list[Row]:
-        settings = self._job.retrieval
-        result = retrieve(ds, method=settings.method, bundle=settings.bundle, terrain=self._terrain)
+        settings, second = self._job.retrieval, self._second
+        result = retrieve(
+            ds,
+            method=settings.method,
+            bundle=settings.bundle,
+            terrain=self._terrain,
+            passes=1 if second is None else 2,
+            first=None if second is None else second.first,
+        )
         counts = self._store.write(result)
         valid, unreadable = counts.valid / counts.pixels, counts.unreadable / counts.pixels
         return [Row(float(v), float(u)) for v, u in zip(valid, unreadable, strict=True)]
@@ -187,10 +214,11 @@ class Maker:
 
     def _entry(self, task: Task, state: State, found: Row) -> Entry:
         stamp = "" if task.date is None else task.date.stamp
+        own = {} if self._second is None else self._second.stamps[task.key]
         return Entry(
             task.key,
             state,
-            stamps={ITEMS: stamp, **self._stamps},
+            stamps={ITEMS: stamp, **self._stamps, **own},
             items=() if task.date is None else task.date.ids,
             valid_share=round(found.valid_share, _DIGITS),
             unreadable_share=round(found.unreadable_share, _DIGITS),

@@ -83,9 +83,20 @@ class Retrieval(_Part):
 
     method: Literal["fusion", "teacher", "student", "tes", "split_window"] = "fusion"
     bundle: str = "default"
+    # No literal: what the environment says is text.
+    passes: Annotated[int, Field(ge=1, le=2)] = Field(
+        default=1,
+        description="2: a second series, beside the first, with what its dates say of each other.",
+    )
     chunk: Count | None = Field(
         default=None, description="Side of a chunk, pixels; what suits the memory unless given."
     )
+
+    @model_validator(mode="after")
+    def _takes_a_prior(self) -> Retrieval:
+        if self.passes == 2 and self.method in ("tes", "split_window"):
+            raise ValueError(f"method {self.method!r} takes no second pass: set passes = 1")
+        return self
 
 
 class Store(_Part):

@@ -27,6 +27,7 @@ from aktes_xr.store.counts import Counts
 
 if TYPE_CHECKING:
     from aktes_xr.retrieval.block import Method
+from aktes_xr.retrieval.two_pass import Passes
 
 __all__ = [
     "DateOutcome",
@@ -51,7 +52,7 @@ class Request:
     ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
         `aktes_xr.add_ancillaries` takes them
     crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
-    method, bundle, band_shift : as in `aktes_xr.retrieve`
+    method, bundle, band_shift, passes : as in `aktes_xr.retrieve`
     encoding : as in `aktes_xr.write_result`
     errors : what an unreadable file is: nodata in the result, or an error
     """
@@ -68,6 +69,7 @@ class Request:
     bundle: str = "default"
     band_shift: bool = False
     encoding: Literal["float", "jpl"] = "float"
+    passes: Passes = 1
     errors: Literal["nodata", "raise"] = "nodata"
 
 
@@ -195,7 +197,11 @@ def retrieve_to_store(
     """
     ds = open_request(request)
     result = retrieve(
-        ds, method=request.method, bundle=request.bundle, band_shift=request.band_shift
+        ds,
+        method=request.method,
+        bundle=request.bundle,
+        band_shift=request.band_shift,
+        passes=request.passes,
     )
     outcome = partial(_outcome, str(store), ds, result, request.bundle)
     with watch if watch is not None else nullcontext():

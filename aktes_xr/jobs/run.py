@@ -6,29 +6,32 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from aktes_xr.documents import write_json
 from aktes_xr.errors import AktesError, ConfigError, InputError
 from aktes_xr.jobs.account import DONE, PARTIAL, Account, write_text
 from aktes_xr.jobs.agenda import Task, agenda, tally
-from aktes_xr.jobs.batch import Maker
+from aktes_xr.jobs.batch import Maker, SecondPass
 from aktes_xr.jobs.cluster import started
 from aktes_xr.jobs.cluster_resource import cluster_resource
 from aktes_xr.jobs.config import Job
 from aktes_xr.jobs.dates import box_of, find_dates, grid_of
 from aktes_xr.jobs.notice import notify, webhook_of
 from aktes_xr.jobs.retrieval import elevation_of, modifier_of
+from aktes_xr.jobs.second_pass import own_stamps, second_address, second_agenda
 from aktes_xr.jobs.stamps import REDO, stamps_of
 from aktes_xr.jobs.upkeep import retained
 from aktes_xr.report import store_page
 from aktes_xr.stac import sources
 from aktes_xr.stac.signing import Modifier
 from aktes_xr.store import open_result
+from aktes_xr.store.address import parse_address
 from aktes_xr.store.journal import Journal
-from aktes_xr.store.series import claim_series, read_journal
+from aktes_xr.store.series import SeriesStore, claim_series, read_journal
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ def plan_job(job: Job, *, redo: Collection[str] = ()) -> list[Task]:
     Returns
     -------
     list of Task
-        In the order of time.
+        In the order of time; behind them those of the second pass, where the job has one.
 
     Raises
     ------
@@ -62,7 +65,11 @@ def plan_job(job: Job, *, redo: Collection[str] = ()) -> list[Task]:
     dates = retained(found, job.retention)
     journal = read_journal(job.store.address) or Journal()
     stamps = stamps_of(job, grid)
-    return agenda(dates, journal, stamps, redo=redo, retries=job.retries.unreadable)
+    tasks = agenda(dates, journal, stamps, redo=redo, retries=job.retries.unreadable)
+    if job.retrieval.passes == 2:
+        second = read_journal(second_address(job.store.address)) or Journal()
+        tasks += second_agenda(dates, (journal, second), stamps, redo=redo)
+    return tasks
 
 
 def run_job(job: Job, *, redo: Collection[str] = ()) -> Account:
@@ -136,36 +143,59 @@ def _run(job: Job, account: Account, redo: Collection[str]) -> None:
     grid = grid_of(job.region)
     modifier = modifier_for(job.input.sources)
     stamps = stamps_of(job, grid)
-    box = box_of(grid)
-    found, account.skipped = find_dates(job.input, box)
+    found, account.skipped = find_dates(job.input, box_of(grid))
     dates = retained(found, job.retention)
-    with claim_series(
-        job.store.address, backend=job.store.backend, sharded=job.store.sharded
-    ) as store:
+    with _claimed(job, job.store.address) as store:
         retries = job.retries.unreadable
         tasks = agenda(dates, store.journal, stamps, redo=redo, retries=retries)
-        account.planned = tally(tasks)
-        for what, number in account.planned.items():
-            logger.info("%d date(s), %s", number, what)
-        work = [task for task in tasks if task.is_work]
-        if job.budget.order == "newest":
-            work.reverse()
-        account.remaining = len(work)
-        if not work:
+        _make(job, tasks, account, partial(Maker, job, grid, store, stamps=stamps), modifier)
+    # Priors are made of what is there: first all dates, then what they say of each other.
+    if job.retrieval.passes == 2 and account.remaining == 0:
+        first = read_journal(job.store.address)
+        if first is None or not first.slots:
             return
-        elevation = elevation_of(job.input.dem, box, modifier)
-        with started(job.cluster), _heartbeat(job, account):
-            maker = Maker(job, grid, store, modifier=modifier, elevation=elevation, stamps=stamps)
-            _work_off(job, work[: job.budget.dates], maker, account)
+        with _claimed(job, second_address(job.store.address)) as store:
+            tasks = second_agenda(dates, (first, store.journal), stamps, redo=redo)
+            second = SecondPass(open_result(job.store.address), own_stamps(first))
+            maker = partial(Maker, job, grid, store, stamps=stamps, second=second)
+            _make(job, tasks, account, maker, modifier)
+
+
+def _claimed(job: Job, address: str) -> AbstractContextManager[SeriesStore]:
+    return claim_series(address, backend=job.store.backend, sharded=job.store.sharded)
+
+
+def _make(
+    job: Job,
+    tasks: Sequence[Task],
+    account: Account,
+    maker: Callable[..., Maker],
+    modifier: Modifier | None,
+) -> None:
+    """Work off what there is to do with one series."""
+    planned = tally(tasks)
+    account.planned = {**account.planned, **planned}
+    for what, number in planned.items():
+        logger.info("%d date(s), %s", number, what)
+    work = [task for task in tasks if task.is_work]
+    if job.budget.order == "newest":
+        work.reverse()
+    account.remaining = len(work)
+    left = None if job.budget.dates is None else job.budget.dates - len(account.made)
+    if not work or left == 0:
+        return
+    elevation = elevation_of(job.input.dem, box_of(grid_of(job.region)), modifier)
+    with started(job.cluster), _heartbeat(job, account):
+        made = maker(modifier=modifier, elevation=elevation)
+        _work_off(job, work[:left], made, account)
 
 
 def _work_off(job: Job, work: Sequence[Task], maker: Maker, account: Account) -> None:
     """Make one batch after the other, as long as the budget lasts."""
-    begin = time.monotonic()
     hours = job.budget.hours
     place = 0
     while place < len(work):
-        if hours is not None and time.monotonic() - begin > hours * _SECONDS_PER_HOUR:
+        if hours is not None and time.monotonic() - account.begun > hours * _SECONDS_PER_HOUR:
             logger.info("the budget of %g hours is used up", hours)
             return
         batch = work[place : place + maker.size]
@@ -311,4 +341,6 @@ def check_job(job: Job) -> dict[str, str]:
     found["bundle"] = stamps_of(job, grid)["bundle"] or "none needed"
     journal = read_journal(job.store.address)
     found["store"] = "not there yet" if journal is None else f"{len(journal.entries)} date(s)"
+    if job.retrieval.passes == 2:
+        found["second pass"] = parse_address(second_address(job.store.address)).name
     return found

@@ -13,9 +13,10 @@ from aktes_xr.jobs.config import Job
 from aktes_xr.models import load_bundle
 from aktes_xr.retrieval.block import PHYSICAL
 
-Redo = Literal["bundle", "settings", "ancillaries"]
-REDO: Final[tuple[Redo, ...]] = ("bundle", "settings", "ancillaries")
-"""What a date is made anew for only where that is asked for."""
+Redo = Literal["bundle", "settings", "ancillaries", "prior"]
+REDO: Final[tuple[Redo, ...]] = ("bundle", "settings", "ancillaries", "prior")
+"""What a date is made anew for only where that is asked for; ``prior``, in the second pass: the
+other dates of its season."""
 _DIGITS: Final = 16
 
 
@@ -47,8 +48,8 @@ def stamps_of(job: Job, grid: Grid) -> dict[str, str]:
     Returns
     -------
     dict of str
-        By the names of `REDO`. Files of this machine count by name, size and time of change; a
-        source that is named, such as ``era5``, by its name.
+        By the names of `REDO` but ``prior``. Files of this machine count by name, size and time of
+        change; a source that is named, such as ``era5``, by its name.
 
     Raises
     ------

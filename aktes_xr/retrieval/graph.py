@@ -57,7 +57,7 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
 
     def others(time: int, row: int, column: int) -> tuple[Any, ...]:
         return (
-            _key(fields.static, (0, row, column)),
+            _key(fields.static, (time, 0, row, column)[4 - fields.static.ndim :]),
             *(_part(field, (time, 0, row, column)) for field in dated),
         )
 
@@ -253,7 +253,7 @@ def _map_chunks_alone(fields: Fields, settings: BlockSettings, name: str) -> da.
         dated,
         "tdyx",
         fields.static,
-        "pyx",
+        "tpyx"[4 - fields.static.ndim :],
         masks,
         "tmyx",
         settings=settings,
@@ -313,6 +313,11 @@ def _retrieve_readable(
     layout: Layout,
 ) -> NDArray[np.float32]:
     """Retrieve a chunk; what a file that could not be read left is fill, and flagged as such."""
+    scalars, dated, static, masks = fields
+    if static.ndim == 4:
+        # What differs from date to date comes one date to a chunk.
+        static = static[0]
+    fields = (scalars, dated, static, masks)
     if tir.dtype != np.uint16 or not tir.size or tir.max() != sensor.UNREADABLE_DN:
         return retrieve_block(tir, *fields, settings=settings, layout=layout)
     unreadable = tir == sensor.UNREADABLE_DN

@@ -58,7 +58,8 @@ class Fields:
     tir : (time, band, y, x)
     scalars : (time, 12)
     dated : (time, plane, y, x); (time, 0, 1, 1) without a plane, as the next two
-    static : (plane, y, x)
+    static : (plane, y, x); (time, plane, y, x), one date to a chunk, where the emissivity prior
+        differs from date to date
     masks : (time, plane, y, x)
     layout : which planes these three have
     chunks : chunk sizes along time, y, x
@@ -145,6 +146,9 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
         The terrain lacks a variable or lies on another grid.
     """
     tir = measurement(ds, halo)
+    by_date = "emissivity_prior" in ds and "time" in ds["emissivity_prior"].dims
+    if by_date:
+        tir = tir.rechunk({0: 1})
     time, _, y, x = tir.chunks
     dated = _dated(ds)
     spatial = {name: field for name, field in dated.items() if "y" in field.dims}
@@ -154,7 +158,11 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
         tir=tir,
         scalars=_scalars(ds, dated, time),
         dated=_by_date(spatial, (time, y, x), np.float32),
-        static=_by_place(static, (y, x)),
+        static=(
+            da.asarray(_by_date(static, (time, y, x), np.float32))
+            if by_date
+            else _by_place(static, (y, x))
+        ),
         masks=_by_date(masks, (time, y, x), np.bool_),
         layout=Layout(tuple(spatial), tuple(static), tuple(masks)),
         chunks=(time, y, x),

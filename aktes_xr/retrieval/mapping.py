@@ -7,6 +7,8 @@ per region and shared by all dates.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import xarray as xr
@@ -24,6 +26,7 @@ from aktes_xr.retrieval.clouds import Clouds, add_clouds
 from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
 from aktes_xr.retrieval.result import describe_result
+from aktes_xr.retrieval.two_pass import Passes, retrieve_twice
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ def retrieve(
     shadows: bool = False,
     band_shift: bool = False,
     uncertainty_components: bool = False,
+    passes: Passes = 1,
+    first: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Retrieve surface temperature and emissivity, lazily.
 
@@ -90,6 +95,14 @@ def retrieve(
         Add ``surface_temperature_uncertainty_noise``, ``_atmosphere``, ``_model``,
         ``_disagreement`` and ``_cloud`` (K), whose sum in quadrature is the whole
         (`aktes_xr.retrieval.components`). The networks run nine times more.
+    passes : {1, 2}
+        2 is for a series: each date is retrieved once more, and the emissivity that the other clear
+        dates of its season show is its prior (`aktes_xr.retrieval.two_pass`). Where the ground has
+        changed, or no other date of the season is known, it keeps what it says by itself.
+    first : Dataset, optional
+        For the second pass: the first pass of all dates of the cube, and perhaps of more, as
+        `aktes_xr.open_result` reads it from a store. Without it the first pass is made on the way,
+        twice, which takes half as long again but no memory that grows with the dates.
 
     Returns
     -------
@@ -98,7 +111,10 @@ def retrieve(
         their standard uncertainties, ``student_weight``, ``terrain_complexity`` (K),
         ``sky_view_factor``, ``quality`` and ``conditions`` (uint16 CF flags). Without elevation the
         teacher retrieves, which the attribute ``method_used`` and the flag ``no_elevation`` say,
-        and the two terrain variables are absent.
+        and the two terrain variables are absent. After two passes also ``prior_dates`` and
+        ``other_dates`` (uint8): how many dates the prior is made of, and how many there were. None
+        of several means that the ground has changed. Without ``first`` there is ``background``
+        (time, y, x), K, as a cloud test takes it.
 
     Raises
     ------
@@ -109,11 +125,12 @@ def retrieve(
     BundleError
         The bundle cannot be used.
     InputError
-        There is no such method, or the bundle has no student, or components of a physical method
-        are asked for.
+        There is no such method, the bundle has no student, components of a physical method are
+        asked for, or the first pass lacks a date.
     """
     if method not in METHODS:
         raise InputError(f"found method {method!r}, expected one of {', '.join(METHODS)}")
+    _refuse_passes(method, passes, first)
     needed = set(_NEEDED.get(method, ()))
     if method == "student" and terrain is not None:
         needed.remove("elevation")
@@ -124,32 +141,72 @@ def retrieve(
         )
     info = check(ds, require=needed)
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    ds, source = add_clouds(ds, loaded, clouds)
-    if shadows:
-        ds = with_shadows(ds)
-    test = loaded.cloud_test if source == "network" else None
     if terrain is None and info.has_elevation:
         terrain = terrain_of(ds)
+    once = partial(
+        _retrieve_once,
+        method=method,
+        bundle=loaded,
+        terrain=terrain,
+        choices=_Choices(closure, clouds, keep_cloudy, shadows, uncertainty_components),
+    )
+    result = once(ds) if passes == 1 else retrieve_twice(ds, once, first=first, halo=REACH)
+    return result.assign(band_shift=find_band_shift(ds)) if band_shift else result
+
+
+@dataclass(frozen=True)
+class _Choices:
+    closure: bool
+    clouds: Clouds
+    keep_cloudy: bool
+    shadows: bool
+    components: bool
+
+
+def _retrieve_once(
+    ds: xr.Dataset,
+    *,
+    method: Method,
+    bundle: Bundle,
+    terrain: xr.Dataset | None,
+    choices: _Choices,
+) -> xr.Dataset:
+    """Retrieve each date of a checked cube by itself."""
+    ds, source = add_clouds(ds, bundle, choices.clouds)
+    if choices.shadows:
+        ds = with_shadows(ds)
+    test = bundle.cloud_test if source == "network" else None
     student = None
     if method in {"fusion", "student"} and terrain is not None:
-        student = _student(ds, loaded, method)
+        student = _student(ds, bundle, method)
     elif method == "fusion":
         _LOGGER.info("the cube has no elevation: the teacher retrieves alone, and the flags say so")
     settings = BlockSettings(
         method=method,
-        bundle=register(loaded),
+        bundle=register(bundle),
         student=student,
         halo=0 if method in PHYSICAL else REACH,
         steep_k=sensor.NEDT_SPECIFICATION_K,
-        closure=closure,
-        components=uncertainty_components,
-        keep_cloudy=keep_cloudy,
+        closure=choices.closure,
+        components=choices.components,
+        keep_cloudy=choices.keep_cloudy,
         cloud_source=source,
         missed_cloud_k=0.0 if test is None else test.missed_k,
     )
     stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
-    result = describe_result(ds, stacked, terrain, settings=settings, bundle=loaded)
-    return result.assign(band_shift=find_band_shift(ds)) if band_shift else result
+    return describe_result(ds, stacked, terrain, settings=settings, bundle=bundle)
+
+
+def _refuse_passes(method: Method, passes: Passes, first: xr.Dataset | None) -> None:
+    if passes not in (1, 2):
+        raise InputError(f"found passes={passes!r}, expected 1 or 2")
+    if passes == 2 and method in PHYSICAL:
+        raise InputError(
+            f"found passes=2 with method {method!r}, which takes no prior with its error: expected "
+            "'fusion', 'teacher' or 'student'"
+        )
+    if passes == 1 and first is not None:
+        raise InputError("found a first pass for passes=1: pass passes=2 with it")
 
 
 def _student(ds: xr.Dataset, bundle: Bundle, method: str) -> str | None:

@@ -35,6 +35,7 @@ from aktes_xr.store.threads import own_threads
 BRANCH: Final = "main"
 """The only one that counts."""
 _BLOCK: Final = "block"
+_PARTS: Final = ("refs", "repo", "snapshots")
 
 
 class SnapshotStore:
@@ -242,7 +243,8 @@ def open_repository(target: Path | ObjectAddress) -> Any:
     """
     storage = _storage(target)
     icechunk = importlib.import_module("icechunk")
-    if isinstance(target, Path) and not target.is_dir():
+    # A folder without these is none of its repositories, and need not be asked about.
+    if isinstance(target, Path) and not any((target / name).exists() for name in _PARTS):
         return None
     return icechunk.Repository.open(storage) if icechunk.Repository.exists(storage) else None
 
@@ -274,8 +276,11 @@ def _storage(target: Path | ObjectAddress) -> Any:
         ) from None
     if isinstance(target, Path):
         with warnings.catch_warnings():
-            # It warns of several committers in a folder. The lock keeps them apart.
+            # It warns of several committers in a folder, in Python and on stderr. The lock keeps
+            # them apart.
             warnings.simplefilter("ignore")
+            if "ICECHUNK_LOG" not in os.environ:
+                icechunk.set_logs_filter("error")
             return icechunk.local_filesystem_storage(str(target))
     parts = urlsplit(target.url)
     place = {"prefix": parts.path.strip("/"), "from_env": True}

@@ -21,7 +21,7 @@ CRS = "EPSG:32632"
 NAME = "MOD35_L2.A2004183.1035.061.2017214155303.hdf"
 SCANS, COLUMNS = 12, 1354
 WEST, SOUTH = 120_000.0, 5_000_000.0
-SIDE = 36
+SIDE = 120
 
 
 def places() -> tuple[np.ndarray, np.ndarray]:

@@ -243,3 +243,12 @@ def test_what_cannot_be_is_refused(bundle: Bundle) -> None:
         run(ds, passes=2, first=first.drop_vars("emissivity"))
     with pytest.raises(GridError):
         run(ds, passes=2, first=first.isel(y=slice(20)))
+
+
+def test_what_lies_in_memory_is_retrieved_twice_as_what_is_read(bundle: Bundle) -> None:
+    ds = cube()
+    height = 300.0 + 40.0 * np.sin(np.arange(SHAPE[1], dtype=np.float32) / 5.0)
+    ds["elevation"] = (("y", "x"), np.broadcast_to(height, SHAPE).copy(), {"units": "m"})
+    # Chunked after it was read, a plane without time has tasks that dated ones do not share.
+    lazy = retrieve(ds.chunk(time=1, y=20, x=46), bundle=bundle, passes=2).compute()
+    xr.testing.assert_equal(lazy, retrieve(ds, bundle=bundle, passes=2).compute())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
-from aktes_xr.bench.changing_ground import CHANGES, SUMMER, TIMES, Course, draw_course
+from aktes_xr.bench.world.changing_ground import CHANGES, SUMMER, TIMES, Course, draw_course
 from aktes_xr.cube import describe, new_cube
 from aktes_xr.radiative.atmosphere import AtmosphereBatch
 from aktes_xr.simulate.cover import Cover, draw_cover, kind_temperature

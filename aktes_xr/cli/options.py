@@ -55,6 +55,14 @@ class Method(StrEnum):
     split_window = "split_window"
 
 
+class CloudsChoice(StrEnum):
+    """Who says where cloud is, as `aktes_xr.retrieve` names it."""
+
+    auto = "auto"
+    network = "network"
+    none = "none"
+
+
 class Encoding(StrEnum):
     """How numbers are stored, as `aktes_xr.write_result` names it."""
 
@@ -150,6 +158,22 @@ ResolutionOption = Annotated[
     ),
 ]
 MethodOption = Annotated[Method, typer.Option(envvar="AKTES_METHOD", help="Retrieval method.")]
+CloudsOption = Annotated[
+    CloudsChoice,
+    typer.Option(
+        envvar="AKTES_CLOUDS",
+        help="Who says where cloud is: the cube's mask, else the bundle's test; that test; or no "
+        "test.",
+    ),
+]
+KeepCloudy = Annotated[
+    bool,
+    typer.Option(
+        "--keep-cloudy",
+        envvar="AKTES_KEEP_CLOUDY",
+        help="Keep what was retrieved of pixels under cloud.",
+    ),
+]
 BandShift = Annotated[
     bool,
     typer.Option(

@@ -180,6 +180,8 @@ class Maker:
             method=settings.method,
             bundle=settings.bundle,
             terrain=self._terrain,
+            clouds=settings.clouds,
+            keep_cloudy=settings.keep_cloudy,
             passes=1 if second is None else 2,
             first=None if second is None else second.first,
         )

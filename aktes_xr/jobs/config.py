@@ -83,6 +83,10 @@ class Retrieval(_Part):
 
     method: Literal["fusion", "teacher", "student", "tes", "split_window"] = "fusion"
     bundle: str = "default"
+    clouds: Literal["auto", "network", "none"] = Field(
+        default="auto", description="Who says where cloud is: mask, else the bundle's own test."
+    )
+    keep_cloudy: bool = Field(default=False, description="Keep what lies under cloud.")
     # No literal: what the environment says is text.
     passes: Annotated[int, Field(ge=1, le=2)] = Field(
         default=1,

@@ -27,6 +27,7 @@ from aktes_xr.store.counts import Counts
 
 if TYPE_CHECKING:
     from aktes_xr.retrieval.block import Method
+    from aktes_xr.retrieval.clouds import Clouds
 from aktes_xr.retrieval.two_pass import Passes
 
 __all__ = [
@@ -52,7 +53,7 @@ class Request:
     ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
         `aktes_xr.add_ancillaries` takes them
     crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
-    method, bundle, band_shift, passes : as in `aktes_xr.retrieve`
+    method, bundle, clouds, keep_cloudy, band_shift, passes : as in `aktes_xr.retrieve`
     encoding : as in `aktes_xr.write_result`
     errors : what an unreadable file is: nodata in the result, or an error
     """
@@ -67,6 +68,8 @@ class Request:
     resolution_m: Resolution = 90.0
     method: Method = "fusion"
     bundle: str = "default"
+    clouds: Clouds = "auto"
+    keep_cloudy: bool = False
     band_shift: bool = False
     encoding: Literal["float", "jpl"] = "float"
     passes: Passes = 1
@@ -200,6 +203,8 @@ def retrieve_to_store(
         ds,
         method=request.method,
         bundle=request.bundle,
+        clouds=request.clouds,
+        keep_cloudy=request.keep_cloudy,
         band_shift=request.band_shift,
         passes=request.passes,
     )

@@ -57,7 +57,8 @@ def stamps_of(job: Job, grid: Grid) -> dict[str, str]:
         The bundle cannot be used.
     """
     method = job.retrieval.method
-    settings = [asdict(grid), method, _content(job.input.dem)]
+    clouds = [job.retrieval.clouds, job.retrieval.keep_cloudy]
+    settings = [asdict(grid), method, _content(job.input.dem), *clouds]
     return {
         "bundle": "" if method in PHYSICAL else load_bundle(job.retrieval.bundle).sha256[:_DIGITS],
         "settings": fingerprint(settings),

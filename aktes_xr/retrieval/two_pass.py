@@ -17,6 +17,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import xarray as xr
+from dask.base import is_dask_collection
 from dask.graph_manipulation import clone
 
 from aktes_xr.cube import DEFAULT_EMISSIVITY_ERROR, check_grid, describe
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Passes = Literal[1, 2]
+_SEED: Final = "aktes second pass"
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
 _COMMON: Final = {"surface_temperature_uncertainty": 0.8, "emissivity_uncertainty": 0.75}
@@ -119,9 +121,13 @@ def retrieve_twice(
 
 def _again(ds: xr.Dataset) -> xr.Dataset:
     """Return the cube by other tasks: what the first pass has read is not kept for the second."""
-    shared = {name: ds[name] for name in ds.variables if "time" not in ds[name].dims}
-    copied: xr.Dataset = clone(ds, omit=list(shared.values()), seed="aktes second pass")
-    return copied
+    # Each variable by itself: with `omit`, Dask loses what a kept and a copied one have in common.
+    copied = {
+        name: (array.dims, clone(array.data, seed=_SEED), array.attrs, array.encoding)
+        for name, array in ds.data_vars.items()
+        if "time" in array.dims and is_dask_collection(array.data)
+    }
+    return ds.assign(copied)
 
 
 def _passes(
@@ -139,7 +145,7 @@ def _passes(
     check_grid(first["quality"], ds, name="the first pass")
     names = [*_NEEDED, *(name for name in ("closure_residual",) if name in first)]
     chosen = first[names].chunk()
-    return chosen, clone(chosen, seed="aktes second pass")
+    return chosen, clone(chosen, seed=_SEED)
 
 
 def _numbers(first: xr.Dataset, ds: xr.Dataset) -> list[int]:

@@ -1,7 +1,7 @@
 """Ten dates of one scene of this world: the same ground under other air, sun and heat each time.
 
-`aktes_xr.bench.changing_ground` says what grows and what changes; green plants, soil, snow and
-water are this world's own.
+`aktes_xr.bench.world.changing_ground` says what grows and what changes; green plants, soil, snow
+and water are this world's own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from aktes_xr.bench.changing_ground import CHANGES, SUMMER, TIMES, Course, draw_course
 from aktes_xr.bench.world.air import air_over, draw_profile
+from aktes_xr.bench.world.changing_ground import CHANGES, SUMMER, TIMES, Course, draw_course
 from aktes_xr.bench.world.cover import Ground, cover
 from aktes_xr.bench.world.heat import Sun, draw_surface_temperature, insolation
 from aktes_xr.bench.world.horizon import sky_view

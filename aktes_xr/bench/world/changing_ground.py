@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aktes_xr.simulate.texture import fractal_noise
+from aktes_xr.bench.world.patterns import spectral_field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,10 +83,10 @@ def draw_course(
     of_year = (days - days.astype("datetime64[Y]")).astype(float)
     season = 0.5 + 0.5 * np.cos(2.0 * np.pi * (of_year - _GREENEST_DAY) / 365.25)
     season = season + _GREEN_SCATTER * rng.standard_normal(TIMES.size)
-    field = fractal_noise(shape, rng.uniform(10.0, 60.0), rng, octaves=4)
+    field = 0.5 * spectral_field(shape, rng, exponent=3.0, longest=rng.uniform(10.0, 60.0))
     most = _MOST_GREEN * np.clip(0.5 + 0.5 * field, 0.0, 1.0) * plants
     green = np.clip(season, 0.0, 1.0)[:, np.newaxis, np.newaxis] * most
-    where = fractal_noise(shape, rng.uniform(20.0, 60.0), rng, octaves=3)
+    where = spectral_field(shape, rng, exponent=3.0, longest=rng.uniform(20.0, 60.0))
     there = where > np.quantile(where, 1.0 - rng.uniform(*_CHANGED_SHARE))
     if change in ("fire", "growth"):
         dates = np.arange(TIMES.size) >= rng.integers(3, 8)

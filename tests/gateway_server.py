@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +54,7 @@ def serve_gateway(folder: Path) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + 60.0
-        while not _listens(proxy) or not _listens(api):
+        while not _listens(proxy) or not _listens(api) or not _routed(proxy):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((folder / "gateway.log").read_text()[-2000:])
             time.sleep(0.1)
@@ -60,6 +62,18 @@ def serve_gateway(folder: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+def _routed(port: int) -> bool:
+    """Whether the proxy knows the way to the gateway yet; before that it finds nothing."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/clusters/")
+    try:
+        urllib.request.urlopen(request, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        return error.code != 404
+    except OSError:
+        return False
+    return True
 
 
 def _listens(port: int) -> bool:

@@ -17,7 +17,7 @@ from aktes_xr.bench.scale_workers import SCALING, Nowhere, discard, peak_bytes
 
 
 def test_the_graph_claims_hold() -> None:
-    failed = [check for check in graph_checks().checks if not check.holds]
+    failed = [check for check in graph_checks(clouds=False).checks if not check.holds]
     assert not failed
 
 
@@ -67,11 +67,11 @@ def test_quick_is_smaller() -> None:
 
 @pytest.mark.slow
 def test_the_page_of_a_series_is_measured_beside_its_retrieval(tmp_path: Path) -> None:
-    found = report_checks(tmp_path, (2, 3), (64, 72))
+    found = report_checks(tmp_path, (2,), (64, 72))
     assert {row[:2] for row in found.tables[0].rows} == {
-        (command, dates) for command in ("retrieve", "report") for dates in (2, 3)
+        (command, 2) for command in ("retrieve", "report")
     }
-    assert aktes_xr.open_result(tmp_path / "3.zarr").sizes["time"] == 3
+    assert aktes_xr.open_result(tmp_path / "2.zarr").sizes["time"] == 2
     ratio, size = found.checks
     assert (ratio.target, size.target) == (0.25, 15.0)
-    assert size.value == (tmp_path / "3.html").stat().st_size / 1e6
+    assert size.value == (tmp_path / "2.html").stat().st_size / 1e6

@@ -28,6 +28,7 @@ from aktes_xr.jobs.kernels import both_networks, even_terrain
 from aktes_xr.jobs.plan import plan
 from aktes_xr.models import Bundle
 from aktes_xr.retrieval import retrieve
+from aktes_xr.retrieval.clouds import Clouds
 from aktes_xr.retrieval.result import VARIABLES
 from aktes_xr.retrieval.tiles import N_PLANES, QUALITY
 from aktes_xr.sensor import BANDS
@@ -41,8 +42,20 @@ _SIDE: Final = 4000
 _CHUNK: Final = 1024
 
 
-def graph_checks() -> BenchResult:
-    """Build the graph of 400 dates x 5 bands x 4000 x 4000 from items whose files do not exist."""
+def graph_checks(*, clouds: bool = True) -> BenchResult:
+    """Build the graph of 400 dates x 5 bands x 4000 x 4000 from items whose files do not exist.
+
+    The checks are of a retrieval without cloud test.
+
+    Parameters
+    ----------
+    clouds : bool
+        Add the graph of one with a cloud test to the table.
+
+    Returns
+    -------
+    BenchResult
+    """
     # Build one graph first, so that imports and caches are not counted.
     _build(2)
     start = time.perf_counter()
@@ -73,10 +86,15 @@ def graph_checks() -> BenchResult:
         ("the same, optimised", sent.tasks, sent.pickled_bytes / 1e6),
         ("from items to store, optimised", stored.tasks, stored.pickled_bytes / 1e6),
     ]
+    if clouds:
+        tested = optimised_size(_build(_DATES, clouds="network")[1])
+        rows.append(
+            ("to retrieval with a cloud test, optimised", tested.tasks, tested.pickled_bytes / 1e6)
+        )
     return BenchResult(checks, [Table(f"Graph of {size}", ("graph", "tasks", "MB"), rows)])
 
 
-def _build(dates: int) -> tuple[xr.Dataset, xr.Dataset]:
+def _build(dates: int, *, clouds: Clouds = "none") -> tuple[xr.Dataset, xr.Dataset]:
     items = [
         item(number, f"https://host.invalid/{number:05d}.TIR.tif", (_SIDE, _SIDE))
         for number in range(dates)
@@ -85,7 +103,7 @@ def _build(dates: int) -> tuple[xr.Dataset, xr.Dataset]:
     elevation = da.zeros((_SIDE, _SIDE), dtype=np.float32, chunks=_CHUNK)
     ds["elevation"] = (("y", "x"), elevation, {"units": "m"})
     ds = describe(ds)
-    return ds, retrieve(ds)
+    return ds, retrieve(ds, clouds=clouds)
 
 
 _BLOCKS_PER_DATE: Final = 16

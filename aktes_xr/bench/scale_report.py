@@ -35,15 +35,15 @@ class Cost:
     processor_s: float
 
 
-def report_checks(folder: Path, counts: tuple[int, int], shape: tuple[int, int]) -> BenchResult:
+def report_checks(folder: Path, counts: Sequence[int], shape: tuple[int, int]) -> BenchResult:
     """Retrieve series of few and of many dates, draw their pages, and compare what both take.
 
     Parameters
     ----------
     folder : Path
         For granules, stores and pages.
-    counts : (int, int)
-        Few dates and many.
+    counts : sequence of int
+        Numbers of dates; the checks are of the largest.
     shape : (int, int), pixel
         Rows and columns of a granule.
 
@@ -66,7 +66,7 @@ def report_checks(folder: Path, counts: tuple[int, int], shape: tuple[int, int])
         found[count] = retrieved, drawn, page.stat().st_size / _MEGABYTE
         for what, cost, size in (("retrieve", retrieved, None), ("report", drawn, found[count][2])):
             rows.append((what, count, cost.seconds, cost.processor_s, size))
-    many = counts[1]
+    many = max(counts)
     retrieved, drawn, size = found[many]
     words = f"of {many} dates of {shape[0]} x {shape[1]}"
     checks = [

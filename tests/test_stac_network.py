@@ -189,7 +189,7 @@ def test_retry_after_beyond_the_deadline_is_not_asked_again(
 def test_a_slow_drip_ends(tmp_path: Path, host: FaultServer) -> None:
     items = granules(tmp_path, host, number=1)
     greedy = NetworkSettings(
-        silence_s=0.2, deadline_s=0.6, backoff_s=0.01, slowest_bytes_per_s=1e12
+        silence_s=1.0, deadline_s=4.0, attempts=1, backoff_s=0.01, slowest_bytes_per_s=1e12
     )
     host.faults[".tif"] = ["drip"]
     with pytest.raises(errors.ReadError, match="slower than 1e\\+12 bytes per second"):

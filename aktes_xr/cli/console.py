@@ -48,6 +48,8 @@ EXIT_CODES = (
 
 
 _PIPE_WIDTH = 120
+_ASKED_TO_END = threading.Event()
+"""Whether SIGTERM came while the command ran."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -94,7 +96,8 @@ class _Ending:
         if error is None or isinstance(error, _TYPERS_OWN | BrokenPipeError | SystemExit):
             return
         if isinstance(error, KeyboardInterrupt):
-            ended = isinstance(error, Terminated)
+            # Some libraries raise an interruption of their own in place of what they caught.
+            ended = isinstance(error, Terminated) or _ASKED_TO_END.is_set()
             stderr().print(f"[yellow]{'terminated' if ended else 'interrupted'}[/yellow]")
             raise typer.Exit(TERMINATED if ended else INTERRUPTED) from None
         expected = isinstance(error, AktesError | OSError)
@@ -129,8 +132,10 @@ def _termination_raises() -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _ASKED_TO_END.set()
         raise Terminated
 
+    _ASKED_TO_END.clear()
     before = signal.signal(signal.SIGTERM, handle)
     try:
         yield

@@ -167,6 +167,7 @@ def complete(out: Float32Array, before: Float32Array, first: int) -> None:
         parts[_ATMOSPHERE] *= factor
         parts[_MODEL] = np.maximum(left - parts[_NOISE] - parts[_ATMOSPHERE], 0.0)
         parts[_CLOUD] = np.maximum(whole**2 - stated, 0.0)
+        # Where nothing was retrieved the planes hold whatever was there.
         planes[first : first + len(COMPONENT_PLANES)] = np.where(
-            np.isfinite(whole), np.sqrt(parts), np.nan
+            np.isfinite(whole), np.sqrt(np.maximum(parts, 0.0)), np.nan
         )

@@ -75,6 +75,23 @@ def test_a_gateway_s_cluster_ends_with_the_block(gateway: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_on_a_cluster_makes_every_date(job: SmallJob) -> None:
+    # No elevation model: there is nothing that the dates share.
+    job.offer(job.item(6), job.item(9))
+    job.file.write_text(job.file.read_text() + '[cluster]\nkind = "processes"\nworkers = 1\n')
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "aktes_xr", "run", str(job.file)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    journal = read_journal(job.store)
+    assert journal is not None
+    assert journal.length == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["processes", "gateway"])
 def test_a_run_that_is_terminated_stops_its_cluster(
     kind: str, job: SmallJob, request: pytest.FixtureRequest

@@ -48,8 +48,6 @@ EXIT_CODES = (
 
 
 _PIPE_WIDTH = 120
-_ASKED_TO_END = threading.Event()
-"""Whether SIGTERM came while the command ran."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -95,9 +93,11 @@ class _Ending:
     ) -> None:
         if error is None or isinstance(error, _TYPERS_OWN | BrokenPipeError | SystemExit):
             return
+        if threading.current_thread() is threading.main_thread():
+            # The command has ended. A signal must not take the place of what is to be told of it.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if isinstance(error, KeyboardInterrupt):
-            # Some libraries raise an interruption of their own in place of what they caught.
-            ended = isinstance(error, Terminated) or _ASKED_TO_END.is_set()
+            ended = isinstance(error, Terminated)
             stderr().print(f"[yellow]{'terminated' if ended else 'interrupted'}[/yellow]")
             raise typer.Exit(TERMINATED if ended else INTERRUPTED) from None
         expected = isinstance(error, AktesError | OSError)
@@ -132,10 +132,8 @@ def _termination_raises() -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _ASKED_TO_END.set()
         raise Terminated
 
-    _ASKED_TO_END.clear()
     before = signal.signal(signal.SIGTERM, handle)
     try:
         yield

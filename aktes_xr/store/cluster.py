@@ -52,6 +52,9 @@ def gather(
     """
     from distributed import futures_of
 
+    # Dask refuses to be given nothing.
+    if not arrays:
+        return []
     found = _fetch(client, futures_of(_reached(client, client.persist, list(arrays))), patience_s)
     return [
         np.concatenate([found[str(key)] for key in _first_column(array.__dask_keys__())])
@@ -76,6 +79,8 @@ def compute(client: Any, arrays: Sequence[da.Array]) -> list[NDArray[Any]]:
     list of ndarray
         In the order of ``arrays``.
     """
+    if not arrays:
+        return []
     futures = _reached(client, client.compute, list(arrays))
     keys = [str(future.key) for future in futures]
     found = _fetch(client, futures, None)

@@ -16,12 +16,10 @@ import xarray as xr
 
 from aktes_xr.bench.world.changing_ground import CHANGES, SUMMER, TIMES, Course, draw_course
 from aktes_xr.cube import describe, new_cube
-from aktes_xr.radiative.atmosphere import AtmosphereBatch
-from aktes_xr.simulate.cover import Cover, draw_cover, kind_temperature
+from aktes_xr.simulate.cover import Cover, draw_cover
 from aktes_xr.simulate.emissivity import CLASS_NAMES
 from aktes_xr.simulate.fields import FieldRecipe
-from aktes_xr.simulate.landcover import sunlight
-from aktes_xr.simulate.level_fields import HEATING_SCATTER, WARMTH_K, draw_air, flat_radiance
+from aktes_xr.simulate.level_fields import draw_air, flat_radiance, level_temperature
 from aktes_xr.simulate.measuring import leave_gaps, measure, tell
 from aktes_xr.simulate.structures import Layout, Site, draw_layout
 
@@ -119,22 +117,10 @@ def _date(
     """Measure a cover once."""
     snowy = bool(cover.snow.max() > 0.0)
     column = draw_air(rng, recipe, structure if SUMMER[date] and not snowy else "snow")
-    air = AtmosphereBatch(
-        column.transmittance[0],
-        column.path_radiance[0],
-        column.sky_radiance[0],
-        column.precipitable_water[0],
-        column.air_temperature[0],
-    )
+    air = column.air(0)
     day = bool(rng.random() >= _NIGHTS)
     zenith = float(rng.uniform(*_SUN_ZENITH_DEG[bool(SUMMER[date])])) if day else _NIGHT_ZENITH_DEG
-    temperature = kind_temperature(
-        cover,
-        float(air.air_temperature),
-        light_w_m2=sunlight(zenith, np.cos(np.deg2rad(zenith)), 1.0) if day else None,
-        heating=float(np.exp(HEATING_SCATTER * rng.standard_normal())),
-        warmth_k=float(WARMTH_K * rng.standard_normal()),
-    )
+    temperature = level_temperature(rng, cover, air, zenith if day else None)
     dn, _ = measure(rng, flat_radiance(temperature, cover.emissivity, air), recipe)
     cloud = leave_gaps(rng, dn, float(air.air_temperature), recipe.gap_share)
     told = tell(

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from aktes_xr.simulate.relief import Terrain as Relief
 
 __all__ = ["app"]
+
+_R = TypeVar("_R")
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -330,6 +332,12 @@ def reference(
     answer({"bundle": str(written)}, as_json)
 
 
+def _recipe_named(name: str, recipes: Mapping[str, _R]) -> _R:
+    if name not in recipes:
+        raise InputError(f"found --recipe {name!r}, expected one of {', '.join(recipes)}")
+    return recipes[name]
+
+
 @train.command()
 def clouds(
     bundle: Annotated[str, typer.Option(help="Bundle whose networks are kept.")] = "default",
@@ -344,12 +352,11 @@ def clouds(
     """Train the cloud test on simulated clouds, and write the bundle again with it."""
     from aktes_xr.learn.clouds import CLOUD_RECIPES, with_cloud_test
 
-    if recipe not in CLOUD_RECIPES:
-        raise InputError(f"found --recipe {recipe!r}, expected one of {', '.join(CLOUD_RECIPES)}")
+    named = _recipe_named(recipe, CLOUD_RECIPES)
     written = with_cloud_test(
         out,
         bundle=bundle,
-        recipe=CLOUD_RECIPES[recipe] if of is None else None,
+        recipe=named if of is None else None,
         of=of,
         overwrite=overwrite,
         progress=stderr().print,
@@ -371,12 +378,11 @@ def domain(
     """Train what a measurement can look like, and write the bundle again with it."""
     from aktes_xr.learn.domain import DOMAIN_RECIPES, with_domain
 
-    if recipe not in DOMAIN_RECIPES:
-        raise InputError(f"found --recipe {recipe!r}, expected one of {', '.join(DOMAIN_RECIPES)}")
+    named = _recipe_named(recipe, DOMAIN_RECIPES)
     written = with_domain(
         out,
         bundle=bundle,
-        recipe=DOMAIN_RECIPES[recipe] if of is None else None,
+        recipe=named if of is None else None,
         of=of,
         overwrite=overwrite,
         progress=stderr().print,

@@ -2,12 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
-from aktes_xr.errors import InputError
+from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.card import with_section
-from aktes_xr.models.bundle import MODEL_CARD, Bundle, BundleContents, write_bundle
+from aktes_xr.models.bundle import MODEL_CARD, Bundle, BundleContents, load_bundle, write_bundle
+
+
+class Part(Protocol):
+    """What a bundle may hold beside its networks."""
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files that keep it, by name."""
+        ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[P]):
+    """A kind of part.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``"cloud test"``.
+    recipe_file : str
+        Where a bundle keeps what the part was trained by.
+    heading : str
+        Of its section in the model card.
+    of : callable
+        Returns a bundle's part; None where it has none.
+    describe : callable
+        Returns the text of the section.
+    """
+
+    name: str
+    recipe_file: str
+    heading: str
+    of: Callable[[Bundle], P | None]
+    describe: Callable[[P], str]
+
+
+def attach_part(
+    kind: Kind[P],
+    out: Path,
+    *,
+    bundle: str,
+    recipe: Any | None,
+    of: str | None,
+    train: Callable[[Any], P],
+    overwrite: bool,
+) -> Path:
+    """Write a bundle again with a part: newly trained, or that of another bundle.
+
+    Parameters
+    ----------
+    kind : Kind
+    out : Path
+        Directory to write.
+    bundle : str
+        Name, path or URL of the bundle whose networks are kept.
+    recipe : dataclass, optional
+        How to train.
+    of : str, optional
+        A bundle whose part is taken over instead.
+    train : callable
+        Trains a part by a recipe.
+    overwrite : bool
+        Replace what is at ``out``, which may be the bundle itself.
+
+    Returns
+    -------
+    Path
+        ``out``.
+
+    Raises
+    ------
+    InputError
+        Neither or both of recipe and bundle are given, or ``out`` exists.
+    TrainingError
+        The other bundle has no such part.
+    """
+    if (recipe is None) == (of is None):
+        raise InputError(
+            f"name either a recipe to train by or a bundle to take the {kind.name} from"
+        )
+    check_place(out, overwrite=overwrite)
+    loaded = load_bundle(bundle)
+    if recipe is None:
+        other = load_bundle(str(of))
+        taken = kind.of(other)
+        if taken is None:
+            raise TrainingError(f"the bundle {of} has no {kind.name} to take over")
+        part, told = taken, other.extras.get(kind.recipe_file)
+    else:
+        part = train(recipe)
+        told = (json.dumps(asdict(recipe), indent=1, sort_keys=True) + "\n").encode()
+    files = part.files()
+    if told is not None:
+        files[kind.recipe_file] = told
+    card = (kind.heading, kind.describe(part))
+    return attach(loaded, files, out, card=card, overwrite=overwrite)
 
 
 def check_place(out: Path, *, overwrite: bool) -> None:

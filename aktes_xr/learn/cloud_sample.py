@@ -7,12 +7,13 @@ ground (air, skin, background, elevation) is left out at random, so that one tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aktes_xr.learn.drawing import level_and_steep
 from aktes_xr.models.cloud_features import (
     CLOUD_FEATURES,
     SEEN,
@@ -24,7 +25,6 @@ from aktes_xr.simulate.clouds import KINDS, lay_clouds
 from aktes_xr.simulate.emissivity import CLASS_NAMES
 from aktes_xr.simulate.fields import Field, FieldRecipe
 from aktes_xr.simulate.texture import fractal_noise
-from aktes_xr.simulate.worlds import draw_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,23 +124,13 @@ def draw_cloud_pixels(
     CloudPixels
     """
     parts = []
-    for number, field in enumerate(_fields(count, split, seed, shape, steep_share)):
+    recipe = FieldRecipe(count=count, seed=seed, split=split, shape=shape, gap_share=0.0)
+    for number, field in enumerate(level_and_steep(recipe, steep_share)):
         rng = np.random.default_rng([seed, number, 71])
         parts.append(_pixels_of(rng, field, per_field))
         if progress is not None and (number + 1) % 200 == 0:
             progress(f"{split}: {number + 1} of {count} fields")
     return CloudPixels.joined(parts)
-
-
-def _fields(
-    count: int, split: Split, seed: int, shape: tuple[int, int], steep_share: float
-) -> Iterator[Field]:
-    steep = round(count * steep_share)
-    for terrain, number in ((False, count - steep), (True, steep)):
-        recipe = FieldRecipe(
-            count=number, seed=seed, split=split, shape=shape, terrain=terrain, gap_share=0.0
-        )
-        yield from draw_fields(recipe)
 
 
 def _pixels_of(rng: np.random.Generator, field: Field, count: int) -> CloudPixels:

@@ -6,20 +6,18 @@ gets its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, hidden_layers
-from aktes_xr.learn.attachment import attach, check_place
+from aktes_xr.learn.attachment import Kind, attach_part
 from aktes_xr.learn.card import ATTACHED
 from aktes_xr.learn.cloud_sample import SURFACES, CloudPixels, draw_cloud_pixels
-from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
 from aktes_xr.models.cloud_test import CloudTest
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from aktes_xr.models.network import Network
 
 (CARD_HEADING,) = ATTACHED
-_RECIPE_FILE: Final = "clouds_recipe.json"
 _LOWEST: Final = 0.05
 _BLUR: Final = 0.2
 _HIGHEST: Final = 0.99
@@ -153,23 +150,15 @@ def with_cloud_test(
     TrainingError
         The other bundle has no cloud test.
     """
-    if (recipe is None) == (of is None):
-        raise InputError("name either a recipe to train by or a bundle to take the test from")
-    check_place(out, overwrite=overwrite)
-    loaded = load_bundle(bundle)
-    if recipe is None:
-        other = load_bundle(str(of))
-        if other.cloud_test is None:
-            raise TrainingError(f"the bundle {of} has no cloud test to take over")
-        test = other.cloud_test
-        told = other.extras.get(_RECIPE_FILE)
-    else:
-        test = train_cloud_test(recipe, progress=progress)
-        told = (json.dumps(asdict(recipe), indent=1, sort_keys=True) + "\n").encode()
-    files = test.files()
-    if told is not None:
-        files[_RECIPE_FILE] = told
-    return attach(loaded, files, out, card=(CARD_HEADING, card_lines(test)), overwrite=overwrite)
+    return attach_part(
+        _CLOUD_TEST,
+        out,
+        bundle=bundle,
+        recipe=recipe,
+        of=of,
+        train=partial(train_cloud_test, progress=progress),
+        overwrite=overwrite,
+    )
 
 
 def card_lines(test: CloudTest) -> str:
@@ -191,6 +180,11 @@ def card_lines(test: CloudTest) -> str:
         "as warm as the ground, as most are by night, cannot be found. `aktes bench clouds` has "
         "the tables.\n"
     )
+
+
+_CLOUD_TEST: Final[Kind[CloudTest]] = Kind(
+    "cloud test", "clouds_recipe.json", CARD_HEADING, lambda bundle: bundle.cloud_test, card_lines
+)
 
 
 def _silent(line: str) -> None:

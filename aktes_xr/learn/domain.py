@@ -6,20 +6,18 @@ or gets its own, in some minutes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.architecture import Architecture, fold, hidden_layers
-from aktes_xr.learn.attachment import attach, check_place
+from aktes_xr.learn.attachment import Kind, attach_part
 from aktes_xr.learn.domain_sample import DomainPixels, draw_domain_pixels
 from aktes_xr.learn.pixels import ALL, drop_ancillaries, keep_only
-from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.domain import DomainTest
 from aktes_xr.models.features import TEACHER_FEATURES, raw_features
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from aktes_xr.models.network import Network
 
 CARD_HEADING: Final = "## Domain"
-_RECIPE_FILE: Final = "domain_recipe.json"
 TOLD: Final = {
     "none": frozenset({"surface_pressure", "surroundings"}),
     "water and air": ALL - {"skin_temperature", "emissivity_prior"},
@@ -154,23 +151,15 @@ def with_domain(
     TrainingError
         The other bundle has no domain.
     """
-    if (recipe is None) == (of is None):
-        raise InputError("name either a recipe to train by or a bundle to take the domain from")
-    check_place(out, overwrite=overwrite)
-    loaded = load_bundle(bundle)
-    if recipe is None:
-        other = load_bundle(str(of))
-        if other.domain is None:
-            raise TrainingError(f"the bundle {of} has no domain to take over")
-        domain = other.domain
-        told = other.extras.get(_RECIPE_FILE)
-    else:
-        domain = train_domain(recipe, progress=progress)
-        told = (json.dumps(asdict(recipe), indent=1, sort_keys=True) + "\n").encode()
-    files = domain.files()
-    if told is not None:
-        files[_RECIPE_FILE] = told
-    return attach(loaded, files, out, card=(CARD_HEADING, card_lines(domain)), overwrite=overwrite)
+    return attach_part(
+        _DOMAIN,
+        out,
+        bundle=bundle,
+        recipe=recipe,
+        of=of,
+        train=partial(train_domain, progress=progress),
+        overwrite=overwrite,
+    )
 
 
 def card_lines(domain: DomainTest) -> str:
@@ -191,6 +180,11 @@ def card_lines(domain: DomainTest) -> str:
         "surface; what does not is flagged `out_of_domain`. `aktes bench domain` has the tables, "
         "and what it does not find.\n"
     )
+
+
+_DOMAIN: Final[Kind[DomainTest]] = Kind(
+    "domain", "domain_recipe.json", CARD_HEADING, lambda bundle: bundle.domain, card_lines
+)
 
 
 def _silent(line: str) -> None:

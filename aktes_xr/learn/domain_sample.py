@@ -8,18 +8,17 @@ ones leave a pixel as normal as it was, and the network learns that, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from aktes_xr import sensor
-from aktes_xr.learn.drawing import field_quantities
+from aktes_xr.learn.drawing import field_quantities, level_and_steep
 from aktes_xr.radiative.planck import planck_wavelength
 from aktes_xr.simulate.fields import Field, FieldRecipe
 from aktes_xr.simulate.texture import fractal_noise
-from aktes_xr.simulate.worlds import draw_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +88,14 @@ def draw_domain_pixels(
     DomainPixels
     """
     tables, normal, fields = [], [], []
-    for number, field in enumerate(_fields(count, split, seed, steep_share)):
+    recipe = FieldRecipe(
+        count=count,
+        seed=seed,
+        split=split,
+        shape=(64, 64),
+        varied=0.5 if split == "train" else 0.0,
+    )
+    for number, field in enumerate(level_and_steep(recipe, steep_share)):
         rng = np.random.default_rng([seed, number, 83])
         size = per_field * (1 if field.terrain is None else _STEEP_TIMES)
         usual = _drifted(rng, field, drift_k)
@@ -103,21 +109,6 @@ def draw_domain_pixels(
         if progress is not None and (number + 1) % 200 == 0:
             progress(f"{split}: {number + 1} of {count} fields")
     return DomainPixels(np.concatenate(tables), np.concatenate(normal), np.concatenate(fields))
-
-
-def _fields(count: int, split: Split, seed: int, steep_share: float) -> Iterator[Field]:
-    steep = round(count * steep_share)
-    for terrain, number in ((False, count - steep), (True, steep)):
-        yield from draw_fields(
-            FieldRecipe(
-                count=number,
-                seed=seed,
-                split=split,
-                shape=(64, 64),
-                terrain=terrain,
-                varied=0.5 if split == "train" else 0.0,
-            )
-        )
 
 
 def _drifted(rng: np.random.Generator, field: Field, drift_k: float) -> Field:

@@ -124,6 +124,25 @@ class World:
         return draw_fields(recipe)
 
 
+def level_and_steep(recipe: FieldRecipe, steep_share: float) -> Iterator[Field]:
+    """Draw fields on level ground, then over relief.
+
+    Parameters
+    ----------
+    recipe : FieldRecipe
+        Of both; its ``count`` is that of all.
+    steep_share : float, 1
+        Share of the fields over relief.
+
+    Yields
+    ------
+    Field
+    """
+    steep = round(recipe.count * steep_share)
+    for terrain, count in ((False, recipe.count - steep), (True, steep)):
+        yield from draw_fields(replace(recipe, terrain=terrain, count=count))
+
+
 class Ahead:
     """Draws an epoch's pixels while the one before is learnt from, in a process of its own.
 

@@ -10,8 +10,6 @@ no cloud test.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,21 +20,21 @@ from aktes_xr.compilation import kernel
 from aktes_xr.errors import BundleIntegrityError
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
 from aktes_xr.models.network import Network
-from aktes_xr.models.safety import check_npz
+from aktes_xr.models.small_network import Scaled, check_scaled, files_of, read_files
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
-CLOUD_ARRAYS: Final = "clouds.npz"
-CLOUD_FILE: Final = "clouds.json"
+_NAME: Final = "clouds"
+CLOUD_FILE: Final = f"{_NAME}.json"
+_NUMBERS: Final = ("slope", "offset", "threshold", "missed_k")
 CONFIDENCE: Final = (0.1, 0.5, 0.9)
 """Probabilities from which a pixel is probably clear, probably cloudy, and cloudy."""
-_CLIPPED: Final = 5.0
-"""Standardised features lie within so many standard deviations."""
 _AT_ONCE: Final = 8192
 """Pixels that are passed through the network at once."""
-_LOW: Final = np.float32(-_CLIPPED)
-_HIGH: Final = np.float32(_CLIPPED)
+_LOW: Final = np.float32(-5.0)
+_HIGH: Final = np.float32(5.0)
+"""Standardised features lie within so many standard deviations."""
 _ZERO: Final = np.float32(0.0)
 
 
@@ -67,18 +65,15 @@ class CloudTest:
     missed_k: float
 
     def __post_init__(self) -> None:
-        count = len(CLOUD_FEATURES)
-        if self.network.n_features != count or self.network.n_outputs != 1:
-            raise BundleIntegrityError(
-                f"the cloud test has {self.network.n_features} inputs and "
-                f"{self.network.n_outputs} outputs; expected {count} and 1"
-            )
-        if self.center.shape != (count,) or self.scale.shape != (count,):
-            raise BundleIntegrityError(f"the cloud test's scaling has not {count} features")
+        check_scaled("cloud test", self._scaled, len(CLOUD_FEATURES))
         numbers = (self.slope, self.offset, self.threshold, self.missed_k)
         finite = np.isfinite(self.center).all() and np.isfinite(numbers).all()
         if not (finite and (self.scale > 0).all() and 0.0 < self.threshold < 1.0):
             raise BundleIntegrityError("the cloud test holds numbers that cannot be used")
+
+    @property
+    def _scaled(self) -> Scaled:
+        return Scaled(self.network, self.center, self.scale)
 
     def standardised(self, features: Float32Array) -> Float32Array:
         """Standardise features; what is not known is 0.
@@ -92,9 +87,10 @@ class CloudTest:
         -------
         ndarray (pixel, feature), float32
         """
-        standard = (features - self.center) / self.scale
-        np.clip(standard, -_CLIPPED, _CLIPPED, out=standard)
-        return np.ascontiguousarray(np.nan_to_num(standard), np.float32)
+        rows = np.ascontiguousarray(features.T, np.float32)
+        standard = np.empty((1, *rows.shape), np.float32)
+        _standardise(rows, self.center, self.scale, standard)
+        return np.ascontiguousarray(standard[0].T)
 
     def probability(self, features: Float32Array) -> Float32Array:
         """Estimate the probability of cloud.
@@ -135,19 +131,8 @@ class CloudTest:
 
     def files(self) -> dict[str, bytes]:
         """Return the files that keep the test in a bundle, by name."""
-        arrays = self.network.arrays() | {"center": self.center, "scale": self.scale}
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        text = {
-            "features": list(CLOUD_FEATURES),
-            "layers": self.network.description(),
-            "slope": self.slope,
-            "offset": self.offset,
-            "threshold": self.threshold,
-            "missed_k": self.missed_k,
-        }
-        encoded = (json.dumps(text, indent=1, sort_keys=True) + "\n").encode()
-        return {CLOUD_ARRAYS: buffer.getvalue(), CLOUD_FILE: encoded}
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        return files_of(_NAME, self._scaled, CLOUD_FEATURES, numbers)
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> CloudTest | None:
@@ -168,36 +153,17 @@ class CloudTest:
             One of its files is missing or not what `files` returns, or it was trained on other
             features than this package describes.
         """
-        if CLOUD_FILE not in files and CLOUD_ARRAYS not in files:
-            return None
-        try:
-            described: dict[str, Any] = json.loads(files[CLOUD_FILE])
-            arrays = check_npz(CLOUD_ARRAYS, files[CLOUD_ARRAYS])
-            known = tuple(described["features"]) == CLOUD_FEATURES
-            numbers = [
-                float(described[name]) for name in ("slope", "offset", "threshold", "missed_k")
-            ]
-            network = Network.from_arrays(arrays, list(described["layers"]))
-            center, scale = (np.asarray(arrays[name], np.float32) for name in ("center", "scale"))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, BundleIntegrityError):
-                raise
-            raise BundleIntegrityError(
-                f"the bundle's cloud test is incomplete ({error}); train it again"
-            ) from error
-        if not known:
-            raise BundleIntegrityError(
-                "the bundle's cloud test was trained on other features than this package "
-                "describes; train it again"
-            )
-        return cls(network, center, scale, *numbers)
+        found = read_files(
+            files, _NAME, what="cloud test", features=CLOUD_FEATURES, numbers=_NUMBERS
+        )
+        return None if found is None else cls(*found[0], *found[1])
 
 
 @kernel()
 def _standardise(
     features: Float32Array, center: Float32Array, scale: Float32Array, standard: Float32Array
 ) -> None:
-    """Standardise rows of features into a network's calls, as `CloudTest.standardised` does."""
+    """Standardise rows of features into a network's calls; what is not known is 0."""
     rows, count = standard.shape[2], features.shape[1]
     for call in range(-(-count // rows)):
         first = call * rows

@@ -19,24 +19,22 @@ References
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from aktes_xr.errors import BundleIntegrityError
 from aktes_xr.models.features import TEACHER_FEATURES, raw_features, standardise_rows
 from aktes_xr.models.network import Network
-from aktes_xr.models.safety import check_npz
+from aktes_xr.models.small_network import Scaled, check_scaled, files_of, read_files
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
-DOMAIN_ARRAYS: Final = "domain.npz"
-DOMAIN_FILE: Final = "domain.json"
+_NAME: Final = "domain"
+DOMAIN_FILE: Final = f"{_NAME}.json"
 _CLIPPED: Final = np.float32(8.0)
 """Standardised features lie within so many standard deviations."""
 
@@ -61,17 +59,14 @@ class DomainTest:
     threshold: float
 
     def __post_init__(self) -> None:
-        count = len(TEACHER_FEATURES)
-        if self.network.n_features != count or self.network.n_outputs != 1:
-            raise BundleIntegrityError(
-                f"the domain has {self.network.n_features} inputs and {self.network.n_outputs} "
-                f"outputs; expected {count} and 1"
-            )
-        if self.center.shape != (count,) or self.scale.shape != (count,):
-            raise BundleIntegrityError(f"the domain's scaling has not {count} features")
+        check_scaled("domain", self._scaled, len(TEACHER_FEATURES))
         finite = np.isfinite(self.center).all() and np.isfinite(self.threshold)
         if not (finite and np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise BundleIntegrityError("the domain holds numbers that cannot be used")
+
+    @property
+    def _scaled(self) -> Scaled:
+        return Scaled(self.network, self.center, self.scale)
 
     def score(self, quantities: Float32Array) -> Float32Array:
         """Score pixels.
@@ -135,16 +130,7 @@ class DomainTest:
 
     def files(self) -> dict[str, bytes]:
         """Return the files that keep the domain in a bundle, by name."""
-        arrays = self.network.arrays() | {"center": self.center, "scale": self.scale}
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        text = {
-            "features": list(TEACHER_FEATURES),
-            "layers": self.network.description(),
-            "threshold": self.threshold,
-        }
-        encoded = (json.dumps(text, indent=1, sort_keys=True) + "\n").encode()
-        return {DOMAIN_ARRAYS: buffer.getvalue(), DOMAIN_FILE: encoded}
+        return files_of(_NAME, self._scaled, TEACHER_FEATURES, {"threshold": self.threshold})
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> DomainTest | None:
@@ -165,24 +151,7 @@ class DomainTest:
             One of its files is missing or not what `files` returns, or it was trained on other
             features than this package assembles.
         """
-        if DOMAIN_FILE not in files and DOMAIN_ARRAYS not in files:
-            return None
-        try:
-            described: dict[str, Any] = json.loads(files[DOMAIN_FILE])
-            arrays = check_npz(DOMAIN_ARRAYS, files[DOMAIN_ARRAYS])
-            known = tuple(described["features"]) == TEACHER_FEATURES
-            threshold = float(described["threshold"])
-            network = Network.from_arrays(arrays, list(described["layers"]))
-            center, scale = (np.asarray(arrays[name], np.float32) for name in ("center", "scale"))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, BundleIntegrityError):
-                raise
-            raise BundleIntegrityError(
-                f"the bundle's domain is incomplete ({error}); train it again"
-            ) from error
-        if not known:
-            raise BundleIntegrityError(
-                "the bundle's domain was trained on other features than this package assembles; "
-                "train it again"
-            )
-        return cls(network, center, scale, threshold)
+        found = read_files(
+            files, _NAME, what="domain", features=TEACHER_FEATURES, numbers=("threshold",)
+        )
+        return None if found is None else cls(*found[0], *found[1])

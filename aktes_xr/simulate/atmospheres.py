@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aktes_xr.radiative.atmosphere import surface_pressure_from_elevation
+from aktes_xr.radiative.atmosphere import AtmosphereBatch, surface_pressure_from_elevation
 from aktes_xr.radiative.table import (
     SURFACE_PRESSURES_HPA,
     WATER_SCALES,
@@ -64,6 +64,26 @@ class Columns(NamedTuple):
             ``n`` columns in that order.
         """
         return Columns._make([values[index] for values in self])
+
+    def air(self, number: int) -> AtmosphereBatch:
+        """Return what one of the columns does to radiance.
+
+        Parameters
+        ----------
+        number : int
+
+        Returns
+        -------
+        AtmosphereBatch
+            (5,) and ().
+        """
+        return AtmosphereBatch(
+            self.transmittance[number],
+            self.path_radiance[number],
+            self.sky_radiance[number],
+            self.precipitable_water[number],
+            self.air_temperature[number],
+        )
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from aktes_xr.simulate.atmospheres import (
     draw_columns,
     draw_surface_pressure,
 )
-from aktes_xr.simulate.cover import draw_cover, kind_temperature
+from aktes_xr.simulate.cover import Cover, draw_cover, kind_temperature
 from aktes_xr.simulate.fields import Field, FieldRecipe
 from aktes_xr.simulate.landcover import SNOW_AIR_LIMIT_K, sunlight
 from aktes_xr.simulate.measuring import kelvin_by_dn, leave_gaps, measure, tell
@@ -100,6 +100,40 @@ def _varied(rng: np.random.Generator, recipe: FieldRecipe, structure: str) -> Co
     )
 
 
+def level_temperature(
+    rng: np.random.Generator,
+    cover: Cover,
+    air: AtmosphereBatch,
+    sun_zenith_deg: float | None,
+) -> NDArray[np.float32]:
+    """Draw how warm level ground is at one moment.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Advanced.
+    cover : Cover
+    air : AtmosphereBatch
+        One column.
+    sun_zenith_deg : float, degree
+        None by night.
+
+    Returns
+    -------
+    ndarray (y, x), float32, K
+    """
+    light = None
+    if sun_zenith_deg is not None:
+        light = sunlight(sun_zenith_deg, np.cos(np.deg2rad(sun_zenith_deg)), 1.0)
+    return kind_temperature(
+        cover,
+        float(air.air_temperature),
+        light_w_m2=light,
+        heating=float(np.exp(HEATING_SCATTER * rng.standard_normal())),
+        warmth_k=float(WARMTH_K * rng.standard_normal()),
+    )
+
+
 def level_field(recipe: FieldRecipe, number: int) -> Field:
     """Draw one field on flat ground; equal arguments give equal fields.
 
@@ -116,25 +150,12 @@ def level_field(recipe: FieldRecipe, number: int) -> Field:
     rng = recipe.generator(number)
     structure = recipe.structure(number)
     column = draw_air(rng, recipe, structure)
-    air = AtmosphereBatch(
-        column.transmittance[0],
-        column.path_radiance[0],
-        column.sky_radiance[0],
-        column.precipitable_water[0],
-        column.air_temperature[0],
-    )
+    air = column.air(0)
     layout = draw_layout(rng, structure, Site(recipe.shape))
     cover = draw_cover(rng, layout, split=recipe.surface_split(rng), varied=recipe.varies(rng))
     day = rng.random() < recipe.day_share
     sun_zenith = float(rng.uniform(*SUN_ZENITH_DEG)) if day else NIGHT_ZENITH_DEG
-    light = sunlight(sun_zenith, np.cos(np.deg2rad(sun_zenith)), 1.0) if day else None
-    temperature = kind_temperature(
-        cover,
-        float(air.air_temperature),
-        light_w_m2=light,
-        heating=float(np.exp(HEATING_SCATTER * rng.standard_normal())),
-        warmth_k=float(WARMTH_K * rng.standard_normal()),
-    )
+    temperature = level_temperature(rng, cover, air, sun_zenith if day else None)
     radiance = flat_radiance(temperature, cover.emissivity, air)
     dn, nedt = measure(rng, radiance, recipe)
     cloud = leave_gaps(rng, dn, float(air.air_temperature), recipe.gap_share)

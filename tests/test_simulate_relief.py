@@ -75,6 +75,24 @@ def test_relief_beyond_the_jacksboro_fault_is_no_mirror_image():
     assert slopes(elevation[:40]).mean() > 1.0
 
 
+def test_relief_goes_on_as_rugged_as_it_was_measured():
+    steep = slopes(demo_elevation("jacksboro", (460, 520)).to_numpy())
+    # The measured part ends 181 rows and 171 columns from the middle.
+    top, bottom, left, right = 230 - 181, 230 + 181, 260 - 171, 260 + 171
+    rows, columns = slice(top + 10, bottom - 10), slice(left + 10, right - 10)
+    beside = {
+        "north": (steep[top + 4 : top + 40, columns], steep[top - 40 : top - 4, columns]),
+        "south": (
+            steep[bottom - 40 : bottom - 4, columns],
+            steep[bottom + 4 : bottom + 40, columns],
+        ),
+        "west": (steep[rows, left + 4 : left + 50], steep[rows, left - 50 : left - 4]),
+        "east": (steep[rows, right - 50 : right - 4], steep[rows, right + 4 : right + 50]),
+    }
+    for side, (measured, continued) in beside.items():
+        assert 0.75 < continued.mean() / measured.mean() < 1.33, side
+
+
 def test_a_granule_must_touch_what_was_measured():
     with pytest.raises(InputError, match="does not touch"):
         jacksboro(np.linspace(1e6, 9e5, 10), np.linspace(1e5, 2e5, 10))

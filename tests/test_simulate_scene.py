@@ -57,11 +57,12 @@ def test_jacksboro_is_the_shipped_elevation_model_in_utm():
     elevation = demo_elevation("jacksboro", (400, 430))
     assert elevation.rio.crs.to_epsg() == 32616
     assert 200 < float(elevation.min()) < 300
-    assert 1000 < float(elevation.max()) < 1100
+    assert 1000 < float(elevation.max()) < 1120
     assert elevation["y"][0] > elevation["y"][-1]
     assert bool(np.isfinite(elevation).all())
     larger = demo_elevation("jacksboro", (700, 830))
-    assert float(larger.max()) < 1100
+    # Relief that is continued may leave the measured range by a twenty-fifth of it.
+    assert float(larger.max()) < 1120
 
 
 def test_noise_has_unit_deviation():

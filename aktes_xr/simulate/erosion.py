@@ -86,7 +86,7 @@ def carve(height, order, receiver, distance, erodibility, uplift, area):
 
 
 @kernel()
-def _slump(height, order, receiver, distance, steepest):
+def slump(height, order, receiver, distance, steepest):
     """Lower what is steeper than ground stands, from the valleys upwards, in place."""
     for place in range(order.size):
         node = order[place]
@@ -137,7 +137,8 @@ def eroded_relief(
     relief_m : float, m
         From the plains to the crests, about.
     plains : bool
-        Whether there are plains between the mountains, or only the valleys of large rivers.
+        Whether there are plains between the mountains; or only the valleys of large rivers, and
+        mouths all along the edge.
 
     Returns
     -------
@@ -156,7 +157,10 @@ def eroded_relief(
     height: NDArray[np.float64] = np.zeros(shape)
     fine = shape[0] * shape[1] <= _FINE_PIXELS
     for coarse, steps in _STEPS if fine else _STEPS[:-1]:
-        ground = rising[::coarse, ::coarse]
+        ground = rising[::coarse, ::coarse].copy()
+        if not plains:
+            # Else what lies beyond the valleys of large rivers drains into itself, and stays flat.
+            ground[[0, -1]], ground[:, [0, -1]] = 0.0, 0.0
         erodibility = (0.5 * soft[::coarse, ::coarse]).ravel()
         height = _fitted(height, ground.shape) + 1e-3 * rng.random(ground.shape)
         if coarse == _STEPS[0][0]:
@@ -173,7 +177,7 @@ def eroded_relief(
     height *= relief_m / max(float(np.quantile(height, 0.98)), 1e-9)
     order, receiver, distance = drained(height)
     flat = height.ravel()
-    _slump(flat, order, receiver, distance, STEEPEST * cell_size_m)
+    slump(flat, order, receiver, distance, STEEPEST * cell_size_m)
     return np.asarray(gaussian_filter(flat.reshape(shape), _ROUNDING_PIXELS, mode="nearest"))
 
 

@@ -1,10 +1,10 @@
 """Measured relief: two pieces of the Shuttle Radar Topography Mission (NASA, public domain).
 
 The Jacksboro fault, Tennessee, comes from matplotlib's sample data, 3 arc seconds, warped to UTM. A
-granule is larger than it: beyond the edges the relief continues as rivers would have cut it, from
-the measured valleys on (`aktes_xr.simulate.continuation`). The San Gabriel Mountains,
-California, averaged from 1 arc second to 90 m, are shipped (``data/relief_san_gabriel.npz``); their
-west is for training, their east for the test, and between them lie 2 km that belong to neither.
+granule is larger than it: beyond the edges the relief continues as rivers would have cut it, and as
+rugged (`aktes_xr.simulate.continuation`). The San Gabriel Mountains, California, averaged from
+1 arc second to 90 m, are shipped (``data/relief_san_gabriel.npz``); their west is for training,
+their east for the test, and between them lie 2 km that belong to neither.
 """
 
 from __future__ import annotations

@@ -315,6 +315,7 @@ class AktesAccessor:
         method: Method = "fusion",
         bundle: str | Bundle = "default",
         terrain: xr.Dataset | None = None,
+        passes: Passes = 1,
         workers: int | None = None,
         memory: int | str | None = None,
     ) -> Plan:
@@ -324,7 +325,7 @@ class AktesAccessor:
 
         Parameters
         ----------
-        method, bundle, terrain : str, str or Bundle, Dataset
+        method, bundle, terrain, passes : str, str or Bundle, Dataset, int
             As for `retrieve`. With a ``terrain`` in memory the pixels that the networks skip are
             counted too.
         workers : int, optional
@@ -354,7 +355,13 @@ class AktesAccessor:
         from aktes_xr.jobs.plan import plan
 
         return plan(
-            self._ds, method=method, bundle=bundle, terrain=terrain, workers=workers, memory=memory
+            self._ds,
+            method=method,
+            bundle=bundle,
+            terrain=terrain,
+            passes=passes,
+            workers=workers,
+            memory=memory,
         )
 
 

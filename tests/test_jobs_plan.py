@@ -183,3 +183,40 @@ def test_the_command_prints_the_plan_and_refuses_what_cannot_fit(tmp_path: Path)
     refused = runner.invoke(app, [*arguments, "--memory", "10 MB"])
     assert refused.exit_code == 2
     assert "use workers of at least" in refused.stderr
+
+
+def test_a_second_pass_is_planned(bundle: Bundle, tmp_path: Path) -> None:
+    ds = cube()
+    with dask.config.set(scheduler=refuse):
+        once = plan(ds, bundle=bundle, workers=2)
+        twice = plan(ds, bundle=bundle, workers=2, passes=2)
+    assert (once.passes, twice.passes) == (1, 2)
+    pixels = 3 * 400 * 400
+    assert twice.read_bytes == once.read_bytes + pixels * 10
+    assert twice.gflop == pytest.approx(3 * once.gflop)
+    assert twice.graph.tasks > 2 * once.graph.tasks
+    assert twice.written_bytes > once.written_bytes
+    slowest = max(twice.pixel_seconds[name] for name in ("teacher", "student", "both"))
+    expected = (3 * slowest + twice.pixel_seconds["prior"]) * pixels / 2
+    assert twice.seconds == pytest.approx(expected)
+    assert twice.lines()["passes"] == "2, 3 retrievals a date"
+    # Of three dates in July each keeps nine 16-bit words a pixel, half of it with each worker.
+    kept = 2 * 2 * 9 * 400 * 400
+    block = 200 * 200 * (2 * (3 * 9 + 14) + 4 * 13)
+    assert twice.peak_bytes - once.peak_bytes == kept + block
+
+
+def test_memory_of_a_second_pass_can_be_too_much(bundle: Bundle) -> None:
+    ds = cube()
+    enough = plan(ds, bundle=bundle, workers=1).peak_bytes
+    with pytest.raises(ResourceError):
+        plan(ds, bundle=bundle, workers=1, memory=enough, passes=2)
+
+
+def test_the_command_plans_a_second_pass(tmp_path: Path) -> None:
+    item = write_granule(tmp_path)
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    arguments = ["plan", str(tmp_path / "item.json"), "--passes", "2", "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["passes"] == 2

@@ -239,6 +239,7 @@ def plan_command(
     resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
     bundle: BundleOption = "default",
+    passes: PassesOption = 1,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers of one thread; this machine's processors.")
     ] = None,
@@ -262,7 +263,14 @@ def plan_command(
         resolution_m=parse_resolution(resolution),
     )
     cube = open_request(request)
-    found = plan(cube, method=method.value, bundle=bundle, workers=workers, memory=memory)
+    found = plan(
+        cube,
+        method=method.value,
+        bundle=bundle,
+        passes=2 if passes == 2 else 1,
+        workers=workers,
+        memory=memory,
+    )
     answer(found.as_dict() if as_json else dict(found.lines()), as_json)
 
 

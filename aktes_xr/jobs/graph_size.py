@@ -15,7 +15,10 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from aktes_xr.machine import PROCESS_BYTES
+from aktes_xr.retrieval.series_prior import PLANES as PRIOR
 from aktes_xr.retrieval.tiles import N_PLANES, STATIC
+from aktes_xr.retrieval.witnesses import KEPT, Seasons
+from aktes_xr.retrieval.witnesses import PLANES as OBSERVED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,6 +135,38 @@ class _Weigher(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 _CHUNK_STEP: Final = 64
+_WORD_BYTES: Final = 2
+
+
+@dataclass(frozen=True)
+class SeriesMemory:
+    """Memory that a second pass takes besides.
+
+    Attributes
+    ----------
+    kept : observations that are kept of each pixel of the grid until the last date is done
+    asked : of them those that speak for one date, at most
+    workers : among whom what is kept is shared out
+    """
+
+    kept: int = 0
+    asked: int = 0
+    workers: int = 1
+
+    @classmethod
+    def of(cls, seasons: Seasons, *, workers: int) -> SeriesMemory:
+        """Read it off the seasons of a series."""
+        asked = max((len(seasons.around(month)) for month in seasons.months), default=0)
+        return cls(len(seasons.slots), asked, workers)
+
+    def peak(self, pixels: int, grid: int) -> int:
+        """Estimate what a worker needs, by the pixels of a block and of the grid."""
+        if not self.kept:
+            return 0
+        kept = _WORD_BYTES * KEPT * math.ceil(self.kept / self.workers) * grid
+        # A block has its own observation and prior, and may get its witnesses from other workers.
+        block = _WORD_BYTES * (self.asked * KEPT + OBSERVED) + 4 * PRIOR
+        return kept + block * pixels
 
 
 @dataclass(frozen=True)
@@ -143,9 +178,10 @@ class MemoryModel:
     ancillary: int
     terrain: int
     shape: tuple[int, int]
+    series: SeriesMemory
 
     @classmethod
-    def of(cls, ds: xr.Dataset, *, halo: int) -> MemoryModel:
+    def of(cls, ds: xr.Dataset, *, halo: int, series: SeriesMemory | None = None) -> MemoryModel:
         """Read the bytes per pixel off a cube.
 
         Parameters
@@ -154,6 +190,8 @@ class MemoryModel:
             A cube.
         halo : int, pixels
             Width of the edge that a block takes from its neighbours.
+        series : SeriesMemory, optional
+            What a second pass takes besides.
 
         Returns
         -------
@@ -172,7 +210,8 @@ class MemoryModel:
         static = any({"y", "x"} == set(ds[name].dims) for name in ds.data_vars)
         size = ds["tir"].dtype.itemsize * ds.sizes["band"]
         shape = (ds.sizes["y"], ds.sizes["x"])
-        return cls(size, halo, ancillary, 4 * planes if static else 0, shape)
+        terrain = 4 * planes if static else 0
+        return cls(size, halo, ancillary, terrain, shape, series or SeriesMemory())
 
     def peak(self, chunk: tuple[int, int, int]) -> int:
         """Estimate the most memory that a worker needs.
@@ -193,7 +232,8 @@ class MemoryModel:
         held = min(math.ceil(self.shape[1] / columns) + 2, blocks) if self.halo else 1
         inputs = self.input * (held * pixels + padded) + self.ancillary * pixels
         planes = 2 * 4 * N_PLANES * pixels
-        return PROCESS_BYTES + inputs + planes + self.terrain * math.prod(self.shape)
+        found = PROCESS_BYTES + inputs + planes + self.terrain * math.prod(self.shape)
+        return found + self.series.peak(pixels, math.prod(self.shape))
 
 
 def remedy(memory: MemoryModel, chunk: tuple[int, int, int], available: int) -> str:

@@ -17,6 +17,8 @@ from aktes_xr.cube import DN_UNITS, GRID_MAPPING, RADIANCE_UNITS, describe, new_
 from aktes_xr.models.bundle import Bundle
 from aktes_xr.retrieval.block import Method
 from aktes_xr.retrieval.mapping import retrieve
+from aktes_xr.retrieval.series_prior import recall
+from aktes_xr.retrieval.witnesses import DATE, KEPT, PLANES, SIGMA, STEP
 
 __all__ = ["compile_kernels"]
 _SIDE: Final = 64
@@ -53,6 +55,7 @@ def _bare(ds: xr.Dataset) -> xr.Dataset:
 
 
 _PACE_SIDE: Final = 256
+_PRIOR_SIDE: Final = 128
 _TURNS: Final = 2
 
 
@@ -84,6 +87,29 @@ def pixel_seconds(ds: xr.Dataset, method: Method, bundle: Bundle) -> dict[str, f
         name: _seconds(sample, method, bundle, even_terrain(sample, value))
         for name, value in complexity.items()
     }
+
+
+def prior_seconds(witnesses: int) -> float:
+    """Measure the seconds that a pixel's prior of other dates takes on one thread.
+
+    Parameters
+    ----------
+    witnesses : int
+        Dates that speak for the pixel.
+
+    Returns
+    -------
+    float
+    """
+    other = np.zeros((1, KEPT, _PRIOR_SIDE, _PRIOR_SIDE), np.uint16)
+    other[:, :SIGMA] = int(0.95 * STEP)
+    other[:, SIGMA] = int(0.01 * STEP)
+    own = np.zeros((1, PLANES, _PRIOR_SIDE, _PRIOR_SIDE), np.uint16)
+    own[:, :KEPT], own[:, KEPT:] = other, int(0.01 * STEP)
+    own[:, DATE] = witnesses
+    start = time.perf_counter()
+    recall(own, [other] * witnesses)
+    return (time.perf_counter() - start) / _PRIOR_SIDE**2
 
 
 def _moved(sample: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xarray as xr
@@ -16,22 +16,25 @@ from dask.utils import format_bytes, parse_bytes
 
 from aktes_xr.documents import html_table
 from aktes_xr.errors import InputError, ResourceError
-from aktes_xr.jobs.graph_size import GraphSize, MemoryModel, graph_size, remedy
-from aktes_xr.jobs.kernels import pixel_seconds
+from aktes_xr.jobs.graph_size import GraphSize, MemoryModel, SeriesMemory, graph_size, remedy
+from aktes_xr.jobs.kernels import pixel_seconds, prior_seconds
 from aktes_xr.machine import workers_and_memory
 from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
 from aktes_xr.retrieval.block import PHYSICAL
 from aktes_xr.retrieval.mapping import retrieve
+from aktes_xr.retrieval.witnesses import Seasons
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aktes_xr.retrieval.block import Method
+    from aktes_xr.retrieval.two_pass import Passes
 
 __all__ = ["NetworkWork", "Plan", "plan"]
 
 
+_TURNS: Final = 3
 Chunks = tuple[tuple[int, ...], ...]
 
 
@@ -61,6 +64,8 @@ class Plan:
     ----------
     method_used : str
         Without elevation the teacher retrieves for the fusion.
+    passes : int
+        Over a series; a second pass without a store of the first retrieves each date three times.
     dates, chunks : int
         Number of dates, and of (dates, chunk) blocks, each one task.
     chunk : (time, y, x), pixels of the largest
@@ -79,13 +84,14 @@ class Plan:
         Empty for the physics baselines.
     pixel_seconds : dict
         Measured now: seconds a pixel takes on one thread of this machine, by what retrieves it
-        (`aktes_xr.jobs.kernels.pixel_seconds`).
+        (`aktes_xr.jobs.kernels.pixel_seconds`); of a second pass also ``prior``.
     seconds : float
         Of the retrieval on all workers, without terrain, reading and writing; where the terrain is
         not known, as if the slowest retrieved every pixel.
     """
 
     method_used: str
+    passes: int
     dates: int
     chunks: int
     chunk: tuple[int, int, int]
@@ -123,6 +129,9 @@ class Plan:
         rows, columns = self.chunk[1:]
         found = {
             "method": self.method_used,
+            **(
+                {} if self.passes == 1 else {"passes": f"{self.passes}, {_TURNS} retrievals a date"}
+            ),
             "blocks": f"{self.chunks} of {self.chunk[0]} date(s) x {rows} x {columns} pixels",
             "to read": f"{format_bytes(self.read_bytes)} decoded",
             "to write": f"{format_bytes(self.written_bytes)} before compression",
@@ -152,6 +161,7 @@ def plan(
     method: Method = "fusion",
     bundle: str | Bundle = "default",
     terrain: xr.Dataset | None = None,
+    passes: Passes = 1,
     workers: int | None = None,
     memory: int | str | None = None,
 ) -> Plan:
@@ -159,7 +169,7 @@ def plan(
 
     Parameters
     ----------
-    ds, method, bundle, terrain
+    ds, method, bundle, terrain, passes
         As for `aktes_xr.retrieve`. With a ``terrain`` in memory the share of pixels that the
         networks skip is counted too.
     workers : int, optional
@@ -182,11 +192,13 @@ def plan(
     """
     count, available = _resources(workers, memory)
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    result = retrieve(ds, method=method, bundle=loaded, terrain=terrain)
+    result = retrieve(ds, method=method, bundle=loaded, terrain=terrain, passes=passes)
     chunks: Chunks = result["surface_temperature"].chunks or ()
     largest = (max((1, *chunks[0])), max((1, *chunks[1])), max((1, *chunks[2])))
     halo = 0 if method in PHYSICAL else REACH
-    needs = MemoryModel.of(ds, halo=halo)
+    seasons = Seasons.of(ds["time"].dt.month.to_numpy().tolist() if passes == 2 else ())
+    series = SeriesMemory.of(seasons, workers=count)
+    needs = MemoryModel.of(ds, halo=halo, series=series)
     peak = needs.peak(largest)
     if peak > available:
         raise ResourceError(remedy(needs, largest, available))
@@ -195,19 +207,30 @@ def plan(
     pixels = ds.sizes["time"] * ds.sizes["y"] * ds.sizes["x"]
     slowest = max(pace.values())
     pixel = slowest if shares is None else sum(shares[by] * pace.get(by, slowest) for by in shares)
+    turns = 1
+    if passes == 2:
+        # Once for what is remembered, once more for each date's own, and then with the prior.
+        turns = _TURNS
+        pace["prior"] = prior_seconds(series.asked)
+        pixel = turns * pixel + pace["prior"]
     return Plan(
         method_used=str(result.attrs["method_used"]),
+        passes=passes,
         dates=ds.sizes["time"],
         chunks=math.prod(len(sizes) for sizes in chunks),
         chunk=largest,
-        read_bytes=sum(v.nbytes for v in ds.variables.values() if v.chunks is not None),
+        read_bytes=sum(
+            (passes if "time" in v.dims else 1) * v.nbytes
+            for v in ds.variables.values()
+            if v.chunks is not None
+        ),
         written_bytes=sum(variable.nbytes for variable in result.data_vars.values()),
         halo_overhead=_halo_overhead(chunks, halo),
         graph=graph_size(result),
         workers=count,
         memory_bytes=available,
         peak_bytes=peak,
-        networks=_networks(result, loaded, shares, pixels),
+        networks=_networks(result, loaded, shares, turns * pixels),
         pixel_seconds=pace,
         seconds=pixel * pixels / count,
     )

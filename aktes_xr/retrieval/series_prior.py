@@ -73,6 +73,8 @@ UNCERTAINTY, BACKGROUND, USED, OFFERED = _BANDS, 2 * _BANDS, 2 * _BANDS + 1, 2 *
 """Planes behind the prior's five: its sigma by band, the background (K), how many dates the prior
 is made of, and how many there were."""
 PLANES: Final = OFFERED + 1
+_SLAB_PIXELS: Final = 8_192
+"""Pixels that are worked on at once, so that what is made on the way stays small."""
 
 
 def series_prior(
@@ -129,8 +131,11 @@ def recall(own: Words, others: Sequence[Words]) -> Float32Array:
     out[0, USED:] = 0.0
     if others:
         flat = own[0].reshape(own.shape[1], -1)
-        stacked = np.stack([one[0].reshape(KEPT, -1) for one in others])
-        _recall(flat, stacked, out[0])
+        witnesses = [one[0].reshape(KEPT, -1) for one in others]
+        for start in range(0, rows * columns, _SLAB_PIXELS):
+            part = slice(start, start + _SLAB_PIXELS)
+            stacked = np.stack([one[:, part] for one in witnesses])
+            _recall(flat[:, part], stacked, out[0, :, part])
     return out.reshape(1, PLANES, rows, columns)
 
 

@@ -23,34 +23,22 @@ from pystac.layout import TemplateLayoutStrategy
 
 from aktes_xr.documents import write_text
 from aktes_xr.errors import AktesError, InputError, StoreError, StoreExistsError
-from aktes_xr.models import load_bundle
-from aktes_xr.models.bundle import copy_bundle
-from aktes_xr.models.mlm import MLM
 from aktes_xr.report.catalogue_page import CatalogueEntry, catalogue_page
-from aktes_xr.report.summary import DateSummary, common_range, summarise, thumbnail
-from aktes_xr.stac.result_items import (
-    ICECHUNK_TYPE,
-    ZARR,
-    ZARR_TYPE,
-    Footprint,
-    date_item,
-    result_collection,
-    series_item,
-)
+from aktes_xr.report.summary import DateSummary, summarise
+from aktes_xr.stac.footprint import Footprint
+from aktes_xr.stac.result_assets import THUMBNAILS, add_cogs, add_model, add_store, add_thumbnails
+from aktes_xr.stac.result_items import date_item, result_collection, series_item
 from aktes_xr.store.address import ObjectAddress, parse_address
 from aktes_xr.store.exchange import exchange, place
-from aktes_xr.store.export import write_cogs
 from aktes_xr.store.objects import current_version
 from aktes_xr.store.reading import open_result
-from aktes_xr.store.root import ROOT
 from aktes_xr.store.series import read_journal
 
 logger = logging.getLogger(__name__)
 
 COLLECTION: Final = "collection.json"
 INDEX: Final = "index.html"
-_ITEMS, _COGS, _THUMBNAILS, _MODEL = "items", "cogs", "thumbnails", "model"
-_COG_STAMP: Final = re.compile(r"_(\d{8}T\d{6}Z)\.tif$")
+_ITEMS: Final = "items"
 
 
 @dataclass(frozen=True)
@@ -143,11 +131,11 @@ def _write(
     whole = series_item(name, result, footprint)
     _add_times(items, store)
     for item in (*items, whole):
-        _add_store(item, settings.href or _href(store, target), store)
-    _add_thumbnails(items, dates, folder)
+        add_store(item, settings.href or _href(store, target), store)
+    add_thumbnails(items, dates, folder)
     if settings.cogs:
-        _add_cogs(items, whole, result, folder)
-    _add_model((*items, whole), result, folder, settings.bundle)
+        add_cogs(items, whole, result, folder)
+    add_model((*items, whole), result, folder, settings.bundle)
     collection.add_items([whole, *items])
     collection.normalize_hrefs(
         str(folder), strategy=TemplateLayoutStrategy(item_template=_ITEMS), skip_unresolved=True
@@ -168,92 +156,6 @@ def _add_times(items: list[pystac.Item], store: str | os.PathLike[str]) -> None:
             item.properties["processing:datetime"] = made[key].replace("+00:00", "Z")
 
 
-def _add_store(item: pystac.Item, href: str, store: str | os.PathLike[str]) -> None:
-    """Refer to the store."""
-    plain = _is_plain(store)
-    fields = {"zarr:node_type": "group", "zarr:zarr_format": 3, "zarr:consolidated": True}
-    item.add_asset(
-        "zarr",
-        pystac.Asset(
-            href,
-            title="All dates, Zarr" if plain else "All dates, Icechunk",
-            media_type=ZARR_TYPE if plain else ICECHUNK_TYPE,
-            roles=["data"],
-            extra_fields=fields if plain else {"zarr:node_type": "group", "zarr:zarr_format": 3},
-        ),
-    )
-    item.stac_extensions.append(ZARR)
-
-
-def _add_thumbnails(items: list[pystac.Item], dates: list[DateSummary], folder: Path) -> None:
-    scale = common_range(dates)
-    (folder / _THUMBNAILS).mkdir()
-    for item, date in zip(items, dates, strict=True):
-        file = f"{_THUMBNAILS}/{item.id}.png"
-        (folder / file).write_bytes(thumbnail(date, scale))
-        item.add_asset(
-            "thumbnail",
-            pystac.Asset(
-                f"../{file}",
-                title=f"Surface temperature, {scale[0]:.0f} to {scale[1]:.0f} K",
-                media_type=pystac.MediaType.PNG,
-                roles=["thumbnail"],
-            ),
-        )
-
-
-def _add_cogs(
-    items: list[pystac.Item], whole: pystac.Item, result: xr.Dataset, folder: Path
-) -> None:
-    """Write COGs; what has no date goes to the item of the whole."""
-    by_stamp = {f"{item.datetime:%Y%m%dT%H%M%SZ}": item for item in items}
-    for path in write_cogs(result, folder / _COGS):
-        found = _COG_STAMP.search(path.name)
-        variable = path.name.removesuffix(found.group(0) if found else path.suffix)
-        item = by_stamp[found.group(1)] if found else whole
-        array = result[variable]
-        texts = {"unit": array.attrs.get("units"), "description": array.attrs.get("long_name")}
-        item.add_asset(
-            variable,
-            pystac.Asset(
-                f"../{_COGS}/{path.name}",
-                title=variable.replace("_", " "),
-                description=texts["description"],
-                media_type=pystac.MediaType.COG,
-                roles=["data"],
-                extra_fields={} if texts["unit"] is None else {"unit": str(texts["unit"])},
-            ),
-        )
-
-
-def _add_model(
-    items: tuple[pystac.Item, ...], result: xr.Dataset, folder: Path, location: str
-) -> None:
-    """Copy the networks, and have each item say that they made it."""
-    wanted = result.attrs.get("bundle_sha256")
-    if wanted is None:
-        return
-    try:
-        bundle = load_bundle(location)
-        if bundle.sha256 != wanted or MLM not in bundle.extras:
-            raise InputError(f"the bundle {bundle.name} is not the one that made this result")
-        copy_bundle(bundle, folder / _MODEL)
-    except AktesError as error:
-        logger.warning("the catalogue does not link to the networks: %s", error)
-        return
-    model = pystac.Item.from_file(str(folder / _MODEL / MLM))
-    for item in items:
-        item.add_link(
-            pystac.Link(
-                pystac.RelType.DERIVED_FROM,
-                f"../{_MODEL}/{MLM}",
-                media_type=pystac.MediaType.GEOJSON,
-                title=f"Networks: {bundle.name}",
-                extra_fields={"mlm:name": model.properties["mlm:name"]},
-            )
-        )
-
-
 def _entry(item: pystac.Item, date: DateSummary) -> CatalogueEntry:
     """Return what the page shows of a date."""
     files = {
@@ -264,7 +166,7 @@ def _entry(item: pystac.Item, date: DateSummary) -> CatalogueEntry:
     return CatalogueEntry(
         date,
         item=f"{_ITEMS}/{item.id}.json",
-        picture=f"{_THUMBNAILS}/{item.id}.png",
+        picture=f"{THUMBNAILS}/{item.id}.png",
         files=files,
     )
 
@@ -285,14 +187,6 @@ def _name(text: str) -> str:
     if not found:
         raise InputError(f"found {text!r} as the collection's name; give letters and digits")
     return found
-
-
-def _is_plain(store: str | os.PathLike[str]) -> bool:
-    """Return whether a store is plain Zarr, which has a root of its own; Icechunk has none."""
-    target = parse_address(store)
-    if isinstance(target, ObjectAddress):
-        return current_version(target) is not None
-    return (target / ROOT).exists()
 
 
 def _href(store: str | os.PathLike[str], target: Path) -> str:

@@ -16,6 +16,7 @@ consolidated metadata aside sees, while a run works, dates without any value at 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,12 +27,11 @@ from zarr.storage import MemoryStore
 
 from aktes_xr.errors import StoreExistsError
 from aktes_xr.store.blocks import ZarrRegion, computed, finish, write_lazily
-from aktes_xr.store.counts import MEASURE, Counts
-from aktes_xr.store.dates import TIMES_PER_CHUNK, begun, prepare_dates, refuse_unless_fits
+from aktes_xr.store.counts import Counts
+from aktes_xr.store.dates import TIMES_PER_CHUNK, DateStore, begun, block_of
 from aktes_xr.store.journal import Entry, Journal
 from aktes_xr.store.medium import PARTIAL, Medium
 from aktes_xr.store.root import ROOT, Root, dims_of, has_slots
-from aktes_xr.store.threads import own_threads
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class SlotRegion:
         ZarrRegion(self.store)(block, {**region, "time": place})
 
 
-class SlotStore:
+class SlotStore(DateStore):
     """A series that this process holds.
 
     Parameters
@@ -72,7 +72,8 @@ class SlotStore:
     """
 
     def __init__(self, medium: Medium, name: str, *, sharded: bool) -> None:
-        self._medium, self._name, self._sharded = medium, name, sharded
+        super().__init__(name, sharded=sharded)
+        self._medium = medium
         content = medium.read(ROOT)
         root = Root.parse(content, name)
         if root is None and (content is not None or _foreign(medium)):
@@ -80,53 +81,28 @@ class SlotStore:
                 f"{name} exists and is no series of a job: choose another place for it"
             )
         self._root = root or Root()
-        self.journal = self._root.journal
+        self.journal, self._block = self._root.journal, self._root.block
         self._first = self.journal.length
         self._written = 0
-        self._batch = xr.Dataset()
         if root is not None:
             self._sweep()
 
-    @property
-    def block(self) -> tuple[int, int] | None:
-        """Rows and columns that are written at once, which later batches must have too."""
-        return self._root.block if self.journal.length else None
+    def _present(self) -> tuple[Mapping[str, Any], Set[str]]:
+        return self._root.attributes, self._root.arrays
 
-    def write(self, batch: xr.Dataset) -> Counts:
-        """Write the dates of a batch where no reader looks.
-
-        Parameters
-        ----------
-        batch : Dataset
-            The lazy result of some dates.
-
-        Returns
-        -------
-        Counts
-            Of its dates.
-
-        Raises
-        ------
-        StoreExistsError
-            It has another grid or other variables than what is in the store.
-        """
-        prepared = prepare_dates(batch, sharded=self._sharded)
-        with own_threads():
-            if self.journal.length:
-                refuse_unless_fits(
-                    prepared, self._root.attributes, self._root.arrays, name=self._name
-                )
-                self.close()
-            else:
-                self._create(prepared)
-            self._first, self._written = self.journal.length, prepared.sizes["time"]
-            self._set_length(self._first + self._written)
-            dated = {n: v for n, v in prepared.variables.items() if "time" in v.dims}
-            slotted = {n: v for n, v in dated.items() if has_slots(v.dims)}
-            small = xr.Dataset({n: v for n, v in dated.items() if n not in slotted})
-            self._batch = small.assign(computed(small, list(small.variables)))
-            region = SlotRegion(self._medium.address, self._first)
-            found = finish(write_lazily(xr.Dataset(slotted), region))
+    def _write(self, prepared: xr.Dataset) -> Counts:
+        if self.journal.length:
+            self.close()
+        else:
+            self._create(prepared)
+        self._first, self._written = self.journal.length, prepared.sizes["time"]
+        self._set_length(self._first + self._written)
+        dated = {n: v for n, v in prepared.variables.items() if "time" in v.dims}
+        slotted = {n: v for n, v in dated.items() if has_slots(v.dims)}
+        small = xr.Dataset({n: v for n, v in dated.items() if n not in slotted})
+        self._batch = small.assign(computed(small, list(small.variables)))
+        region = SlotRegion(self._medium.address, self._first)
+        found = finish(write_lazily(xr.Dataset(slotted), region))
         return Counts.of(next(numbers for numbers in found if numbers.ndim > 1))
 
     def commit(self, row: int | None, entry: Entry) -> Entry:
@@ -216,9 +192,8 @@ class SlotStore:
             for key in files
             if key.endswith(f"/{ROOT}")
         }
-        lengths = prepared[MEASURE].chunksizes
         attributes = {**group["attributes"], "history": begun(prepared)}
-        self._root.describe(attributes, arrays, (lengths["y"][0], lengths["x"][0]))
+        self._root.describe(attributes, arrays, block_of(prepared))
         self._set_length(0)
         for key, content in files.items():
             if "time" not in dims_of(arrays[key.split("/")[0]]):

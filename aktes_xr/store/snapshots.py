@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,13 +24,12 @@ import zarr
 from aktes_xr.errors import DependencyError, StoreBusyError, StoreError, StoreExistsError
 from aktes_xr.store.address import ObjectAddress
 from aktes_xr.store.blocks import computed
-from aktes_xr.store.counts import MEASURE, Counts, count_pixels
-from aktes_xr.store.dates import begun, prepare_dates, refuse_unless_fits
+from aktes_xr.store.counts import Counts, count_pixels
+from aktes_xr.store.dates import DateStore, begun
 from aktes_xr.store.journal import Entry, Journal
 from aktes_xr.store.lock import busy
 from aktes_xr.store.medium import Medium
 from aktes_xr.store.root import JOURNAL, RETIRED, has_slots
-from aktes_xr.store.threads import own_threads
 
 BRANCH: Final = "main"
 """The only one that counts."""
@@ -38,7 +37,7 @@ _BLOCK: Final = "block"
 _PARTS: Final = ("refs", "repo", "snapshots")
 
 
-class SnapshotStore:
+class SnapshotStore(DateStore):
     """A series in a repository that this process holds.
 
     Parameters
@@ -56,7 +55,7 @@ class SnapshotStore:
     """
 
     def __init__(self, target: Path | ObjectAddress, medium: Medium, *, sharded: bool) -> None:
-        self._name, self._sharded = target.name, sharded
+        super().__init__(target.name, sharded=sharded)
         self._repository = open_repository(target)
         if self._repository is None:
             if medium.names(""):
@@ -65,40 +64,13 @@ class SnapshotStore:
                 )
             self._repository = _create(target)
         self.journal, self._block = _journal(self._repository)
-        self._batch = xr.Dataset()
 
-    @property
-    def block(self) -> tuple[int, int] | None:
-        """Rows and columns that are written at once, which later batches must have too."""
-        return self._block if self.journal.length else None
+    def _present(self) -> tuple[Mapping[str, Any], Set[str]]:
+        group = zarr.open_group(self._repository.readonly_session(BRANCH).store, mode="r")
+        return dict(group.attrs), {name for name, _ in group.arrays()}
 
-    def write(self, batch: xr.Dataset) -> Counts:
-        """Compute the dates of a batch.
-
-        Parameters
-        ----------
-        batch : Dataset
-            The lazy result of some dates.
-
-        Returns
-        -------
-        Counts
-            Of its dates.
-
-        Raises
-        ------
-        StoreExistsError
-            It has another grid or other variables than what is in the store.
-        """
-        prepared = prepare_dates(batch, sharded=self._sharded)
-        if self.journal.length:
-            group = zarr.open_group(self._repository.readonly_session(BRANCH).store, mode="r")
-            arrays = {name for name, _ in group.arrays()}
-            refuse_unless_fits(prepared, dict(group.attrs), arrays, name=self._name)
-        lengths = prepared[MEASURE].chunksizes
-        self._block = (lengths["y"][0], lengths["x"][0])
-        with own_threads():
-            values = computed(prepared, list(prepared.variables))
+    def _write(self, prepared: xr.Dataset) -> Counts:
+        values = computed(prepared, list(prepared.variables))
         self._batch = prepared.copy()
         for name, variable in values.items():
             variable.encoding = prepared[name].encoding

@@ -212,6 +212,13 @@ def test_a_second_pass_beside_the_first(job: SmallJob, monkeypatch: pytest.Monke
     for name in ("surface_temperature", "emissivity", "prior_dates"):
         np.testing.assert_array_equal(second[name], expected[name])
     assert second["other_dates"].max() == 1
+    # Each date's clear background is what the other one measured.
+    clear = second["prior_dates"].isel(time=0) > 0
+    own = first["brightness_temperature"].isel(time=1)
+    assert bool(clear.any())
+    np.testing.assert_allclose(
+        second["background"].isel(time=0).where(clear), own.where(clear), atol=0.006
+    )
     before = state(job)
     assert set(json.loads(run(job, "--json").stdout)["planned"]) == {
         "skip: done",
@@ -226,6 +233,20 @@ def test_a_second_pass_beside_the_first(job: SmallJob, monkeypatch: pytest.Monke
     assert aktes_xr.open_result(place)["other_dates"].max() == 2
     planned = json.loads(run(job, "--redo", "prior", "--json").stdout)["planned"]
     assert planned["redo: second pass: asked for: other prior"] == 2
+
+
+def test_a_second_pass_of_a_series_that_is_there_already(
+    job: SmallJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.offer(*(job.item(day) for day in (6, 14)))
+    assert run(job).exit_code == 0
+    assert "brightness_temperature" not in aktes_xr.open_result(job.store)
+    monkeypatch.setenv("AKTES_JOB__RETRIEVAL__PASSES", "2")
+    job.offer(*(job.item(day) for day in (6, 14, 22)))
+    assert run(job).exit_code == 0
+    second = aktes_xr.open_result(job.store.replace(".zarr", "-second.zarr"))
+    assert second.sizes["time"] == 3
+    assert "background" not in second
 
 
 def test_a_second_pass_waits_for_the_first(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:

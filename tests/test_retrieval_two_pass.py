@@ -18,6 +18,7 @@ from aktes_xr.errors import GridError, InputError, MissingVariableError
 from aktes_xr.models import Bundle
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.series_prior import BACKGROUND, OFFERED, UNCERTAINTY, USED, series_prior
+from aktes_xr.retrieval.two_pass import with_brightness
 from aktes_xr.retrieval.witnesses import ERAS, Seasons, observations, witnesses
 
 SHAPE = (40, 46)
@@ -200,6 +201,22 @@ def test_a_first_pass_from_a_store(bundle: Bundle, tmp_path: Path) -> None:
     stored = aktes_xr.open_result(tmp_path / "second.zarr")
     for name in ("surface_temperature", "emissivity", "prior_dates", "other_dates"):
         np.testing.assert_array_equal(stored[name], on_the_way[name].isel(time=[3]))
+
+
+def test_a_first_pass_that_keeps_brightness_gives_a_background(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    ds = cube().chunk(time=1, y=20, x=20)
+    run = partial(retrieve, method="teacher", bundle=bundle)
+    made = with_brightness(run(ds), ds)
+    aktes_xr.write_result(made, tmp_path / "first.zarr")
+    first = aktes_xr.open_result(tmp_path / "first.zarr")
+    assert first["brightness_temperature"].attrs["units"] == "K"
+    one = run(ds.isel(time=[3]), passes=2, first=first)["background"].compute()
+    on_the_way = run(ds, passes=2)["background"].isel(time=[3]).compute()
+    assert bool(one.notnull().any())
+    np.testing.assert_array_equal(one, on_the_way)
+    assert "background" not in run(ds, passes=2, first=first.drop_vars("brightness_temperature"))
 
 
 def test_a_given_prior_stays_where_the_series_has_none(bundle: Bundle) -> None:

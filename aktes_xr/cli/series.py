@@ -96,7 +96,7 @@ def run_command(
 def check(file: JobFile, as_json: JsonFlag = False) -> None:
     """Check all of a job that can be checked without running it."""
     from aktes_xr.jobs.config import load_job
-    from aktes_xr.jobs.run import check_job
+    from aktes_xr.jobs.inspection import check_job
 
     found = check_job(load_job(file))
     answer(dict(found), as_json)

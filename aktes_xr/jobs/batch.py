@@ -23,6 +23,7 @@ from aktes_xr.jobs.config import Job
 from aktes_xr.machine import workers_and_memory
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.inputs import TERRAIN_VARIABLES, terrain_of
+from aktes_xr.retrieval.two_pass import with_brightness
 from aktes_xr.stac import open_stac
 from aktes_xr.stac.chunking import chunk_lengths
 from aktes_xr.store.journal import Entry, State
@@ -80,6 +81,8 @@ class Maker:
         Fingerprints of all but the items.
     second : SecondPass, optional
         Make the second pass.
+    brightness : bool
+        Keep the brightness temperature, for the background of a second pass.
     """
 
     def __init__(
@@ -92,9 +95,10 @@ class Maker:
         elevation: Any,
         stamps: dict[str, str],
         second: SecondPass | None = None,
+        brightness: bool = False,
     ) -> None:
         self._job, self._store, self._stamps = job, store, stamps
-        self._second = second
+        self._second, self._brightness = second, brightness
         self._modifier, self._elevation = modifier, elevation
         self._like = xr.Dataset(coords={"y": grid.y, "x": grid.x}).rio.write_crs(grid.epsg)
         rows, columns = grid.shape
@@ -185,6 +189,8 @@ class Maker:
             passes=1 if second is None else 2,
             first=None if second is None else second.first,
         )
+        if self._brightness:
+            result = with_brightness(result, ds)
         counts = self._store.write(result)
         valid, unreadable = counts.valid / counts.pixels, counts.unreadable / counts.pixels
         return [Row(float(v), float(u)) for v, u in zip(valid, unreadable, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -14,14 +13,14 @@ import numpy as np
 import xarray as xr
 
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.errors import DependencyError, InputError, StoreError
+from aktes_xr.errors import InputError, StoreError
+from aktes_xr.jobs.access import elevation_of, modifier_of
 from aktes_xr.models import load_bundle
 from aktes_xr.retrieval import retrieve
-from aktes_xr.stac import open_stac, search, sources
+from aktes_xr.stac import open_stac, search
 from aktes_xr.stac.extent import Resolution
 from aktes_xr.stac.grid import checked_bbox
 from aktes_xr.stac.search import interval_of
-from aktes_xr.stac.signing import Modifier
 from aktes_xr.store import write_result
 from aktes_xr.store.counts import Counts
 
@@ -221,76 +220,6 @@ def retrieve_to_store(
     if counts is None:
         raise StoreError("the result has no surface_temperature (time, y, x) to account for")
     return outcome(counts)
-
-
-def modifier_of(source: str | None) -> Modifier | None:
-    """Return the signing function that a shipped source names as ``"package:function"``.
-
-    Parameters
-    ----------
-    source : str or None
-        Name of a source; None, or another text, has none.
-
-    Returns
-    -------
-    callable or None
-
-    Raises
-    ------
-    DependencyError
-        Its package is not installed.
-    """
-    known = sources().get(source or "")
-    if known is None or known.modifier is None:
-        return None
-    package, _, function = known.modifier.partition(":")
-    try:
-        modifier: Modifier = getattr(importlib.import_module(package), function)
-    except ModuleNotFoundError:
-        raise DependencyError(
-            f"links of {source!r} must be signed by {package}.{function}, which is not installed; "
-            f"run: pip install {package.replace('_', '-')}"
-        ) from None
-    return modifier
-
-
-def elevation_of(
-    dem: str | None,
-    bbox: tuple[float, float, float, float] | None,
-    modifier: Modifier | None,
-) -> Any:
-    """Return an elevation raster, or the items of the elevation source that is named.
-
-    Parameters
-    ----------
-    dem : str or None
-        Path of a raster, or name of a shipped source.
-    bbox : (west, south, east, north), degree, or None
-        Where it is wanted.
-    modifier : callable or None
-        That of the thermal items.
-
-    Returns
-    -------
-    path, items or None
-        What `aktes_xr.open_stac` takes.
-
-    Raises
-    ------
-    InputError
-        A source needs a box, or signs its links otherwise than the items are signed.
-    """
-    if dem is None or dem not in sources():
-        return dem
-    if bbox is None:
-        raise InputError(f"taking elevation from {dem!r} needs bbox=")
-    signed = modifier_of(dem)
-    if modifier is not None and signed is not None and signed is not modifier:
-        raise InputError(
-            f"{dem!r} and the items' source sign their links differently; download the elevation "
-            "and give its path"
-        )
-    return search(dem, bbox=bbox, modifier=signed)
 
 
 def _outcome(

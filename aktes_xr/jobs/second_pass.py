@@ -14,9 +14,12 @@ from datetime import datetime
 from typing import Final
 
 from aktes_xr.jobs.agenda import Task, by_time, same_pass
+from aktes_xr.jobs.config import Job
 from aktes_xr.jobs.dates import Date
 from aktes_xr.jobs.stamps import fingerprint
+from aktes_xr.retrieval.two_pass import BRIGHTNESS
 from aktes_xr.retrieval.witnesses import in_season
+from aktes_xr.store import open_result
 from aktes_xr.store.journal import Entry, Journal
 
 SUFFIX: Final = "-second"
@@ -38,6 +41,27 @@ def second_address(address: str) -> str:
     plain = address.rstrip("/")
     stem = plain.removesuffix(".zarr")
     return f"{stem}{SUFFIX}{plain[len(stem) :]}"
+
+
+def keeps_brightness(job: Job, journal: Journal) -> bool:
+    """Return whether a first pass keeps the brightness temperature, for a clear background.
+
+    All dates of a store have the same variables. So the first one decides, and a second pass that
+    is asked for later has no background.
+
+    Parameters
+    ----------
+    job : Job
+    journal : Journal
+        Of the first pass.
+
+    Returns
+    -------
+    bool
+    """
+    if journal.length:
+        return BRIGHTNESS in open_result(job.store.address)
+    return job.retrieval.passes == 2
 
 
 def own_stamps(first: Journal) -> dict[str, dict[str, str]]:

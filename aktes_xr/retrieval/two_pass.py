@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Passes = Literal[1, 2]
+BRIGHTNESS: Final = "brightness_temperature"
+"""What a first pass in a store keeps besides, so that the second one has a clear background."""
 _SEED: Final = "aktes second pass"
 _IMAGE: Final = ("time", "y", "x")
 _BANDS: Final = ("time", "band", "y", "x")
@@ -74,8 +76,8 @@ def retrieve_twice(
     Returns
     -------
     Dataset
-        What ``retrieve`` makes, and ``prior_dates``, ``other_dates`` (uint8); without ``first``
-        also ``background`` (K).
+        What ``retrieve`` makes, and ``prior_dates``, ``other_dates`` (uint8); also ``background``
+        (K), unless ``first`` has no ``brightness_temperature`` (`with_brightness`).
 
     Raises
     ------
@@ -88,7 +90,8 @@ def retrieve_twice(
     """
     ds = ds.assign(tir=ds["tir"].copy(data=measurement(ds, halo).rechunk({0: 1})))
     kept_first, own_first = _passes(ds, retrieve, first)
-    brightness = None if first is not None else brightness_temperature(ds).sel(band="B13")
+    brightness = kept_first.get(BRIGHTNESS) if first is not None else _brightness(ds)
+    known = brightness is not None
     seasons = Seasons.of(kept_first["time"].dt.month.to_numpy().tolist())
     kept = witnesses(observations(kept_first, brightness), seasons)
     if first is not None:
@@ -100,15 +103,15 @@ def retrieve_twice(
     months = ds["time"].dt.month.to_numpy().tolist()
     recalled = series_prior(own, kept, seasons, months)
     again = ds if first is not None else _again(ds)
-    out = retrieve(_with_prior(again, recalled, background=first is None))
+    out = retrieve(_with_prior(again, recalled, background=known))
     sizes = out["quality"].chunks
     added: dict[str, Any] = {
         name: (_IMAGE, _image(recalled, plane, sizes, np.uint8), {"long_name": text, "units": "1"})
         for name, (plane, text) in _COUNTS.items()
     }
-    if first is None:
-        known = {"units": "K", "long_name": "usual clear-sky brightness temperature in B13"}
-        added["background"] = (_IMAGE, _image(recalled, BACKGROUND, sizes, np.float32), known)
+    if known:
+        attrs = {"units": "K", "long_name": "usual clear-sky brightness temperature in B13"}
+        added["background"] = (_IMAGE, _image(recalled, BACKGROUND, sizes, np.float32), attrs)
     honest = {
         name: _no_surer(out[name], own_first[name], recalled[:, USED], common)
         for name, common in _COMMON.items()
@@ -117,6 +120,37 @@ def retrieve_twice(
     for name in added:
         result[name].encoding = dict(out["quality"].encoding)
     return result
+
+
+def with_brightness(result: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
+    """Add to a first pass what a second one makes the clear background of, lazily.
+
+    Parameters
+    ----------
+    result : Dataset
+        What `aktes_xr.retrieve` makes of the cube.
+    ds : Dataset
+        The cube.
+
+    Returns
+    -------
+    Dataset
+        With ``brightness_temperature`` (time, y, x), K, of B13 at the sensor.
+    """
+    found = _brightness(ds)
+    data = found.data if is_dask_collection(found.data) else found.chunk().data
+    attrs = {
+        "units": "K",
+        "standard_name": "toa_brightness_temperature",
+        "long_name": "brightness temperature in B13 at the sensor",
+    }
+    added = xr.Variable(_IMAGE, data.rechunk(result["quality"].chunks).astype(np.float32), attrs)
+    added.encoding = dict(result["quality"].encoding)
+    return result.assign({BRIGHTNESS: added})
+
+
+def _brightness(ds: xr.Dataset) -> xr.DataArray:
+    return brightness_temperature(ds).sel(band="B13", drop=True)
 
 
 def _again(ds: xr.Dataset) -> xr.Dataset:
@@ -143,7 +177,7 @@ def _passes(
             "same region, from its store"
         )
     check_grid(first["quality"], ds, name="the first pass")
-    names = [*_NEEDED, *(name for name in ("closure_residual",) if name in first)]
+    names = [*_NEEDED, *(name for name in ("closure_residual", BRIGHTNESS) if name in first)]
     chosen = first[names].chunk()
     return chosen, clone(chosen, seed=_SEED)
 

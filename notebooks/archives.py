@@ -127,7 +127,10 @@ inner = (
 )
 part = aktes_xr.open_stac(items, bbox=inner)
 print({name: dict(cube.sizes) for name, cube in (("whole", whole), ("part", part))})
-part.aktes.brightness_temperature().sel(band="B13").isel(time=0).plot.imshow(cmap="inferno")
+figure, axis = plt.subplots(figsize=(6, 5), layout="constrained")
+shown = part.aktes.brightness_temperature().sel(band="B13").isel(time=0)
+shown.plot.imshow(ax=axis, cmap="inferno")
+axis.set(title="B13, cut to the box", xlabel="", ylabel="", xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]

@@ -62,7 +62,7 @@ for column in columns:
     right.plot(bands, column["sky_radiance"], "o-", label=label)
 left.set(ylabel="transmittance", title="from the ground to the sensor")
 right.set(ylabel="W m-2 sr-1 um-1", title="sky radiance at the ground")
-left.legend(title="water column")
+right.legend(title="water column", bbox_to_anchor=(1.0, 1.0), loc="upper left")
 plt.show()
 
 # %% [markdown]
@@ -109,7 +109,8 @@ ecostress = tes(leaving, sky, temperature_band="B13", conventions=ECOSTRESS)
 figure, axes = plt.subplots(1, len(surfaces), figsize=(12, 3.2), sharey=True, layout="constrained")
 for number, (axis, name) in enumerate(zip(axes, surfaces, strict=True)):
     axis.plot(bands, emissivity[number], "k-", label="true")
-    axis.plot(bands, gillespie[1][number], "o--", label=f"TES, {gillespie[0][number]:.2f} K")
+    label = f"TES, {gillespie[0][number]:.2f} K"
+    axis.plot(bands, gillespie[1][number], "o--", markersize=9, markerfacecolor="none", label=label)
     axis.plot(bands, ecostress[1][number], "s:", label=f"from B13, {ecostress[0][number]:.2f} K")
     axis.set_title(name)
     axis.legend(fontsize="small", loc="lower right")

@@ -147,12 +147,14 @@ slopes.where(measured).plot.imshow(
 axis.contourf(
     slopes["x"],
     slopes["y"],
-    (~clear).astype(float),
+    (measured & ~clear).astype(float),
     levels=[0.5, 1.5],
     colors="none",
     hatches=["///"],
 )
-axis.set(title="trend; hatched: not significant", xlabel="", ylabel="", xticks=[], yticks=[])
+axis.set(
+    title="trend; hatched: within two standard errors", xlabel="", ylabel="", xticks=[], yticks=[]
+)
 plt.show()
 print(f"{100 * float(clear.sum() / measured.sum()):.0f} % of the pixels beyond two standard errors")
 

@@ -23,13 +23,9 @@ from aktes_xr.bench.world.spectra import KINDS as FOREIGN_SURFACES
 from aktes_xr.bench.world.spectra import METAL
 from aktes_xr.errors import BundleError
 from aktes_xr.models.bundle import load_bundle
-from aktes_xr.models.cloud_features import (
-    CLOUD_FEATURES,
-    SEEN,
-    cloud_features,
-    describable,
-    scene_statistics,
-)
+from aktes_xr.models.cloud_features import SEEN, scene_statistics
+from aktes_xr.models.cloud_image import probability_of_image
+from aktes_xr.models.context import REACH
 from aktes_xr.simulate import FieldRecipe, draw_fields
 from aktes_xr.simulate.clouds import KINDS, lay_clouds
 from aktes_xr.simulate.landcover import SNOW
@@ -115,10 +111,8 @@ def _tested(
         if name not in names:
             known[place] = np.nan
     sample = known[:, ::_STEP, ::_STEP].reshape(len(SEEN), -1)
-    features = cloud_features(known, scene_statistics(sample), zenith)
-    probability = test.probability_of_rows(features.reshape(len(CLOUD_FEATURES), -1))
-    probability = probability.reshape(known.shape[1:])
-    return np.where(describable(known), probability, np.float32(np.nan))
+    edged = np.pad(known, ((0, 0), (REACH, REACH), (REACH, REACH)), constant_values=np.nan)
+    return probability_of_image(test, edged, scene_statistics(sample), zenith)
 
 
 def _own(count: int) -> Iterator[Scene]:

@@ -45,12 +45,10 @@ _CHUNK: Final = 1024
 def graph_checks(*, clouds: bool = True) -> BenchResult:
     """Build the graph of 400 dates x 5 bands x 4000 x 4000 from items whose files do not exist.
 
-    The checks are of a retrieval without cloud test.
-
     Parameters
     ----------
     clouds : bool
-        Add the graph of one with a cloud test to the table.
+        Add the graph of one with a cloud test.
 
     Returns
     -------
@@ -90,6 +88,11 @@ def graph_checks(*, clouds: bool = True) -> BenchResult:
         tested = optimised_size(_build(_DATES, clouds="network")[1])
         rows.append(
             ("to retrieval with a cloud test, optimised", tested.tasks, tested.pickled_bytes / 1e6)
+        )
+        # A scene's sample, its probability and its confidence; and the scene, once per date.
+        more = (tested.tasks - sent.tasks) / (_DATES * chunks)
+        checks.append(
+            Check.at_most("tasks that a cloud test adds for each (date, chunk)", more, 3.1, "1")
         )
     return BenchResult(checks, [Table(f"Graph of {size}", ("graph", "tasks", "MB"), rows)])
 

@@ -114,7 +114,7 @@ for number, (axis, name) in enumerate(zip(axes, surfaces, strict=True)):
     axis.plot(bands, ecostress[1][number], "s:", label=f"from B13, {ecostress[0][number]:.2f} K")
     axis.set_title(name)
     axis.legend(fontsize="small", loc="lower right")
-axes[0].set_ylabel("emissivity")
+axes[0].set(ylabel="emissivity", ylim=(0.55, 1.02))
 plt.show()
 
 # %% [markdown]

@@ -34,7 +34,9 @@ items = aktes_xr.simulate.write_scene(folder, terrain="alpine", shape=(160, 180)
 cube = aktes_xr.open_stac(items, dem=folder / "dem.tif", resolution=None)
 cube = aktes_xr.add_ancillaries(cube, folder / "ancillary.zarr")
 
-cube["elevation"].plot.imshow(cmap="terrain")
+figure, axis = plt.subplots(figsize=(6, 4.4), layout="constrained")
+cube["elevation"].plot.imshow(ax=axis, cmap="terrain")
+axis.set(title="", xlabel="", ylabel="", xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]

@@ -72,6 +72,7 @@ def test_the_page_of_a_series_is_measured_beside_its_retrieval(tmp_path: Path) -
         (command, 2) for command in ("retrieve", "report")
     }
     assert aktes_xr.open_result(tmp_path / "2.zarr").sizes["time"] == 2
-    ratio, size = found.checks
-    assert (ratio.target, size.target) == (0.25, 15.0)
+    ratio, size, memory = found.checks
+    assert (ratio.target, size.target, memory.target) == (0.25, 15.0, 1.1)
+    assert memory.value == 1.0
     assert size.value == (tmp_path / "2.html").stat().st_size / 1e6

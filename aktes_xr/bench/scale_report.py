@@ -25,14 +25,16 @@ from aktes_xr.simulate import write_scene
 _REPEAT_DAYS: Final = 16
 _SIMULATED: Final = 2
 _MEGABYTE: Final = 1e6
+_KIBIBYTE: Final = 1024.0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: time on the wall and of the processor, s."""
+    """What a process took: time on the wall and of the processor, s, and memory at its peak, MB."""
 
     seconds: float
     processor_s: float
+    peak_mb: float
 
 
 def report_checks(folder: Path, counts: Sequence[int], shape: tuple[int, int]) -> BenchResult:
@@ -65,8 +67,8 @@ def report_checks(folder: Path, counts: Sequence[int], shape: tuple[int, int]) -
         drawn = _run(["report", str(store)], ["--out", str(page)])
         found[count] = retrieved, drawn, page.stat().st_size / _MEGABYTE
         for what, cost, size in (("retrieve", retrieved, None), ("report", drawn, found[count][2])):
-            rows.append((what, count, cost.seconds, cost.processor_s, size))
-    many = max(counts)
+            rows.append((what, count, cost.seconds, cost.processor_s, cost.peak_mb, size))
+    few, many = min(counts), max(counts)
     retrieved, drawn, size = found[many]
     words = f"of {many} dates of {shape[0]} x {shape[1]}"
     checks = [
@@ -77,8 +79,14 @@ def report_checks(folder: Path, counts: Sequence[int], shape: tuple[int, int]) -
             "1",
         ),
         Check.at_most(f"page {words}", size, 15.0, "MB"),
+        Check.at_most(
+            f"memory of the page {words}, over that of {few}",
+            drawn.peak_mb / found[few][1].peak_mb,
+            1.1,
+            "1",
+        ),
     ]
-    columns = ("command", "dates", "s", "processor s", "page, MB")
+    columns = ("command", "dates", "s", "processor s", "peak, MB", "page, MB")
     return BenchResult(checks, [Table("The page of a series beside its retrieval", columns, rows)])
 
 
@@ -114,4 +122,5 @@ def _run(command: Sequence[str], options: Sequence[str]) -> Cost:
         raise ResourceError(
             f"aktes {command[0]} ended with {process.returncode}: {said.decode()[-500:]}"
         )
-    return Cost(time.perf_counter() - begin, used.ru_utime + used.ru_stime)
+    peak_mb = used.ru_maxrss * _KIBIBYTE / _MEGABYTE
+    return Cost(time.perf_counter() - begin, used.ru_utime + used.ru_stime, peak_mb)

@@ -267,7 +267,7 @@ def panels_figure(panels: Sequence[Panel], *, title: str, foot: str = "") -> Fig
     height = 3.6 * min(max(ny / nx, 0.5), 1.5)
     legend = 0.1 * max(len(panel.classes) for panel in panels)
     figure = Figure(
-        figsize=(4.3 * columns, (height + 0.25) * rows + legend + 0.6), layout="constrained"
+        figsize=(4.3 * columns, (height + 0.25) * rows + legend + 0.6), layout="compressed"
     )
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for number, axis in enumerate(axes.flat):

@@ -200,14 +200,10 @@ def _world(
         "test": settings.test,
     }
     parts: dict[str, Sample] = {}
+    locality = None if region is None else region.locality
     for split, size in sizes.items():
-        world = World(
-            split,
-            recipe.seed + 41,
-            recipe.nedt_k,
-            terrain=True,
-            errors=recipe.errors,
-            locality=None if region is None else region.locality,
+        world = World.of(
+            recipe, split, recipe.seed + 41, terrain=True, varied=0.0, locality=locality
         )
         parts[split], _ = draw(size, world)
     answers = {name: Answers(*teacher.predict(part.quantities)) for name, part in parts.items()}

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr import sensor
+from aktes_xr.bench.both_worlds import FOREIGN, OWN, Judged, judge_worlds
 from aktes_xr.bench.checks import BenchResult, Check, Table
-from aktes_xr.bench.clouds_tally import CHANGES, HEIGHTS, OVERCAST, SURFACES, CloudTally, Judged
+from aktes_xr.bench.clouds_tally import CHANGES, HEIGHTS, OVERCAST, SURFACES, CloudTally, Tested
 from aktes_xr.bench.world import scenes
 from aktes_xr.bench.world.clouds import CLOUD_KINDS, cover_with_clouds
 from aktes_xr.bench.world.patterns import spectral_field
 from aktes_xr.bench.world.spectra import KINDS as FOREIGN_SURFACES
 from aktes_xr.bench.world.spectra import METAL
 from aktes_xr.errors import BundleError
+from aktes_xr.learn.cloud_sample import elevation_of
 from aktes_xr.models.bundle import load_bundle
 from aktes_xr.models.cloud_features import (
     CLOUD_FEATURES,
@@ -41,14 +43,11 @@ if TYPE_CHECKING:
     from aktes_xr.models.cloud_test import CloudTest
     from aktes_xr.simulate import Field
 
-OWN: Final = "own world"
-FOREIGN: Final = "foreign world"
 TOLD: Final = {
     "none": ("elevation",),
     "ancillaries": ("elevation", "air_temperature", "skin_temperature"),
     "background": ("elevation", "air_temperature", "skin_temperature", "background"),
 }
-_COUNT: Final = {OWN: (72, 216), FOREIGN: (48, 144)}
 _SIDE: Final = 96
 _STEP: Final = 2
 _DATES: Final = 5
@@ -63,7 +62,7 @@ _ASKED: Final = (
 _ASKED_OVERCAST: Final = (0.25, 0.20, 0.10)
 _COMMISSION: Final = {OWN: 0.03, FOREIGN: 0.06}
 _LOGGER = logging.getLogger(__name__)
-Scene = tuple["Float32Array", float, Judged]
+Scene = tuple["Float32Array", float, Tested]
 
 
 def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> BenchResult:
@@ -91,19 +90,16 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
     test = loaded.cloud_test
     if test is None:
         raise BundleError(f"the bundle {loaded.name!r} has no cloud test: aktes train clouds")
-    checks: list[Check] = []
-    tables: list[Table] = []
-    for world, drawn in ((OWN, _own), (FOREIGN, _foreign)):
-        if part is not None and not world.startswith(part):
-            continue
+
+    def judge(world: str, given: Iterator[Scene]) -> tuple[list[Check], list[Table]]:
         tallies = {told: CloudTally() for told in TOLD}
-        for seen, zenith, truth in drawn(_COUNT[world][0 if quick else 1]):
+        for seen, zenith, truth in given:
             for told, names in TOLD.items():
                 probability = _tested(test, seen, names, zenith)
                 tallies[told].add(truth._replace(probability=probability), test.threshold)
-        checks += _checks(world, tallies)
-        tables += _tables(world, tallies)
-    return BenchResult(checks, tables)
+        return _checks(world, tallies), _tables(world, tallies)
+
+    return judge_worlds(_WORLDS, judge, quick=quick, part=part)
 
 
 def _tested(
@@ -143,14 +139,13 @@ def _own_scene(rng: np.random.Generator, field: Field, kind: str) -> Scene:
         depth, height, change = under.depth, under.height, under.change
     seen = np.full((len(SEEN), *field.shape), np.nan, np.float32)
     seen[:5] = np.moveaxis(kelvin, -1, 0)
-    pressure = np.asarray(field.surface_pressure, np.float64)
-    seen[5] = (1.0 - (pressure / 1013.25) ** 0.190263) / 2.25577e-5
+    seen[5] = elevation_of(field)
     seen[6] = _background(rng, field.brightness_temperature[..., 3])
     seen[7] = field.told["air_temperature"]
     seen[8] = field.told["skin_temperature"]
     surface = np.where(field.water, 1, np.where(field.surface_class == SNOW, 2, 0))
     high = kind == "cirrus"
-    truth = Judged(depth, depth, height, change, surface, kind, field.day, high)
+    truth = Tested(depth, depth, height, change, surface, kind, field.day, high)
     return seen, field.sun_zenith, truth
 
 
@@ -189,7 +184,7 @@ def _foreign_scene(scene: xr.Dataset, kind: str) -> Scene:
     surface = np.where(ground == METAL, -1, surface)
     zenith = float(scene["sun_zenith"].to_numpy()[0])
     high = kind in ("streaks", "veil")
-    truth = Judged(seen[3], depth, height, change, surface, kind, not scene.attrs["night"], high)
+    truth = Tested(seen[3], depth, height, change, surface, kind, not scene.attrs["night"], high)
     return seen, zenith, truth
 
 
@@ -248,3 +243,6 @@ def _tables(world: str, tallies: dict[str, CloudTally]) -> list[Table]:
             headings=1,
         ),
     ]
+
+
+_WORLDS: Final = (Judged(OWN, (72, 216), _own), Judged(FOREIGN, (48, 144), _foreign))

@@ -2,7 +2,8 @@
 
 In the world of the training (atmospheres, surfaces and relief that training did not see) and in a
 foreign one, with clouds of its own. Told nothing but the elevation, the air's and the skin's
-temperature, or the clear-sky background of five dates.
+temperature, or the clear-sky background of five dates. Beside it the fixed rules by which
+JPL's products find cloud.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from aktes_xr.models.cloud_features import (
     describable,
     scene_statistics,
 )
+from aktes_xr.retrieval.cloud_rules import cloud_by_rules
 from aktes_xr.simulate import FieldRecipe, draw_fields
 from aktes_xr.simulate.clouds import KINDS, lay_clouds
 from aktes_xr.simulate.landcover import SNOW
@@ -48,6 +50,8 @@ TOLD: Final = {
     "ancillaries": ("elevation", "air_temperature", "skin_temperature"),
     "background": ("elevation", "air_temperature", "skin_temperature", "background"),
 }
+RULED: Final = ("none", "ancillaries")
+"""What the fixed rules (`aktes_xr.retrieval.cloud_rules`), which know no background, are told."""
 _SIDE: Final = 96
 _STEP: Final = 2
 _DATES: Final = 5
@@ -93,25 +97,40 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
 
     def judge(world: str, given: Iterator[Scene]) -> tuple[list[Check], list[Table]]:
         tallies = {told: CloudTally() for told in TOLD}
+        rules = {told: CloudTally() for told in RULED}
         for seen, zenith, truth in given:
             for told, names in TOLD.items():
                 probability = _tested(test, seen, names, zenith)
                 tallies[told].add(truth._replace(probability=probability), test.threshold)
-        return _checks(world, tallies), _tables(world, tallies)
+            for told, tally in rules.items():
+                tally.add(truth._replace(probability=_ruled(seen, TOLD[told])), 0.5)
+        return _checks(world, tallies), _tables(world, tallies, rules)
 
     return judge_worlds(_WORLDS, judge, quick=quick, part=part)
+
+
+def _known(seen: Float32Array, names: tuple[str, ...]) -> tuple[Float32Array, Float32Array]:
+    """Return the planes of a scene of which only some are known, and its statistics."""
+    known = seen.copy()
+    for place, name in enumerate(SEEN[5:], start=5):
+        if name not in names:
+            known[place] = np.nan
+    return known, scene_statistics(known[:, ::_STEP, ::_STEP].reshape(len(SEEN), -1))
+
+
+def _ruled(seen: Float32Array, names: tuple[str, ...]) -> Float32Array:
+    """Apply the fixed rules: 1 where they find cloud, NaN where nothing was measured."""
+    known, statistics = _known(seen, names)
+    cloudy = cloud_by_rules(known, statistics).astype(np.float32)
+    return np.where(describable(known), cloudy, np.float32(np.nan))
 
 
 def _tested(
     test: CloudTest, seen: Float32Array, names: tuple[str, ...], zenith: float
 ) -> Float32Array:
     """Run the test on a scene of which only some planes are known."""
-    known = seen.copy()
-    for place, name in enumerate(SEEN[5:], start=5):
-        if name not in names:
-            known[place] = np.nan
-    sample = known[:, ::_STEP, ::_STEP].reshape(len(SEEN), -1)
-    features = cloud_features(known, scene_statistics(sample), zenith)
+    known, statistics = _known(seen, names)
+    features = cloud_features(known, statistics, zenith)
     probability = test.probability_of_rows(features.reshape(len(CLOUD_FEATURES), -1))
     probability = probability.reshape(known.shape[1:])
     return np.where(describable(known), probability, np.float32(np.nan))
@@ -216,16 +235,19 @@ def _checks(world: str, tallies: dict[str, CloudTally]) -> list[Check]:
     return checks
 
 
-def _tables(world: str, tallies: dict[str, CloudTally]) -> list[Table]:
+def _tables(
+    world: str, tallies: dict[str, CloudTally], rules: dict[str, CloudTally]
+) -> list[Table]:
     strata = (*HEIGHTS, *CHANGES, OVERCAST, "cirrus of .3 to 1")
+    both = (*tallies.values(), *rules.values())
+    columns = (*TOLD, *(f"rules, {told}" for told in RULED))
     missed = [
-        (stratum, half, *(tally.missed(stratum, half) for tally in tallies.values()))
+        (stratum, half, *(tally.missed(stratum, half) for tally in both))
         for stratum in strata
         for half in ("day", "night")
     ]
     wrong = [
-        (surface, *(tally.commission[surface].value for tally in tallies.values()))
-        for surface in SURFACES
+        (surface, *(tally.commission[surface].value for tally in both)) for surface in SURFACES
     ]
     reliability = []
     for told, tally in tallies.items():
@@ -234,8 +256,10 @@ def _tables(world: str, tallies: dict[str, CloudTally]) -> list[Table]:
             row = (tally.predicted[number] / count, tally.happened[number] / count, int(count))
             reliability.append((told, *row))
     return [
-        Table(f"{world}: missed of depth above 1", ("stratum", "half", *TOLD), missed, headings=1),
-        Table(f"{world}: clear pixels called cloud", ("surface", *TOLD), wrong),
+        Table(
+            f"{world}: missed of depth above 1", ("stratum", "half", *columns), missed, headings=1
+        ),
+        Table(f"{world}: clear pixels called cloud", ("surface", *columns), wrong),
         Table(
             f"{world}: reliability",
             ("told", "probability", "share cloudy", "N"),

@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 OUTPUT ?= demo-output
 NAME ?= radiative
 RECIPE ?= release
+# Files in the order of their names: with those of few tests last, one worker waits for the slowest of all.
+SPREAD := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # A version manager may leave a `python3.12` on the PATH that does not run: ask each one.
 PYTHON ?= $(shell for candidate in python3.12 python3.13 python3.11 python3 python; do \
@@ -32,7 +34,7 @@ demo: $(VENV)/.base
 	$(BIN)/aktes demo --output $(OUTPUT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest $(SPREAD)
 
 notebooks: $(VENV)/.dev
 	AKTES_NOTEBOOKS=$(CURDIR)/build/notebooks $(BIN)/python -m pytest tests/test_notebooks.py
@@ -46,16 +48,16 @@ test-lowest:
 	@command -v uv >/dev/null || { echo "make test-lowest needs uv: pip install uv" >&2; exit 1; }
 	uv venv --quiet --seed --clear --python $(PYTHON) $(VENV)-lowest
 	uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[dev]'
-	$(VENV)-lowest/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(VENV)-lowest/bin/python -m pytest $(SPREAD)
 
 # What the dependencies will be: their pre-releases, in an environment of its own.
 test-upstream: $(VENV)/.python
 	$(PYTHON) -m venv $(VENV)-upstream
 	$(VENV)-upstream/bin/python -m pip install --quiet --pre --upgrade -e '.[dev]'
-	$(VENV)-upstream/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(VENV)-upstream/bin/python -m pytest $(SPREAD)
 
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

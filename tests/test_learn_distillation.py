@@ -235,7 +235,7 @@ def test_ablation_tabulates_every_variant_budget_and_anchor(
         validation=200,
         test=200,
         budgets=(50, 0),
-        seeds=2,
+        seeds=1,
         variants=(
             Variant("none", 0.0),
             Variant("response", 0.5),

@@ -11,8 +11,16 @@ from aktes_xr.bench.clouds_tally import CloudTally, Tested
 from aktes_xr.errors import BundleIntegrityError, InputError, TrainingError
 from aktes_xr.learn.clouds import with_cloud_test
 from aktes_xr.models.bundle import load_bundle
-from aktes_xr.models.cloud_features import CLOUD_FEATURES
+from aktes_xr.models.cloud_features import (
+    CLOUD_FEATURES,
+    SEEN,
+    cloud_features,
+    describable,
+    scene_statistics,
+)
+from aktes_xr.models.cloud_image import probability_of_image
 from aktes_xr.models.cloud_test import CLOUD_FILE, CloudTest, confidence_of
+from aktes_xr.models.context import REACH
 
 
 def test_a_test_survives_its_files() -> None:
@@ -23,6 +31,25 @@ def test_a_test_survives_its_files() -> None:
     features[:, 3] = np.nan
     np.testing.assert_array_equal(again.probability(features), test.probability(features))
     assert CloudTest.from_files({}) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 40), (20, 3000)])
+def test_an_image_is_tested_as_its_pixels_are(shape: tuple[int, int]) -> None:
+    """Rows at a time, calls that are not full, and images wider than a call."""
+    test = random_cloud_test()
+    rng = np.random.default_rng(1)
+    seen = rng.normal(290.0, 5.0, (len(SEEN), *(size + 2 * REACH for size in shape)))
+    seen[5] = 100.0
+    seen[:, rng.random(seen.shape[1:]) < 0.1] = np.nan
+    seen = seen.astype(np.float32)
+    statistics = scene_statistics(seen.reshape(len(SEEN), -1))
+    inner = (slice(None), slice(REACH, -REACH), slice(REACH, -REACH))
+    features = cloud_features(seen, statistics, 40.0)[inner].reshape(len(CLOUD_FEATURES), -1)
+    known = describable(seen)[inner[1:]]
+    expected = np.where(known, test.probability(features.T).reshape(shape), np.nan)
+    found = probability_of_image(test, seen, statistics, 40.0)
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
+    assert np.ptp(found[known]) > 0.01 or known.sum() < 2
 
 
 @pytest.mark.parametrize(

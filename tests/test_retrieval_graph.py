@@ -13,7 +13,7 @@ from aktes_xr.cube.calibration import radiance
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.jobs.graph_size import graph_size
 from aktes_xr.models import Bundle
-from aktes_xr.retrieval.graph import NEIGHBOURS, pack_edges, surround
+from aktes_xr.retrieval.edges import NEIGHBOURS, pack_edges, surround
 from aktes_xr.sensor import UNREADABLE_DN
 
 HALO = 3
@@ -34,7 +34,7 @@ def test_packed_edges_put_a_chunk_back_into_its_scene() -> None:
         for i in range(3)
         for j in range(3)
     }
-    edges = {place: pack_edges(block, halo=HALO, length=12) for place, block in blocks.items()}
+    edges = {place: pack_edges(block, halo=HALO) for place, block in blocks.items()}
     beyond = np.pad(image, ((0, 0), (0, 0), (HALO, HALO), (HALO, HALO)))
     for (i, j), block in blocks.items():
         around = [edges.get((i + down, j + right)) for down, right in NEIGHBOURS]

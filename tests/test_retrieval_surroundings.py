@@ -13,7 +13,7 @@ from aktes_xr.models.context import CONTEXT, REACH, describe_image
 from aktes_xr.radiative import surface_pressure_from_elevation
 from aktes_xr.radiative.water import WATER_EMISSIVITY_UNCERTAINTY, water_emissivity
 from aktes_xr.retrieval import retrieve
-from aktes_xr.retrieval.graph import NEIGHBOURS, pack_edges, surround
+from aktes_xr.retrieval.edges import NEIGHBOURS, fill_of, pack_edges, surround
 from aktes_xr.retrieval.surroundings import calibration, describe_surroundings, neighbourhood
 from aktes_xr.retrieval.tiles import SCALARS, Layout, new_chunk
 
@@ -76,10 +76,9 @@ def test_cut_into_chunks_it_is_the_description_of_the_whole_image(units: str) ->
         for i in range(2)
         for j in range(2)
     }
-    edges = {
-        place: pack_edges(tir[None, :, *span], cloud[None, None, *span], halo=REACH, length=106)
-        for place, span in spans.items()
-    }
+    # Beyond a chunk cloud is fill.
+    hidden = np.where(cloud, fill_of(tir.dtype), tir)
+    edges = {place: pack_edges(hidden[None, :, *span], halo=REACH) for place, span in spans.items()}
     for (i, j), span in spans.items():
         around = [edges.get((i + down, j + right)) for down, right in NEIGHBOURS]
         padded = surround(tir[None, :, *span], around, halo=REACH)[0]

@@ -108,6 +108,8 @@ class AblationSettings:
         Of each training.
     anchor_steps : int
         Of the network of the teacher's size.
+    per_field : int
+        Pixels of one field, which share its air: a region's pixels are of many dates.
     """
 
     pool: int = 20_000
@@ -119,6 +121,7 @@ class AblationSettings:
     steps: int = 600
     batch_size: int = 512
     anchor_steps: int = 1_200
+    per_field: int = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,14 +203,16 @@ def _world(
         "test": settings.test,
     }
     parts: dict[str, Sample] = {}
+    locality = None if region is None else region.locality
     for split, size in sizes.items():
-        world = World(
+        world = World.of(
+            recipe,
             split,
             recipe.seed + 41,
-            recipe.nedt_k,
             terrain=True,
-            errors=recipe.errors,
-            locality=None if region is None else region.locality,
+            varied=0.0,
+            locality=locality,
+            per_field=settings.per_field,
         )
         parts[split], _ = draw(size, world)
     answers = {name: Answers(*teacher.predict(part.quantities)) for name, part in parts.items()}

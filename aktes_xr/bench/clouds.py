@@ -26,13 +26,9 @@ from aktes_xr.bench.world.spectra import METAL
 from aktes_xr.errors import BundleError
 from aktes_xr.learn.cloud_sample import elevation_of
 from aktes_xr.models.bundle import load_bundle
-from aktes_xr.models.cloud_features import (
-    CLOUD_FEATURES,
-    SEEN,
-    cloud_features,
-    describable,
-    scene_statistics,
-)
+from aktes_xr.models.cloud_features import SEEN, describable, scene_statistics
+from aktes_xr.models.cloud_image import probability_of_image
+from aktes_xr.models.context import REACH
 from aktes_xr.retrieval.cloud_rules import cloud_by_rules
 from aktes_xr.simulate import FieldRecipe, draw_fields
 from aktes_xr.simulate.clouds import KINDS, lay_clouds
@@ -130,10 +126,8 @@ def _tested(
 ) -> Float32Array:
     """Run the test on a scene of which only some planes are known."""
     known, statistics = _known(seen, names)
-    features = cloud_features(known, statistics, zenith)
-    probability = test.probability_of_rows(features.reshape(len(CLOUD_FEATURES), -1))
-    probability = probability.reshape(known.shape[1:])
-    return np.where(describable(known), probability, np.float32(np.nan))
+    edged = np.pad(known, ((0, 0), (REACH, REACH), (REACH, REACH)), constant_values=np.nan)
+    return probability_of_image(test, edged, statistics, zenith)
 
 
 def _own(count: int) -> Iterator[Scene]:

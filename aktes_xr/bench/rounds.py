@@ -154,15 +154,7 @@ def _plain(cell: Any) -> Any:
 
 def _drawn(recipe: Recipe, size: int, split: Any, terrain: bool) -> Sample:
     seed = recipe.seed + 61
-    world = World(
-        split,
-        seed,
-        recipe.nedt_k,
-        terrain=terrain,
-        errors=recipe.errors,
-        varied=recipe.varied,
-    )
-    sample, _ = draw(size, world)
+    sample, _ = draw(size, World.of(recipe, split, seed, terrain=terrain))
     return sample.dropped(np.random.default_rng(seed))
 
 

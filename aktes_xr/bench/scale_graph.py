@@ -42,15 +42,14 @@ _SIDE: Final = 4000
 _CHUNK: Final = 1024
 
 
-def graph_checks(*, clouds: bool = True) -> BenchResult:
-    """Build the graph of 400 dates x 5 bands x 4000 x 4000 from items whose files do not exist.
-
-    The checks are of a retrieval without cloud test.
+def graph_checks(*, dates: int = _DATES, clouds: bool = True) -> BenchResult:
+    """Build the graph of a cube of 5 bands x 4000 x 4000 from items whose files do not exist.
 
     Parameters
     ----------
+    dates : int
     clouds : bool
-        Add the graph of one with a cloud test to the table.
+        Add the graph of one with a cloud test.
 
     Returns
     -------
@@ -59,16 +58,16 @@ def graph_checks(*, clouds: bool = True) -> BenchResult:
     # Build one graph first, so that imports and caches are not counted.
     _build(2)
     start = time.perf_counter()
-    ds, result = _build(_DATES)
+    ds, result = _build(dates)
     seconds = time.perf_counter() - start
     loading, whole = graph_size(ds), graph_size(result)
-    few_ds, few = _build(_DATES // 2)
+    few_ds, few = _build(dates // 2)
     chunks = (-(-_SIDE // _CHUNK)) ** 2
     added = whole.tasks - graph_size(few).tasks - (loading.tasks - graph_size(few_ds).tasks)
-    per_block = added / (_DATES // 2 * chunks)
+    per_block = added / (dates // 2 * chunks)
     variables = sum("time" in variable.dims for variable in result.data_vars.values())
     sent, stored = optimised_size(result), optimised_size(discard(result))
-    size = f"{_DATES} x 5 x {_SIDE} x {_SIDE}"
+    size = f"{dates} x 5 x {_SIDE} x {_SIDE}"
     checks = [
         Check.at_most(f"graph of {size} built from items", seconds, 10.0, "s"),
         Check.at_most(
@@ -87,9 +86,14 @@ def graph_checks(*, clouds: bool = True) -> BenchResult:
         ("from items to store, optimised", stored.tasks, stored.pickled_bytes / 1e6),
     ]
     if clouds:
-        tested = optimised_size(_build(_DATES, clouds="network")[1])
+        tested = optimised_size(_build(dates, clouds="network")[1])
         rows.append(
             ("to retrieval with a cloud test, optimised", tested.tasks, tested.pickled_bytes / 1e6)
+        )
+        # A scene's sample, its probability and its confidence; and the scene, once per date.
+        more = (tested.tasks - sent.tasks) / (dates * chunks)
+        checks.append(
+            Check.at_most("tasks that a cloud test adds for each (date, chunk)", more, 3.1, "1")
         )
     return BenchResult(checks, [Table(f"Graph of {size}", ("graph", "tasks", "MB"), rows)])
 

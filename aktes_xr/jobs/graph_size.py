@@ -15,6 +15,7 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from aktes_xr.machine import PROCESS_BYTES
+from aktes_xr.models.cloud_features import SEEN
 from aktes_xr.retrieval.tiles import N_PLANES, STATIC
 
 if TYPE_CHECKING:
@@ -192,7 +193,9 @@ class MemoryModel:
         blocks = math.ceil(self.shape[0] / rows) * math.ceil(self.shape[1] / columns)
         held = min(math.ceil(self.shape[1] / columns) + 2, blocks) if self.halo else 1
         inputs = self.input * (held * pixels + padded) + self.ancillary * pixels
-        planes = 2 * 4 * N_PLANES * pixels
+        # The cloud test arranges one date at a time; what it sees is let go before the next.
+        seen = 4 * len(SEEN) * padded // max(dates, 1)
+        planes = 2 * 4 * N_PLANES * pixels + seen
         return PROCESS_BYTES + inputs + planes + self.terrain * math.prod(self.shape)
 
 

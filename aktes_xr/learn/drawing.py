@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aktes_xr.compilation import Float32Array
-    from aktes_xr.learn.recipe import AncillaryErrors
+    from aktes_xr.learn.recipe import AncillaryErrors, Recipe
     from aktes_xr.simulate.atmospheres import Protocol
     from aktes_xr.simulate.domains import Locality
 
@@ -87,6 +87,25 @@ class World:
     varied: float = 0.0
     locality: Locality | None = None
     per_field: int | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, split: Split, seed: int, **choices: Any) -> World:
+        """Take a recipe's noise, stated errors and share of varied fields.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        split : "train", "validation" or "test"
+        seed : int
+        **choices
+            What else there is to choose, by name.
+
+        Returns
+        -------
+        World
+        """
+        known: dict[str, Any] = {"errors": recipe.errors, "varied": recipe.varied}
+        return cls(split, seed, recipe.nedt_k, **(known | choices))
 
     @property
     def taken(self) -> int:

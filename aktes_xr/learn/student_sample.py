@@ -76,15 +76,9 @@ def _drawn(
     region: Region | None = None,
 ) -> list[Held]:
     level = 0 if region is not None else round(recipe.student.level_share * size)
-    world = World(
-        split,
-        recipe.seed + 1 + 100 * epoch,
-        recipe.nedt_k,
-        terrain=True,
-        errors=recipe.errors,
-        varied=recipe.varied,
-        locality=None if region is None else region.locality,
-    )
+    locality = None if region is None else region.locality
+    seed = recipe.seed + 1 + 100 * epoch
+    world = World.of(recipe, split, seed, terrain=True, locality=locality)
     if split == "validation":
         world = replace(world, per_field=HELD_PER_FIELD)
     kinds = [(size - level, world), (level, replace(world, terrain=False))]

@@ -153,18 +153,11 @@ def _drawn(
 ) -> Sample:
     model = round(recipe.teacher.model_atmospheres * size)
     counts: dict[Protocol, int] = {"G": size - model, "P": model}
+    taken = PIXELS_PER_FIELD if split == "train" else None
     parts = [
         draw(
             count,
-            World(
-                split,
-                seed,
-                recipe.nedt_k,
-                protocol=protocol,
-                errors=recipe.errors,
-                varied=recipe.varied,
-                per_field=PIXELS_PER_FIELD if split == "train" else None,
-            ),
+            World.of(recipe, split, seed, protocol=protocol, per_field=taken),
         )[0]
         for protocol, count in counts.items()
         if count

@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aktes_xr.models.context import CONTEXT, describe_image
+from aktes_xr.compilation import kernel
+from aktes_xr.models.context import (
+    CONTEXT,
+    FIXED_POINT,
+    MISSING,
+    N_CONTEXT,
+    REACH,
+    Surroundings,
+    advance,
+    begin,
+    describe_row,
+    enter_row,
+    new_surroundings,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +99,22 @@ _BACKGROUND: Final = SEEN.index("background")
 _AIR: Final = SEEN.index("air_temperature")
 _SKIN: Final = SEEN.index("skin_temperature")
 _PLACE: Final = {name: place for place, name in enumerate(STATISTICS)}
-_SPREADS: Final = np.array([name.startswith("spread") for name in CONTEXT])
+_FIRST_MEDIAN: Final = _PLACE["median_B10_B13"]
+_FIRST_CONTEXT: Final = CLOUD_FEATURES.index(CONTEXT[0])
+_SPREADS: Final = tuple(
+    _FIRST_CONTEXT + place for place, name in enumerate(CONTEXT) if name.startswith("spread")
+)
+_BESIDE: Final = CLOUD_FEATURES.index("below_scene_p25")
+_BEYOND: Final = CLOUD_FEATURES.index("beyond_median_B10_B13")
+_BELOW_AIR: Final = CLOUD_FEATURES.index("below_air")
+_SCENE_BELOW_AIR: Final = CLOUD_FEATURES.index("scene_below_air")
+_HEIGHT: Final = CLOUD_FEATURES.index("elevation")
+_PARTS: Final = np.float32(FIXED_POINT)
+_MISSING: Final = np.int32(MISSING)
+_LAPSE: Final = np.float32(_LAPSE_K_PER_M)
+_AT_BACKGROUND: Final = np.float32(_BACKGROUND_K)
+_ZERO: Final = np.float32(0.0)
+_ONE: Final = np.float32(1.0)
 
 
 def from_sea_level(seen: Float32Array) -> Float32Array:
@@ -154,42 +182,166 @@ def cloud_features(
     ndarray (feature, y, x), float32
         In the order of `CLOUD_FEATURES`; NaN where a feature is not known.
     """
-    counted = from_sea_level(seen)
-    own = seen[_REFERENCE]
-    rows: list[Any] = [own, *(seen[band] - own for band in _OTHERS)]
-    context = describe_image(np.ascontiguousarray(np.moveaxis(counted, 0, -1)))
-    # Spreads reach from .05 K to tens: by their logarithm small ones count as much as large ones.
-    context[_SPREADS] = np.log(context[_SPREADS] + np.float32(0.05))
-    rows += list(context)
-    rows += _beside_scene(counted, statistics)
-    air, skin, background = seen[_AIR], seen[_SKIN], seen[_BACKGROUND]
-    for other in (air, skin, background):
-        rows += [own - other, np.isfinite(other)]
-    height = seen[_ELEVATION]
-    lifted = np.nan_to_num(height) * np.float32(_LAPSE_K_PER_M)
-    rows.append(statistics[_PLACE["sea_level_p90"]] - (air + lifted))
-    rows += [height, np.isfinite(height)]
-    up = np.float32(np.cos(np.deg2rad(sun_zenith_deg)))
-    rows += [np.maximum(up, np.float32(0.0)), np.float32(np.isfinite(up))]
-    features = np.empty((len(CLOUD_FEATURES), *own.shape), np.float32)
-    for place, row in enumerate(rows):
-        features[place] = row
-    return features
+    rows, columns = seen.shape[1:]
+    edged = np.pad(
+        seen, ((0, 0), (REACH, REACH), (REACH, REACH)), constant_values=np.float32(np.nan)
+    )
+    description = CloudDescription(edged, statistics, sun_zenith_deg, rows=rows)
+    return description.rows_from(0, rows).reshape(len(CLOUD_FEATURES), rows, columns)
 
 
-def _beside_scene(counted: Float32Array, statistics: Float32Array) -> list[Any]:
-    """Compare pixels with the rest of their scene."""
-    own = counted[_REFERENCE]
+class CloudDescription:
+    """The description of an image on its way down it; not to be shared by threads.
+
+    Parameters
+    ----------
+    seen : ndarray (9, y + 2 `REACH`, x + 2 `REACH`), float32
+        In the order of `SEEN`; NaN where nothing is known.
+    statistics : ndarray (11,), float32
+        Of the whole scene, from `scene_statistics`.
+    sun_zenith_deg : float, degree
+        NaN where unknown.
+    rows : int
+        Room for so many rows at once.
+    """
+
+    def __init__(
+        self, seen: Float32Array, statistics: Float32Array, sun_zenith_deg: float, *, rows: int
+    ) -> None:
+        self._seen = seen
+        self._statistics = np.asarray(statistics, np.float32)
+        wide = seen.shape[2]
+        self._columns = wide - 2 * REACH
+        self._around = new_surroundings(self._columns)
+        self._fixed = np.full((_N_BANDS, wide), MISSING, np.int32)
+        self._features = np.empty((len(CLOUD_FEATURES), rows * self._columns), np.float32)
+        for name, value in _of_scene(statistics, sun_zenith_deg).items():
+            self._features[CLOUD_FEATURES.index(name)] = value
+
+    def rows_from(self, first: int, count: int) -> Float32Array:
+        """Describe rows; each call goes on where the last one ended.
+
+        Parameters
+        ----------
+        first : int
+            Counted without the halo.
+        count : int
+            At most as many as there is room for.
+
+        Returns
+        -------
+        ndarray (feature, pixel), float32
+            Overwritten by the next call.
+        """
+        features = self._features[:, : count * self._columns]
+        _describe_rows(self._seen, self._statistics, first, self._fixed, self._around, features)
+        for place in _SPREADS:
+            # From .05 K to tens: by their logarithm small spreads count as much as large ones.
+            np.log(features[place] + np.float32(0.05), out=features[place])
+        return features
+
+
+def _of_scene(statistics: Float32Array, sun_zenith_deg: float) -> dict[str, Any]:
+    """Return the features that all pixels of a scene share."""
     by = {name: statistics[place] for name, place in _PLACE.items()}
-    rows: list[Any] = [own - by[f"sea_level_{name}"] for name in ("p25", "p50", "p90", "p97")]
-    rows.append(np.log(by["sea_level_spread"] + np.float32(0.05)))
-    rows.append(by["sea_level_p75"] - by["sea_level_p25"])
-    rows.append(by["sea_level_p97"] - by["sea_level_p50"])
-    medians = [statistics[_PLACE["median_B10_B13"] + number] for number in range(len(_OTHERS))]
-    rows += [counted[band] - own - median for band, median in zip(_OTHERS, medians, strict=True)]
-    return rows + medians
+    up = np.float32(np.cos(np.deg2rad(sun_zenith_deg)))
+    return {
+        "scene_spread": np.log(by["sea_level_spread"] + np.float32(0.05)),
+        "scene_interquartile": by["sea_level_p75"] - by["sea_level_p25"],
+        "scene_upper": by["sea_level_p97"] - by["sea_level_p50"],
+        **{f"scene_{name}": by[name] for name in STATISTICS if name.startswith("median")},
+        "sun_height": np.maximum(up, np.float32(0.0)),
+        "sun_known": np.float32(np.isfinite(up)),
+    }
 
 
 def describable(seen: Float32Array) -> NDArray[np.bool_]:
     """Return where (y, x) all bands were measured."""
     return np.asarray(np.isfinite(seen[:_N_BANDS]).all(axis=0))
+
+
+@kernel()
+def _describe_rows(
+    seen: Float32Array,
+    statistics: Float32Array,
+    first: int,
+    fixed: NDArray[np.int32],
+    around: Surroundings,
+    raw: Float32Array,
+) -> None:
+    """Write the features of rows but those of the scene; spreads are not yet logarithms."""
+    columns = around.described.shape[1]
+    count = raw.shape[1] // columns
+    if first == 0:
+        for line in range(2 * REACH):
+            _enter(seen, line, fixed, around)
+    for number in range(count):
+        row = first + number
+        _enter(seen, row + 2 * REACH, fixed, around)
+        if row == 0:
+            begin(around, row)
+        else:
+            advance(around, row)
+        describe_row(around, row)
+        span = slice(number * columns, (number + 1) * columns)
+        for feature in range(N_CONTEXT):
+            raw[_FIRST_CONTEXT + feature, span] = around.described[feature]
+        own = seen[:, row + REACH, REACH : REACH + columns]
+        _describe_own(own, statistics, raw[:, span])
+
+
+@kernel()
+def _enter(seen: Float32Array, line: int, fixed: NDArray[np.int32], around: Surroundings) -> None:
+    """Put a row, counted from its background or from sea level, into the ring."""
+    height, background = seen[_ELEVATION, line], seen[_BACKGROUND, line]
+    for band in range(_N_BANDS):
+        kelvin, out = seen[band, line], fixed[band]
+        for column in range(out.size):
+            counted = kelvin[column] + _added(height[column], background[column])
+            # NaN alone differs from itself.
+            known = counted == counted
+            out[column] = np.int32(np.rint(counted * _PARTS)) if known else _MISSING
+    enter_row(fixed, line, around)
+
+
+@kernel()
+def _added(height: np.float32, background: np.float32) -> np.float32:
+    lifted = height * _LAPSE if height == height else _ZERO
+    return _AT_BACKGROUND - background if background == background else lifted
+
+
+@kernel()
+def _describe_own(line: Float32Array, statistics: Float32Array, raw: Float32Array) -> None:
+    """Write what a row's pixels are by themselves, and beside the scene."""
+    columns = raw.shape[1]
+    own = line[_REFERENCE]
+    raw[0] = own
+    part = 0
+    for band in range(_N_BANDS):
+        if band != _REFERENCE:
+            kelvin, gap, beyond = line[band], raw[1 + part], raw[_BEYOND + part]
+            median = statistics[_FIRST_MEDIAN + part]
+            for column in range(columns):
+                gap[column] = kelvin[column] - own[column]
+                beyond[column] = gap[column] - median
+            part += 1
+    height, background = line[_ELEVATION], line[_BACKGROUND]
+    # The 25th, 50th, 90th and 97th percentile of the scene.
+    for part, place in enumerate((1, 2, 4, 5)):
+        below, level = raw[_BESIDE + part], statistics[place]
+        for column in range(columns):
+            below[column] = own[column] + _added(height[column], background[column]) - level
+    for part, plane in enumerate((_AIR, _SKIN, _BACKGROUND)):
+        other = line[plane]
+        below, known = raw[_BELOW_AIR + 2 * part], raw[_BELOW_AIR + 2 * part + 1]
+        for column in range(columns):
+            below[column] = own[column] - other[column]
+            known[column] = _ONE if other[column] == other[column] else _ZERO
+    air, scene, upper = line[_AIR], raw[_SCENE_BELOW_AIR], statistics[4]
+    plain, known = raw[_HEIGHT], raw[_HEIGHT + 1]
+    for column in range(columns):
+        given = height[column] == height[column]
+        lifted = height[column] * _LAPSE if given else _ZERO
+        scene[column] = upper - (air[column] + lifted)
+        plain[column] = height[column]
+        known[column] = _ONE if given else _ZERO

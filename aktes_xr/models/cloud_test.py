@@ -89,7 +89,7 @@ class CloudTest:
         """
         rows = np.ascontiguousarray(features.T, np.float32)
         standard = np.empty((1, *rows.shape), np.float32)
-        _standardise(rows, self.center, self.scale, standard)
+        standardise(rows, self.center, self.scale, 0, standard)
         return np.ascontiguousarray(standard[0].T)
 
     def probability(self, features: Float32Array) -> Float32Array:
@@ -104,30 +104,28 @@ class CloudTest:
         -------
         ndarray (pixel,), float32, 1
         """
-        return self.probability_of_rows(np.ascontiguousarray(features.T, np.float32))
+        out = np.empty(len(features), np.float32)
+        work = self.network.new_pass(min(len(features), _AT_ONCE))
+        for first in range(0, len(features), _AT_ONCE):
+            part = np.ascontiguousarray(features[first : first + _AT_ONCE].T, np.float32)
+            standardise(part, self.center, self.scale, 0, work.features)
+            work.run(part.shape[1])
+            self.read(work.outputs, out[first : first + part.shape[1]])
+        return out
 
-    def probability_of_rows(self, features: Float32Array) -> Float32Array:
-        """Estimate the probability of cloud, of features that lie row by row.
+    def read(self, outputs: Float32Array, probability: Float32Array) -> None:
+        """Turn what the network gave into probabilities.
 
         Parameters
         ----------
-        features : ndarray (feature, pixel), float32
-            Raw.
-
-        Returns
-        -------
-        ndarray (pixel,), float32, 1
+        outputs : ndarray (call, 1, row), float32
+            Of a pass.
+        probability : ndarray (pixel,), float32, 1
+            Of the first pixels of these; written in place.
         """
-        count = features.shape[1]
-        raw = np.empty(count, np.float32)
-        work = self.network.new_pass(min(count, _AT_ONCE))
-        for first in range(0, count, _AT_ONCE):
-            part = features[:, first : first + _AT_ONCE]
-            _standardise(part, self.center, self.scale, work.features)
-            work.run(part.shape[1])
-            raw[first : first + part.shape[1]] = work.outputs[:, 0].reshape(-1)[: part.shape[1]]
+        raw = outputs.reshape(-1)[: probability.size]
         score = np.float32(self.slope) * raw + np.float32(self.offset)
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))), np.float32)
+        probability[:] = 1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0)))
 
     def files(self) -> dict[str, bytes]:
         """Return the files that keep the test in a bundle, by name."""
@@ -160,17 +158,33 @@ class CloudTest:
 
 
 @kernel()
-def _standardise(
-    features: Float32Array, center: Float32Array, scale: Float32Array, standard: Float32Array
+def standardise(
+    features: Float32Array,
+    center: Float32Array,
+    scale: Float32Array,
+    start: int,
+    calls: Float32Array,
 ) -> None:
-    """Standardise rows of features into a network's calls; what is not known is 0."""
-    rows, count = standard.shape[2], features.shape[1]
-    for call in range(-(-count // rows)):
-        first = call * rows
-        size = min(rows, count - first)
+    """Standardise features into a network's calls; what is not known is 0.
+
+    Parameters
+    ----------
+    features : ndarray (feature, pixel), float32
+        Raw.
+    center, scale : ndarray (feature,), float32
+    start : int
+        The pixel of the calls that the first of these becomes.
+    calls : ndarray (call, feature, row), float32
+        Written in place.
+    """
+    rows, count = calls.shape[2], features.shape[1]
+    done = 0
+    while done < count:
+        call, row = (start + done) // rows, (start + done) % rows
+        size = min(rows - row, count - done)
         for feature in range(center.size):
-            source = features[feature, first : first + size]
-            target = standard[call, feature, :size]
+            source = features[feature, done : done + size]
+            target = calls[call, feature, row : row + size]
             middle, spread = center[feature], scale[feature]
             for pixel in range(size):
                 value = (source[pixel] - middle) / spread
@@ -178,6 +192,7 @@ def _standardise(
                 value = _HIGH if value > _HIGH else value
                 # NaN alone differs from itself.
                 target[pixel] = value if value == value else _ZERO
+        done += size
 
 
 def confidence_of(probability: Float32Array) -> Any:

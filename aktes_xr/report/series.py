@@ -50,7 +50,7 @@ def series_figure(dates: Sequence[DateSummary]) -> Figure:
         axis.errorbar(
             times,
             middle,
-            yerr=(middle - low, high - middle),
+            yerr=np.stack([middle - low, high - middle]),
             fmt="o",
             markersize=4,
             linewidth=1,

@@ -15,6 +15,7 @@ from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
 from aktes_xr.retrieval.closure import close_chunk
+from aktes_xr.retrieval.clouds import CloudSource
 from aktes_xr.retrieval.components import Components, complete
 from aktes_xr.retrieval.conditions import doubt_cloud, mark_conditions
 from aktes_xr.retrieval.flags import classify
@@ -94,13 +95,19 @@ class BlockSettings:
     closure: bool = False
     components: bool = False
     keep_cloudy: bool = False
-    cloud_source: str = "none"
+    cloud_source: CloudSource = "none"
     missed_cloud_k: float = 0.0
 
     @property
     def n_planes(self) -> int:
         """Number of planes that the block function returns."""
-        return self.first_component + (len(COMPONENT_PLANES) if self.components else 0)
+        components = len(COMPONENT_PLANES) if self.components else 0
+        return self.first_component + components + (self.cloud_source != "none")
+
+    @property
+    def cloud_plane(self) -> int | None:
+        """The plane of the probability of cloud; None where nobody says where cloud is."""
+        return None if self.cloud_source == "none" else self.n_planes - 1
 
     @property
     def first_component(self) -> int:
@@ -123,7 +130,7 @@ def retrieve_block(
     Parameters
     ----------
     tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 DN or float32 W m-2 sr-1 um-1
-    scalars : ndarray (time, 12), float32
+    scalars : ndarray (time, 13), float32
         See `aktes_xr.retrieval.tiles.SCALARS`.
     dated : ndarray (time, plane, y, x), float32
     static : ndarray (plane, y, x), float32
@@ -137,7 +144,7 @@ def retrieve_block(
     -------
     ndarray (time, plane, y, x), float32
         See `aktes_xr.retrieval.tiles.PLANES`; with closure also `CLOSURE_PLANES`, with components
-        `COMPONENT_PLANES` behind all.
+        `COMPONENT_PLANES` behind all, and the probability of cloud where anybody says it.
     """
     halo = settings.halo
     rows, columns = tir.shape[2] - 2 * halo, tir.shape[3] - 2 * halo
@@ -159,6 +166,9 @@ def retrieve_block(
         close_chunk(chunk, tables, out)
     before = out[:, N_OUTPUTS].copy() if settings.components else None
     doubt_cloud(chunk, settings.missed_cloud_k, out, keep=settings.keep_cloudy)
+    if settings.cloud_plane is not None:
+        for date, planes in enumerate(out):
+            planes[settings.cloud_plane] = chunk.dated_plane("cloud_probability", date)
     if before is not None:
         complete(out, before, settings.first_component)
     return out
@@ -179,7 +189,7 @@ def _retrieve_by_networks(
     limits = _limits(settings, bundle.fusion)
     networks = _Networks(bundle, settings.student)
     components = Components(bundle, settings.student) if settings.components else None
-    first = settings.first_component
+    parts = slice(settings.first_component, settings.first_component + len(COMPONENT_PLANES))
     around = neighbourhood(chunk.columns)
     gathering, tiles = new_gathering(chunk.columns, 1 if settings.student is None else 3)
     for date, image in enumerate(out):
@@ -193,7 +203,7 @@ def _retrieve_by_networks(
                     describe(chunk, tables, date, count, kind != TEACHER_ALONE, tile)
                     write(networks.estimate(tile, kind, count), _BITS[kind], tile, count, image)
                     if components is not None:
-                        components.write(tile, kind, count, image[first:])
+                        components.write(tile, kind, count, image[parts])
                     gathering.held[kind] = 0
 
 

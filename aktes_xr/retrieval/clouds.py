@@ -1,56 +1,40 @@
-"""Where a cube is cloudy: by the mask that it came with, or by the bundle's own test; lazily.
+"""Where a cube is cloudy: by the mask that it came with, or by the bundle's own test.
 
-The test is one task per chunk that also sees its neighbours' edges, and one per date for the
-statistics of the scene. What it finds becomes the cube's cloud mask, so that everything behind it
-treats both alike.
+Who says it is settled before the graph is built. The chunk's own task then finds the cloud, with
+the edges of its neighbours, and everything behind treats a given mask and a found one alike.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import dask.array as da
 import numpy as np
-import xarray as xr
-from dask.base import tokenize
 from scipy import ndimage
 
-from aktes_xr import sensor
 from aktes_xr.errors import BundleError, InputError
-from aktes_xr.models.cloud_features import (
-    CLOUD_FEATURES,
-    SEEN,
-    STATISTICS,
-    cloud_features,
-    describable,
-    scene_statistics,
-)
+from aktes_xr.models.cloud_image import probability_of_image
 from aktes_xr.models.context import REACH
-from aktes_xr.models.runtime import BundleReference, register, resolve
-from aktes_xr.retrieval.graph import Edged, map_with_edges, surround
-from aktes_xr.retrieval.inputs import measurement, spread
-from aktes_xr.retrieval.surroundings import calibration
+from aktes_xr.retrieval.edges import fill_of
+from aktes_xr.retrieval.sight import see
+from aktes_xr.retrieval.tiles import SCALARS, Layout
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
 
     from aktes_xr.compilation import Float32Array
     from aktes_xr.models.bundle import Bundle
+    from aktes_xr.models.cloud_test import CloudTest
 
 Clouds = Literal["auto", "network", "none"]
 CLOUDS: Final[tuple[Clouds, ...]] = ("auto", "network", "none")
-HALO: Final = 2 * REACH
-"""A pixel is near cloud if one within `REACH` is cloudy, which depends on what is around that."""
-_IMAGE: Final = ("time", "y", "x")
-_SAMPLED: Final = 48
-"""The shorter side of a scene is sampled at about so many pixels."""
-_STRIP_ROWS: Final = 128
-_TOLD: Final = SEEN[5:]
+CloudSource = Literal["mask", "network", "none"]
+_SUN_ZENITH: Final = SCALARS.index("sun_zenith")
 
 
-def add_clouds(ds: xr.Dataset, bundle: Bundle, clouds: Clouds) -> tuple[xr.Dataset, str]:
-    """Give a cube its cloud mask, probabilities and what is near cloud.
+def cloud_source(ds: xr.Dataset, bundle: Bundle, clouds: Clouds) -> CloudSource:
+    """Settle who says where a cube is cloudy.
 
     Parameters
     ----------
@@ -64,10 +48,7 @@ def add_clouds(ds: xr.Dataset, bundle: Bundle, clouds: Clouds) -> tuple[xr.Datas
 
     Returns
     -------
-    ds : Dataset
-        With ``cloud`` and ``near_cloud`` (bool) and ``cloud_probability``, lazy; as it was where
-        nothing says where cloud is.
-    source : str
+    str
         ``"mask"``, ``"network"`` or ``"none"``.
 
     Raises
@@ -79,165 +60,160 @@ def add_clouds(ds: xr.Dataset, bundle: Bundle, clouds: Clouds) -> tuple[xr.Datas
     """
     if clouds not in CLOUDS:
         raise InputError(f"found clouds={clouds!r}, expected one of {', '.join(CLOUDS)}")
-    test = bundle.cloud_test
-    if clouds == "network" and test is None:
+    if clouds == "network" and bundle.cloud_test is None:
         raise BundleError(
             f"the bundle {bundle.name!r} has no cloud test; train one (aktes train clouds) or pass "
             "clouds='auto'"
         )
     if "cloud" in ds and clouds != "network":
-        mask = spread(ds["cloud"], _IMAGE, _image_chunks(ds, REACH))
-        near = da.map_overlap(
-            _dilated, mask, depth={1: REACH, 2: REACH}, boundary=False, dtype=bool,
-            meta=np.empty((0, 0, 0), bool),
-        )  # fmt: skip
-        found = {"near_cloud": near, "cloud_probability": mask.astype(np.float32)}
-        return ds.assign({name: (_IMAGE, array) for name, array in found.items()}), "mask"
-    if test is None or clouds == "none":
-        return ds, "none"
-    planes = cloud_planes(ds, bundle)
-    probability = planes[:, 0]
-    found = {
-        "cloud": probability >= np.float32(test.threshold),
-        "near_cloud": planes[:, 1] > 0.0,
-        "cloud_probability": probability,
-    }
-    return ds.assign({name: (_IMAGE, array) for name, array in found.items()}), "network"
+        return "mask"
+    return "none" if bundle.cloud_test is None or clouds == "none" else "network"
 
 
-def cloud_planes(ds: xr.Dataset, bundle: Bundle) -> da.Array:
-    """Run a bundle's cloud test over a cube.
+def edge_width(source: CloudSource, halo: int) -> int:
+    """Return how far a chunk must see for its pixels, and for the cloud around them.
 
     Parameters
     ----------
-    ds : Dataset
-        A checked cube; of its optional variables elevation, air and skin temperature and
-        ``background`` are used.
-    bundle : Bundle
-        With a cloud test.
+    source : str
+        Who says where cloud is.
+    halo : int, pixels
+        How far the retrieval itself looks.
 
     Returns
     -------
-    dask array (time, 2, y, x), float32
-        Probability of cloud, NaN where nothing was measured; and 1 near cloud.
+    int, pixels
     """
-    seen = _seen(ds)
-    statistics = _statistics(seen)
-    sun = ds["sun_zenith"].data if "sun_zenith" in ds.coords else np.nan
-    times = seen.chunks[0]
-    zenith = da.broadcast_to(da.asarray(sun, dtype=np.float32), (seen.shape[0],)).rechunk((times,))
-    reference = register(bundle)
-    return map_with_edges(
-        Edged(seen, HALO),
-        partial(_find, reference=reference),
-        name=f"aktes-clouds-{tokenize(seen.name, statistics.name, zenith.name, reference)}",
-        planes=2,
-        others=lambda time, row, column: ((statistics.name, time, 0), (zenith.name, time)),
-        inputs=(statistics, zenith),
+    # A pixel is near cloud if one within `REACH` is cloudy. The test looks as far around that one.
+    return {"none": halo, "mask": REACH, "network": 2 * REACH}[source]
+
+
+class BlockFields(NamedTuple):
+    """What a block takes beside its measurement.
+
+    Attributes
+    ----------
+    static : ndarray (plane, y, x), float32
+    scalars : ndarray (time, 13), float32
+    dated : ndarray (time, plane, y, x), float32
+    masks : ndarray (time, plane, y, x), bool
+    layout : Layout
+    """
+
+    static: Float32Array
+    scalars: Float32Array
+    dated: Float32Array
+    masks: NDArray[np.bool_]
+    layout: Layout
+
+
+def find_clouds(
+    test: CloudTest,
+    tir: NDArray[Any],
+    told: Float32Array,
+    statistics: Float32Array,
+    fields: BlockFields,
+    *,
+    halo: int,
+) -> tuple[NDArray[Any], BlockFields]:
+    """Give a block the clouds that a test finds.
+
+    Parameters
+    ----------
+    test : CloudTest
+    tir : ndarray (time, 5, y + 4 `REACH`, x + 4 `REACH`)
+        DN or radiance.
+    told : ndarray (time, plane, y + 4 `REACH`, x + 4 `REACH`), float32
+        See `aktes_xr.retrieval.sight.told_planes`.
+    statistics : ndarray (time, 11), float32
+        Of each date's scene.
+    fields : BlockFields
+    halo : int, pixels
+        What the retrieval itself needs; at most `REACH`.
+
+    Returns
+    -------
+    tir, fields
+        As `take_clouds` returns them.
+    """
+    probability = np.stack(
+        [
+            probability_of_image(
+                test,
+                see(image, told[date], fields.scalars[date], fields.layout),
+                statistics[date],
+                float(fields.scalars[date, _SUN_ZENITH]),
+            )
+            for date, image in enumerate(tir)
+        ]
     )
+    cloudy = probability >= np.float32(test.threshold)
+    return take_clouds(tir, fields, probability, cloudy, halo=halo)
 
 
-def _image_chunks(ds: xr.Dataset, halo: int) -> tuple[tuple[int, ...], ...]:
-    time, _, y, x = measurement(ds, halo).chunks
-    return time, y, x
+def take_clouds(
+    tir: NDArray[Any],
+    fields: BlockFields,
+    probability: Float32Array,
+    cloudy: NDArray[np.bool_],
+    *,
+    halo: int,
+) -> tuple[NDArray[Any], BlockFields]:
+    """Give a block its clouds: masks, probability, and a measurement without them around it.
+
+    Parameters
+    ----------
+    tir : ndarray (time, 5, y + 2 edge, x + 2 edge)
+        With an edge at least as wide as the halo.
+    fields : BlockFields
+    probability : ndarray (time, y + 2 `REACH`, x + 2 `REACH`), float32, 1
+    cloudy : ndarray of that shape, bool
+    halo : int, pixels
+        What the retrieval itself needs; at most `REACH`.
+
+    Returns
+    -------
+    tir : ndarray (time, 5, y + 2 halo, x + 2 halo)
+        Cloud beyond the chunk is fill: as surroundings it counts no more.
+    fields : BlockFields
+        With ``cloud``, ``near_cloud`` and ``cloud_probability``.
+    """
+    core = (slice(None), slice(REACH, -REACH), slice(REACH, -REACH))
+    inner = cloudy[core]
+    near = _dilated(cloudy)[core] if cloudy.any() else inner
+    layout = fields.layout
+    kept = [place for place, name in enumerate(layout.masks) if name != "cloud"]
+    dates, rows, columns = inner.shape
+    shape = (dates, -1, rows, columns)
+    planes = [fields.masks[:, kept].reshape(shape)] if kept else []
+    masks = np.concatenate([inner[:, np.newaxis], near[:, np.newaxis], *planes], axis=1)
+    told = [fields.dated] if layout.dated else []
+    dated = np.concatenate([probability[core][:, np.newaxis], *told], axis=1)
+    names = replace(
+        layout,
+        dated=("cloud_probability", *layout.dated),
+        masks=("cloud", "near_cloud", *(layout.masks[place] for place in kept)),
+    )
+    return _without(tir, cloudy, halo), fields._replace(dated=dated, masks=masks, layout=names)
+
+
+def _without(tir: NDArray[Any], cloudy: NDArray[np.bool_], halo: int) -> NDArray[Any]:
+    """Cut a measurement to its halo, and cloud out of the halo."""
+    rows, columns = (size - 2 * REACH for size in cloudy.shape[1:])
+    edge = (tir.shape[2] - rows) // 2
+    off = edge - halo
+    cut = np.ascontiguousarray(tir[:, :, off : tir.shape[2] - off, off : tir.shape[3] - off])
+    if halo and cloudy.any():
+        around = REACH - halo
+        hidden = cloudy[
+            :, around : cloudy.shape[1] - around, around : cloudy.shape[2] - around
+        ].copy()
+        # In the chunk itself a mask hides cloud, for its pixels are retrieved, too.
+        hidden[:, halo : halo + rows, halo : halo + columns] = False
+        cut = np.where(hidden[:, np.newaxis], fill_of(tir.dtype), cut)
+    return cut
 
 
 def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     side = 2 * REACH + 1
     return np.asarray(ndimage.maximum_filter(mask, size=(1, side, side), mode="constant", cval=0))
-
-
-def _seen(ds: xr.Dataset) -> da.Array:
-    """Stack what the test looks at, one task per chunk."""
-    tir = measurement(ds, HALO)
-    time, _, y, x = tir.chunks
-    names, planes = [], []
-    for name in _TOLD:
-        if name in ds:
-            array = ds[name]
-            if "band" in array.dims:
-                array = array.sel(band="B13", drop=True)
-            names.append(name)
-            planes.append(spread(array, _IMAGE, (time, y, x))[:, np.newaxis])
-    return da.map_blocks(
-        _see,
-        tir,
-        *planes,
-        names=tuple(names),
-        chunks=(time, (len(SEEN),), y, x),
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0, 0), np.float32),
-        name=f"aktes-seen-{tokenize(tir.name, [plane.name for plane in planes], names)}",
-    )
-
-
-def _see(tir: NDArray[Any], *planes: NDArray[Any], names: tuple[str, ...]) -> Float32Array:
-    dates, bands, rows, columns = tir.shape
-    out = np.full((dates, len(SEEN), rows, columns), np.nan, np.float32)
-    if tir.dtype == np.uint16:
-        table = calibration(digital=True).kelvin
-        for band in range(bands):
-            numbers = tir[:, band]
-            kelvin = table[band][np.minimum(numbers, sensor.SATURATION_DN)]
-            kelvin[numbers == sensor.UNREADABLE_DN] = np.nan
-            out[:, band] = kelvin
-    else:
-        radiance = np.moveaxis(tir, 1, -1)
-        kelvin = sensor.radiance_to_brightness_temperature(radiance)
-        out[:, :bands] = np.moveaxis(kelvin, -1, 1)
-    for name, plane in zip(names, planes, strict=True):
-        out[:, SEEN.index(name)] = plane[:, 0]
-    return out
-
-
-def _statistics(seen: da.Array) -> da.Array:
-    """Describe each scene by pixels at fixed places, one task per date."""
-    step = max(1, min(seen.shape[2:]) // _SAMPLED)
-    sample = seen[:, :, ::step, ::step].rechunk((seen.chunks[0], -1, -1, -1))
-    return da.map_blocks(
-        _describe,
-        sample,
-        drop_axis=[2, 3],
-        chunks=(seen.chunks[0], (len(STATISTICS),)),
-        dtype=np.float32,
-        meta=np.empty((0, 0), np.float32),
-        name=f"aktes-scene-{tokenize(sample.name)}",
-    )
-
-
-def _describe(sample: Float32Array) -> Float32Array:
-    return np.stack([scene_statistics(date.reshape(len(SEEN), -1)) for date in sample])
-
-
-def _find(
-    around: list[NDArray[Any] | None],
-    seen: Float32Array,
-    statistics: Float32Array,
-    sun_zenith: Float32Array,
-    *,
-    reference: BundleReference,
-) -> Float32Array:
-    """Test a chunk strip by strip, so that its features never take more memory than it does."""
-    test = resolve(reference).cloud_test
-    padded = surround(seen, around, halo=HALO)
-    dates, _, rows, columns = seen.shape
-    out = np.full((dates, 2, rows, columns), np.nan, np.float32)
-    if test is None:
-        return out
-    for date in range(dates):
-        # Probabilities of the chunk and of what is near to it.
-        found = np.empty((rows + 2 * REACH, columns + 2 * REACH), np.float32)
-        for top in range(0, found.shape[0], _STRIP_ROWS):
-            bottom = min(top + _STRIP_ROWS, found.shape[0])
-            strip = np.ascontiguousarray(padded[date, :, top : bottom + 2 * REACH])
-            features = cloud_features(strip, statistics[date], float(sun_zenith[date]))
-            inner = features[:, REACH:-REACH, REACH:-REACH]
-            rows_of_features = np.ascontiguousarray(inner).reshape(len(CLOUD_FEATURES), -1)
-            known = describable(strip)[REACH:-REACH, REACH:-REACH]
-            probability = test.probability_of_rows(rows_of_features).reshape(known.shape)
-            found[top:bottom] = np.where(known, probability, np.float32(np.nan))
-        core = (slice(REACH, -REACH), slice(REACH, -REACH))
-        cloudy = found >= np.float32(test.threshold)
-        out[date, 0] = found[core]
-        out[date, 1] = _dilated(cloudy[np.newaxis])[0][core]
-    return out

@@ -44,6 +44,8 @@ TERRAIN_VARIABLES: Final = (
     "relief",
 )
 _CHUNK_PIXELS: Final = 1024
+_CLOUD_BAND: Final = "B13"
+"""The band of a background that the cloud test takes."""
 _WINDOW_INCOMPLETE: Final = np.uint8(FLAGS["window_incomplete"])
 _DRIFT_CORRECTED_FROM: Final = np.datetime64("2006-02-08")
 Chunks = tuple[int, ...]
@@ -56,7 +58,7 @@ class Fields:
     Attributes
     ----------
     tir : (time, band, y, x)
-    scalars : (time, 12)
+    scalars : (time, 13)
     dated : (time, plane, y, x); (time, 0, 1, 1) without a plane, as the next two
     static : (plane, y, x); (time, plane, y, x), one date to a chunk, where the emissivity prior
         differs from date to date
@@ -124,7 +126,9 @@ def with_shadows(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign(cast_shadow=(("time", "y", "x"), found.data))
 
 
-def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields:
+def assemble(
+    ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int, clouds: bool = False
+) -> Fields:
     """Arrange a checked cube for the block function.
 
     Parameters
@@ -135,6 +139,8 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
         With the variables `TERRAIN_VARIABLES` (y, x) on the cube's grid.
     halo : int
         Pixels that each chunk must have to give to its neighbours.
+    clouds : bool
+        Add what the cloud test alone is told: elevation and background.
 
     Returns
     -------
@@ -153,6 +159,10 @@ def assemble(ds: xr.Dataset, terrain: xr.Dataset | None, *, halo: int) -> Fields
     dated = _dated(ds)
     spatial = {name: field for name, field in dated.items() if "y" in field.dims}
     static = _static(ds, terrain)
+    if not clouds:
+        dated.pop("background", None)
+    elif "elevation" in ds:
+        static["elevation"] = ds["elevation"]
     masks = {name: ds[name] for name in MASKS if name in ds}
     return Fields(
         tir=tir,
@@ -299,6 +309,8 @@ def _stack_block(*planes: NDArray[Any], axis: int, stored: type[np.generic]) -> 
 def _dated(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     """Ancillaries of `DATED` as far as there are any, each that needs one with an error."""
     fields = {name: _plausible(name, ds[name]) for name in DATED if name in ds}
+    if "band" in fields.get("background", xr.DataArray()).dims:
+        fields["background"] = fields["background"].sel(band=_CLOUD_BAND, drop=True)
     if "water_vapor" in fields:
         fields.setdefault("water_vapor_error", fields["water_vapor"] * DEFAULT_WATER_VAPOR_ERROR)
     for name, error_k in (

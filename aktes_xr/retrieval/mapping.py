@@ -22,7 +22,7 @@ from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
 from aktes_xr.models.runtime import register
 from aktes_xr.retrieval.block import METHODS, PHYSICAL, BlockSettings, Method
-from aktes_xr.retrieval.clouds import Clouds, add_clouds
+from aktes_xr.retrieval.clouds import Clouds, cloud_source, edge_width
 from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
 from aktes_xr.retrieval.result import describe_result
@@ -172,7 +172,9 @@ def _retrieve_once(
     choices: _Choices,
 ) -> xr.Dataset:
     """Retrieve each date of a checked cube by itself."""
-    ds, source = add_clouds(ds, bundle, choices.clouds)
+    source = cloud_source(ds, bundle, choices.clouds)
+    if source == "network":
+        ds = ds.drop_vars("cloud", errors="ignore")
     if choices.shadows:
         ds = with_shadows(ds)
     test = bundle.cloud_test if source == "network" else None
@@ -193,7 +195,9 @@ def _retrieve_once(
         cloud_source=source,
         missed_cloud_k=0.0 if test is None else test.missed_k,
     )
-    stacked = map_chunks(assemble(ds, terrain, halo=settings.halo), settings)
+    edge = edge_width(source, settings.halo)
+    fields = assemble(ds, terrain, halo=edge, clouds=source == "network")
+    stacked = map_chunks(fields, settings)
     return describe_result(ds, stacked, terrain, settings=settings, bundle=bundle)
 
 

@@ -29,6 +29,8 @@ from aktes_xr.retrieval.tiles import CLOSURE, COMPONENT_PLANES, CONDITIONS, QUAL
 from aktes_xr.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _IMAGE: Final = ("time", "y", "x")
@@ -155,9 +157,8 @@ def describe_result(
     variables["quality"] = (_IMAGE, quality, flag_attributes())
     conditions = _planes(stacked, CONDITIONS, "conditions", np.uint16)
     variables["conditions"] = (_IMAGE, conditions, condition_attributes())
-    if settings.cloud_source != "none":
-        probability = ds["cloud_probability"].data.rechunk(quality.chunks)
-        variables |= _cloud_variables(probability)
+    if settings.cloud_plane is not None:
+        variables |= _cloud_variables(stacked, settings.cloud_plane)
     result = xr.Dataset(variables, coords=ds.coords)
     if terrain is not None:
         for name, (source, attrs) in _TERRAIN.items():
@@ -170,15 +171,8 @@ def describe_result(
     return result
 
 
-def _cloud_variables(probability: da.Array) -> dict[str, Any]:
+def _cloud_variables(stacked: da.Array, plane: int) -> dict[str, Any]:
     """Return the probability of cloud and its grades."""
-    graded = da.map_blocks(
-        confidence_of,
-        probability,
-        dtype=np.uint8,
-        meta=np.empty((0, 0, 0), np.uint8),
-        name=f"aktes-cloud-confidence-{tokenize(probability.name)}",
-    )
     grades = {
         "long_name": "confidence of cloud",
         "standard_name": "status_flag",
@@ -187,8 +181,12 @@ def _cloud_variables(probability: da.Array) -> dict[str, Any]:
     }
     chance = {"units": "1", "long_name": "probability of cloud", "valid_range": [0.0, 1.0]}
     return {
-        "cloud_probability": (_IMAGE, _apart(probability, "cloud_probability"), chance),
-        "cloud_confidence": (_IMAGE, graded, grades),
+        "cloud_probability": (_IMAGE, _planes(stacked, plane, "cloud_probability"), chance),
+        "cloud_confidence": (
+            _IMAGE,
+            _planes(stacked, plane, "cloud_confidence", np.uint8, read=confidence_of),
+            grades,
+        ),
     }
 
 
@@ -244,7 +242,12 @@ def _same(block: NDArray[Any]) -> NDArray[Any]:
 
 
 def _planes(
-    stacked: da.Array, plane: slice | int, name: str, dtype: type[np.generic] = np.float32
+    stacked: da.Array,
+    plane: slice | int,
+    name: str,
+    dtype: type[np.generic] = np.float32,
+    *,
+    read: Callable[[NDArray[np.float32]], NDArray[Any]] | None = None,
 ) -> da.Array:
     """Take one variable out of the stack: one task per chunk, and a layer of a few bytes."""
     known: dict[str, Any] = {
@@ -260,7 +263,7 @@ def _planes(
     # that agree on that. A writer's one task for a block shall take all its variables.
     meta = np.empty((0, 0, 0), dtype)
     image: da.Array = da.blockwise(
-        _take_one, "tyx", stacked, "tpyx", plane=plane, meta=meta, **known
+        _take_one, "tyx", stacked, "tpyx", plane=plane, read=read, meta=meta, **known
     )
     return image
 
@@ -269,9 +272,16 @@ def _take(block: NDArray[np.float32], *, plane: slice | int, stored: Any) -> NDA
     return block[:, plane].astype(stored, copy=False)
 
 
-def _take_one(blocks: list[NDArray[np.float32]], *, plane: int, stored: Any) -> NDArray[Any]:
+def _take_one(
+    blocks: list[NDArray[np.float32]],
+    *,
+    plane: int,
+    stored: Any,
+    read: Callable[[NDArray[np.float32]], NDArray[Any]] | None,
+) -> NDArray[Any]:
     """Take a plane of the only block along the planes."""
-    return _take(blocks[0], plane=plane, stored=stored)
+    values = blocks[0][:, plane]
+    return (values if read is None else read(values)).astype(stored, copy=False)
 
 
 def _provenance(ds: xr.Dataset, settings: BlockSettings, bundle: Bundle) -> dict[str, Any]:

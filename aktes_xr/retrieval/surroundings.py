@@ -238,7 +238,7 @@ def _enter(chunk, tables, date, line, around):
     for band in range(5):
         _read_fixed(chunk.tir[date, band, span], band, tables, fixed[band])
     row, place = line - REACH, chunk.mask_place[_CLOUD_MASK]
-    # In the halo cloud is fill already: see `aktes_xr.retrieval.graph.pack_edges`.
+    # In the halo cloud is fill already: see `aktes_xr.retrieval.clouds.take_clouds`.
     if place >= 0 and 0 <= row < chunk.rows:
         cloud = chunk.masks[date, place, row * chunk.columns : (row + 1) * chunk.columns]
         # One band's temperature that is missing is enough for a pixel not to count.

@@ -56,8 +56,10 @@ DATED: Final = (
     "skin_temperature_error",
     "surface_pressure",
     "cloud_probability",
+    "background",
 )
-"""Per date: per pixel, or one number. Surface pressure, hPa, goes before that from elevation."""
+"""Per date: per pixel, or one number. Surface pressure, hPa, goes before that from elevation; the
+background is for the cloud test."""
 SCALARS: Final = ("view_zenith", "sun_zenith", "sun_azimuth", "drift_uncorrected", *DATED)
 """Per date; degrees, azimuth from the grid's north; the fourth is 0 or 1; NaN where unknown."""
 STATIC: Final = (
@@ -71,8 +73,10 @@ STATIC: Final = (
     "emissivity_prior_uncertainty",
     "elevation_difference",
     "near_dem_edge",
+    "elevation",
 )
-"""Per pixel; the surface's unit normal has its parts towards north and east of the grid."""
+"""Per pixel; the surface's unit normal has its parts towards north and east of the grid, and the
+elevation is for the cloud test."""
 MASKS: Final = ("cloud", "water", "near_cloud", "cast_shadow", "interpolated")
 """Per date and pixel; the last three are conditions only."""
 
@@ -99,7 +103,7 @@ class Chunk(NamedTuple):
     ----------
     tir : ndarray (time, 5, pixel with the halo), uint16 or float32
         DN, or radiance in W m-2 sr-1 um-1.
-    scalars : ndarray (time, 12), float32
+    scalars : ndarray (time, 13), float32
         In the order of `SCALARS`.
     dated : ndarray (time, plane, pixel), float32
         Planes of `DATED`.
@@ -205,7 +209,7 @@ def new_chunk(
     ----------
     tir : ndarray (time, 5, y + 2 halo, x + 2 halo), uint16 or floating
         DN, or radiance in W m-2 sr-1 um-1.
-    scalars : ndarray (time, 12)
+    scalars : ndarray (time, 13)
         In the order of `SCALARS`.
     dated : ndarray (time, plane, y, x)
         The planes that ``layout`` names.

@@ -14,12 +14,11 @@ import xarray as xr
 
 from aktes_xr.bench.world.air import air_over, draw_profile
 from aktes_xr.bench.world.cover import STRUCTURES, cover
-from aktes_xr.bench.world.heat import Sun, draw_surface_temperature, insolation
+from aktes_xr.bench.world.heat import Sun
 from aktes_xr.bench.world.horizon import sky_view
-from aktes_xr.bench.world.measurement import digital_numbers, toa_radiance
+from aktes_xr.bench.world.overpass import observe
 from aktes_xr.bench.world.relief import CELL_M, RELIEFS, draw_relief
 from aktes_xr.bench.world.spectra import METAL
-from aktes_xr.bench.world.told import tell
 from aktes_xr.cube import describe, new_cube
 from aktes_xr.errors import InputError
 from aktes_xr.sensor import BANDS
@@ -114,25 +113,9 @@ def scene(number: int, *, size: int | None = None) -> xr.Dataset:
     )
     air = air_over(profile, elevation, view_zenith_deg=view)
     seen = sky_view(elevation, CELL_M)
-    temperature = draw_surface_temperature(
-        ground,
-        air_k=air.air_temperature,
-        sun_power=insolation(elevation, CELL_M, sun, seen),
-        sky_view=seen,
-        rng=rng,
-    )
-    radiance = toa_radiance(
-        temperature,
-        ground.emissivity,
-        air,
-        sky_view=seen,
-        elevation=elevation,
-        cell_size_m=CELL_M,
-    )
-    nedt = float(rng.uniform(*_NEDT_K))
-    counts = digital_numbers(radiance, rng, nedt_k=nedt)
+    made = observe(rng, ground, elevation, seen, air=air, sun=sun, nedt_k=_NEDT_K)
+    temperature, counts, nedt, told = made
     ds = _cube(counts, number, view=view, sun=sun)
-    told = tell(air, ground, rng)
     truth = {
         "surface_temperature": (temperature, "K"),
         "precipitable_water": (air.precipitable_water, "kg m-2"),

@@ -15,12 +15,11 @@ import xarray as xr
 from aktes_xr.bench.world.air import air_over, draw_profile
 from aktes_xr.bench.world.changing_ground import CHANGES, SUMMER, TIMES, Course, draw_course
 from aktes_xr.bench.world.cover import Ground, cover
-from aktes_xr.bench.world.heat import Sun, draw_surface_temperature, insolation
+from aktes_xr.bench.world.heat import Sun
 from aktes_xr.bench.world.horizon import sky_view
-from aktes_xr.bench.world.measurement import digital_numbers, toa_radiance
+from aktes_xr.bench.world.overpass import observe
 from aktes_xr.bench.world.relief import CELL_M, RELIEFS, draw_relief
 from aktes_xr.bench.world.spectra import KINDS, Kind, draw_palette
-from aktes_xr.bench.world.told import tell
 from aktes_xr.cube import describe, new_cube
 
 STRUCTURES: Final[tuple[Any, ...]] = (
@@ -36,6 +35,7 @@ _BROUGHT: Final[dict[str, Kind]] = {
 }
 _AIR_K: Final = {True: (284.0, 312.0), False: (262.0, 288.0)}
 _SNOW_AIR_K: Final = (255.0, 275.0)
+_NEDT_K: Final = (0.1, 0.3)
 _NIGHTS: Final = 0.3
 _SUN_DEG: Final = {True: (15.0, 45.0), False: (45.0, 75.0)}
 _TOLD: Final = ("water_vapor", "air_temperature")
@@ -129,23 +129,10 @@ def _date(
     zenith = rng.uniform(100.0, 170.0) if night else rng.uniform(*_SUN_DEG[summer])
     sun = Sun(float(zenith), float(rng.uniform(60.0, 300.0)))
     air = air_over(profile, elevation, view_zenith_deg=view)
-    temperature = draw_surface_temperature(
-        ground,
-        air_k=air.air_temperature,
-        sun_power=insolation(elevation, CELL_M, sun, seen),
-        sky_view=seen,
-        rng=rng,
+    temperature, counts, _, known = observe(
+        rng, ground, elevation, seen, air=air, sun=sun, nedt_k=_NEDT_K
     )
-    radiance = toa_radiance(
-        temperature,
-        ground.emissivity,
-        air,
-        sky_view=seen,
-        elevation=elevation,
-        cell_size_m=CELL_M,
-    )
-    counts = digital_numbers(radiance, rng, nedt_k=float(rng.uniform(0.1, 0.3)))
-    told = tell(air, ground, rng)._asdict()
+    told = known._asdict()
     values = {name: told[name] for one in _TOLD for name in (one, f"{one}_error")}
     return {
         "tir": np.moveaxis(counts, -1, 0),

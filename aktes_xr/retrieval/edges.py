@@ -1,0 +1,106 @@
+"""What a chunk gives to its neighbours, and how it is put between what they give."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from aktes_xr import sensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+NEIGHBOURS: Final = tuple(place for place in product((-1, 0, 1), repeat=2) if place != (0, 0))
+"""Steps along y and x, in the order in which `surround` takes the edges."""
+_PARTS: Final = 5
+
+
+def pack_edges(array: NDArray[Any], *, halo: int) -> NDArray[Any]:
+    """Pack the edges of a chunk.
+
+    Parameters
+    ----------
+    array : ndarray (time, plane, y, x)
+        At least ``halo`` pixels along y and x.
+    halo : int, pixels
+
+    Returns
+    -------
+    ndarray (time, plane, 5 halo, length)
+        First rows, last rows, first columns, last columns (these two transposed), and the corners
+        first-first, first-last, last-first, last-last side by side.
+    """
+    rows, columns = array.shape[2:]
+    length = max(rows, columns, 4 * halo)
+    packed = np.zeros((*array.shape[:2], _PARTS * halo, length), array.dtype)
+    head, tail = slice(None, halo), slice(-halo, None)
+    packed[:, :, :halo, :columns] = array[:, :, head]
+    packed[:, :, halo : 2 * halo, :columns] = array[:, :, tail]
+    packed[:, :, 2 * halo : 3 * halo, :rows] = array[..., head].swapaxes(2, 3)
+    packed[:, :, 3 * halo : 4 * halo, :rows] = array[..., tail].swapaxes(2, 3)
+    for number, (down, right) in enumerate(product((head, tail), repeat=2)):
+        place = slice(number * halo, (number + 1) * halo)
+        packed[:, :, 4 * halo :, place] = array[:, :, down, right]
+    return packed
+
+
+def surround(
+    array: NDArray[Any], around: Sequence[NDArray[Any] | None], *, halo: int
+) -> NDArray[Any]:
+    """Put a chunk between its neighbours' edges.
+
+    Parameters
+    ----------
+    array : ndarray (time, plane, y, x)
+    around : sequence of eight ndarrays from `pack_edges`, in the order of `NEIGHBOURS`
+        None beyond the scene, where there is `fill_of` the array's type.
+    halo : int, pixels
+
+    Returns
+    -------
+    ndarray (time, plane, y + 2 halo, x + 2 halo)
+    """
+    rows, columns = array.shape[2:]
+    shape = (*array.shape[:2], rows + 2 * halo, columns + 2 * halo)
+    padded = np.full(shape, fill_of(array.dtype), array.dtype, order="C")
+    padded[:, :, halo : halo + rows, halo : halo + columns] = array
+    target = {-1: slice(None, halo), 0: slice(halo, -halo), 1: slice(-halo, None)}
+    for (down, right), packed in zip(NEIGHBOURS, around, strict=True):
+        if packed is not None:
+            piece = _piece(packed, (down, right), (rows, columns), halo)
+            padded[:, :, target[down], target[right]] = piece
+    return padded
+
+
+def _piece(
+    packed: NDArray[Any], step: tuple[int, int], shape: tuple[int, int], halo: int
+) -> NDArray[Any]:
+    """Return the part of a neighbour's edges that faces the chunk."""
+    down, right = step
+    if right == 0:
+        first = halo if down < 0 else 0
+        return packed[:, :, first : first + halo, : shape[1]]
+    if down == 0:
+        first = 3 * halo if right < 0 else 2 * halo
+        return packed[:, :, first : first + halo, : shape[0]].swapaxes(2, 3)
+    number = 2 * (down < 0) + (right < 0)
+    return packed[:, :, 4 * halo :, number * halo : (number + 1) * halo]
+
+
+def fill_of(dtype: np.dtype[Any]) -> Any:
+    """Return what stands for nothing: the fill number, NaN, or False.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of digital numbers, of floats or of a mask.
+
+    Returns
+    -------
+    scalar of that type
+    """
+    return dtype.type(np.nan if dtype.kind == "f" else sensor.FILL_DN)

@@ -8,7 +8,7 @@ import xarray as xr
 import aktes_xr
 from aktes_xr.cube.conditions import CONDITION_MEANINGS, ConditionFlag, condition_attributes
 from aktes_xr.cube.quality import MEANINGS, QualityFlag
-from aktes_xr.cube.selection import count_flags, flags
+from aktes_xr.cube.selection import DOUBTFUL_FLAGS, count_flags, flags
 from aktes_xr.errors import InputError, MissingVariableError
 
 
@@ -51,6 +51,16 @@ def test_names_of_both_variables_select_alike() -> None:
     xr.testing.assert_identical(masked["quality"], ds["quality"])
     xr.testing.assert_identical(masked["sky_view_factor"], ds["sky_view_factor"])
     xr.testing.assert_identical(masked, ds.aktes.mask("cloud", "unreadable", "near_cloud"))
+
+
+def test_doubtful_stands_for_every_flag_that_gives_reason_for_doubt() -> None:
+    ds = result()
+    assert {"cloud", "out_of_domain", "near_cloud"} < set(DOUBTFUL_FLAGS)
+    assert set(flags(ds)) >= set(DOUBTFUL_FLAGS)
+    kept = aktes_xr.mask(ds, "doubtful")["surface_temperature"].notnull().to_numpy()
+    np.testing.assert_array_equal(kept, [[[True, False], [True, False]]])
+    old = result(conditions=False)
+    assert int(aktes_xr.mask(old, "doubtful")["surface_temperature"].notnull().sum()) == 3
 
 
 def test_uncertainty_selects() -> None:

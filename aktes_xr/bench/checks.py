@@ -51,6 +51,7 @@ NAMES = (
     "ancillaries",
     "clouds",
     "domain",
+    "flags",
 )
 _ROOM = "aktes_xr.bench"
 _PACKAGES = ("numpy", "xarray", "dask", "numba", "onnxruntime", "rasterio", "zarr", "stackstac")

@@ -2,7 +2,8 @@
 
 In the world of the training (atmospheres, surfaces and relief that training did not see) and in a
 foreign one, with clouds of its own. Told nothing but the elevation, the air's and the skin's
-temperature, or the clear-sky background of five dates.
+temperature, or the clear-sky background of five dates. Beside it the fixed rules by which
+JPL's products find cloud.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr import sensor
+from aktes_xr.bench.both_worlds import FOREIGN, OWN, Judged, judge_worlds
 from aktes_xr.bench.checks import BenchResult, Check, Table
-from aktes_xr.bench.clouds_tally import CHANGES, HEIGHTS, OVERCAST, SURFACES, CloudTally, Judged
+from aktes_xr.bench.clouds_tally import CHANGES, HEIGHTS, OVERCAST, SURFACES, CloudTally, Tested
 from aktes_xr.bench.world import scenes
 from aktes_xr.bench.world.clouds import CLOUD_KINDS, cover_with_clouds
 from aktes_xr.bench.world.patterns import spectral_field
 from aktes_xr.bench.world.spectra import KINDS as FOREIGN_SURFACES
 from aktes_xr.bench.world.spectra import METAL
 from aktes_xr.errors import BundleError
+from aktes_xr.learn.cloud_sample import elevation_of
 from aktes_xr.models.bundle import load_bundle
-from aktes_xr.models.cloud_features import SEEN, scene_statistics
+from aktes_xr.models.cloud_features import SEEN, describable, scene_statistics
 from aktes_xr.models.cloud_image import probability_of_image
 from aktes_xr.models.context import REACH
+from aktes_xr.retrieval.cloud_rules import cloud_by_rules
 from aktes_xr.simulate import FieldRecipe, draw_fields
 from aktes_xr.simulate.clouds import KINDS, lay_clouds
 from aktes_xr.simulate.landcover import SNOW
@@ -37,14 +41,13 @@ if TYPE_CHECKING:
     from aktes_xr.models.cloud_test import CloudTest
     from aktes_xr.simulate import Field
 
-OWN: Final = "own world"
-FOREIGN: Final = "foreign world"
 TOLD: Final = {
     "none": ("elevation",),
     "ancillaries": ("elevation", "air_temperature", "skin_temperature"),
     "background": ("elevation", "air_temperature", "skin_temperature", "background"),
 }
-_COUNT: Final = {OWN: (72, 216), FOREIGN: (48, 144)}
+RULED: Final = ("none", "ancillaries")
+"""What the fixed rules (`aktes_xr.retrieval.cloud_rules`), which know no background, are told."""
 _SIDE: Final = 96
 _STEP: Final = 2
 _DATES: Final = 5
@@ -59,7 +62,7 @@ _ASKED: Final = (
 _ASKED_OVERCAST: Final = (0.25, 0.20, 0.10)
 _COMMISSION: Final = {OWN: 0.03, FOREIGN: 0.06}
 _LOGGER = logging.getLogger(__name__)
-Scene = tuple["Float32Array", float, Judged]
+Scene = tuple["Float32Array", float, Tested]
 
 
 def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> BenchResult:
@@ -87,32 +90,44 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
     test = loaded.cloud_test
     if test is None:
         raise BundleError(f"the bundle {loaded.name!r} has no cloud test: aktes train clouds")
-    checks: list[Check] = []
-    tables: list[Table] = []
-    for world, drawn in ((OWN, _own), (FOREIGN, _foreign)):
-        if part is not None and not world.startswith(part):
-            continue
+
+    def judge(world: str, given: Iterator[Scene]) -> tuple[list[Check], list[Table]]:
         tallies = {told: CloudTally() for told in TOLD}
-        for seen, zenith, truth in drawn(_COUNT[world][0 if quick else 1]):
+        rules = {told: CloudTally() for told in RULED}
+        for seen, zenith, truth in given:
             for told, names in TOLD.items():
                 probability = _tested(test, seen, names, zenith)
                 tallies[told].add(truth._replace(probability=probability), test.threshold)
-        checks += _checks(world, tallies)
-        tables += _tables(world, tallies)
-    return BenchResult(checks, tables)
+            for told, tally in rules.items():
+                tally.add(truth._replace(probability=_ruled(seen, TOLD[told])), 0.5)
+        return _checks(world, tallies), _tables(world, tallies, rules)
+
+    return judge_worlds(_WORLDS, judge, quick=quick, part=part)
+
+
+def _known(seen: Float32Array, names: tuple[str, ...]) -> tuple[Float32Array, Float32Array]:
+    """Return the planes of a scene of which only some are known, and its statistics."""
+    known = seen.copy()
+    for place, name in enumerate(SEEN[5:], start=5):
+        if name not in names:
+            known[place] = np.nan
+    return known, scene_statistics(known[:, ::_STEP, ::_STEP].reshape(len(SEEN), -1))
+
+
+def _ruled(seen: Float32Array, names: tuple[str, ...]) -> Float32Array:
+    """Apply the fixed rules: 1 where they find cloud, NaN where nothing was measured."""
+    known, statistics = _known(seen, names)
+    cloudy = cloud_by_rules(known, statistics).astype(np.float32)
+    return np.where(describable(known), cloudy, np.float32(np.nan))
 
 
 def _tested(
     test: CloudTest, seen: Float32Array, names: tuple[str, ...], zenith: float
 ) -> Float32Array:
     """Run the test on a scene of which only some planes are known."""
-    known = seen.copy()
-    for place, name in enumerate(SEEN[5:], start=5):
-        if name not in names:
-            known[place] = np.nan
-    sample = known[:, ::_STEP, ::_STEP].reshape(len(SEEN), -1)
+    known, statistics = _known(seen, names)
     edged = np.pad(known, ((0, 0), (REACH, REACH), (REACH, REACH)), constant_values=np.nan)
-    return probability_of_image(test, edged, scene_statistics(sample), zenith)
+    return probability_of_image(test, edged, statistics, zenith)
 
 
 def _own(count: int) -> Iterator[Scene]:
@@ -137,14 +152,13 @@ def _own_scene(rng: np.random.Generator, field: Field, kind: str) -> Scene:
         depth, height, change = under.depth, under.height, under.change
     seen = np.full((len(SEEN), *field.shape), np.nan, np.float32)
     seen[:5] = np.moveaxis(kelvin, -1, 0)
-    pressure = np.asarray(field.surface_pressure, np.float64)
-    seen[5] = (1.0 - (pressure / 1013.25) ** 0.190263) / 2.25577e-5
+    seen[5] = elevation_of(field)
     seen[6] = _background(rng, field.brightness_temperature[..., 3])
     seen[7] = field.told["air_temperature"]
     seen[8] = field.told["skin_temperature"]
     surface = np.where(field.water, 1, np.where(field.surface_class == SNOW, 2, 0))
     high = kind == "cirrus"
-    truth = Judged(depth, depth, height, change, surface, kind, field.day, high)
+    truth = Tested(depth, depth, height, change, surface, kind, field.day, high)
     return seen, field.sun_zenith, truth
 
 
@@ -183,7 +197,7 @@ def _foreign_scene(scene: xr.Dataset, kind: str) -> Scene:
     surface = np.where(ground == METAL, -1, surface)
     zenith = float(scene["sun_zenith"].to_numpy()[0])
     high = kind in ("streaks", "veil")
-    truth = Judged(seen[3], depth, height, change, surface, kind, not scene.attrs["night"], high)
+    truth = Tested(seen[3], depth, height, change, surface, kind, not scene.attrs["night"], high)
     return seen, zenith, truth
 
 
@@ -215,16 +229,19 @@ def _checks(world: str, tallies: dict[str, CloudTally]) -> list[Check]:
     return checks
 
 
-def _tables(world: str, tallies: dict[str, CloudTally]) -> list[Table]:
+def _tables(
+    world: str, tallies: dict[str, CloudTally], rules: dict[str, CloudTally]
+) -> list[Table]:
     strata = (*HEIGHTS, *CHANGES, OVERCAST, "cirrus of .3 to 1")
+    both = (*tallies.values(), *rules.values())
+    columns = (*TOLD, *(f"rules, {told}" for told in RULED))
     missed = [
-        (stratum, half, *(tally.missed(stratum, half) for tally in tallies.values()))
+        (stratum, half, *(tally.missed(stratum, half) for tally in both))
         for stratum in strata
         for half in ("day", "night")
     ]
     wrong = [
-        (surface, *(tally.commission[surface].value for tally in tallies.values()))
-        for surface in SURFACES
+        (surface, *(tally.commission[surface].value for tally in both)) for surface in SURFACES
     ]
     reliability = []
     for told, tally in tallies.items():
@@ -233,8 +250,10 @@ def _tables(world: str, tallies: dict[str, CloudTally]) -> list[Table]:
             row = (tally.predicted[number] / count, tally.happened[number] / count, int(count))
             reliability.append((told, *row))
     return [
-        Table(f"{world}: missed of depth above 1", ("stratum", "half", *TOLD), missed, headings=1),
-        Table(f"{world}: clear pixels called cloud", ("surface", *TOLD), wrong),
+        Table(
+            f"{world}: missed of depth above 1", ("stratum", "half", *columns), missed, headings=1
+        ),
+        Table(f"{world}: clear pixels called cloud", ("surface", *columns), wrong),
         Table(
             f"{world}: reliability",
             ("told", "probability", "share cloudy", "N"),
@@ -242,3 +261,6 @@ def _tables(world: str, tallies: dict[str, CloudTally]) -> list[Table]:
             headings=1,
         ),
     ]
+
+
+_WORLDS: Final = (Judged(OWN, (72, 216), _own), Judged(FOREIGN, (48, 144), _foreign))

@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
-from aktes_xr import sensor
+from aktes_xr.bench.both_worlds import (
+    FOREIGN,
+    OWN,
+    Judged,
+    cube_of,
+    judge_worlds,
+)
 from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.domain_oddities import ODDITIES, Subject
 from aktes_xr.bench.world import scenes
 from aktes_xr.bench.worlds_methods import GIVEN
-from aktes_xr.cube import describe, new_cube
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.errors import BundleError
 from aktes_xr.models.bundle import load_bundle
@@ -32,17 +37,13 @@ if TYPE_CHECKING:
     from aktes_xr.models import Bundle
     from aktes_xr.simulate import Field
 
-    Judged = tuple[xr.Dataset, Subject, NDArray[np.bool_]]
+    _Scene = tuple[xr.Dataset, Subject, NDArray[np.bool_]]
 
-OWN: Final = "own world"
-FOREIGN: Final = "foreign world"
 NORMAL: Final = "normal"
-_COUNT: Final = {OWN: (36, 180), FOREIGN: (24, 120)}
 _STEEP_SHARE: Final = 0.1
 _SIDE: Final = 64
 _LEAST_FLAGGED: Final = 0.95
 _MOST_NORMAL: Final = 0.01
-_TOLD_DATED: Final = ("water_vapor", "air_temperature")
 _FLAGS: Final = int(QualityFlag.OUT_OF_DOMAIN | QualityFlag.FILL)
 """60,000 is no digital number: it is fill, which is as good as a flag."""
 _LOGGER = logging.getLogger(__name__)
@@ -72,18 +73,15 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
     loaded = load_bundle("default" if bundle is None else bundle)
     if loaded.domain is None:
         raise BundleError(f"the bundle {loaded.name!r} has no domain: aktes train domain")
-    checks: list[Check] = []
-    tables: list[Table] = []
-    for world, drawn in ((OWN, _own), (FOREIGN, _foreign)):
-        if part is not None and not world.startswith(part):
-            continue
+
+    def judge(world: str, given: Iterator[_Scene]) -> tuple[list[Check], list[Table]]:
         tally = _Tally()
-        for number, judged in enumerate(drawn(_COUNT[world][0 if quick else 1])):
+        for number, scene in enumerate(given):
             _LOGGER.info("%s: scene %d", world, number)
-            _judge(judged, loaded, np.random.default_rng([59, number]), tally)
-        checks += _checks(world, tally)
-        tables.append(_table(world, tally))
-    return BenchResult(checks, tables)
+            _judge(scene, loaded, np.random.default_rng([59, number]), tally)
+        return _checks(world, tally), [_table(world, tally)]
+
+    return judge_worlds(_WORLDS, judge, quick=quick, part=part)
 
 
 class _Tally:
@@ -103,7 +101,7 @@ class _Tally:
         return float(flagged / count) if count else float("nan")
 
 
-def _judge(judged: Judged, bundle: Bundle, rng: np.random.Generator, tally: _Tally) -> None:
+def _judge(judged: _Scene, bundle: Bundle, rng: np.random.Generator, tally: _Tally) -> None:
     """Retrieve a scene as it is and in every strange form, one date each."""
     cube, subject, normal = judged
     images, places = [subject.numbers], [normal]
@@ -126,7 +124,7 @@ def _judge(judged: Judged, bundle: Bundle, rng: np.random.Generator, tally: _Tal
             tally.add(name, told, (found[where] & _FLAGS) != 0)
 
 
-def _own(count: int) -> Iterator[Judged]:
+def _own(count: int) -> Iterator[_Scene]:
     """Draw fields of the test split."""
     steep = round(count * _STEEP_SHARE)
     for terrain, number in ((False, count - steep), (True, steep)):
@@ -139,7 +137,7 @@ def _own(count: int) -> Iterator[Judged]:
             gap_share=0.0,
         )
         for field in draw_fields(recipe):
-            yield _cube_of(field), _subject_of(field), field.valid
+            yield cube_of(field), _subject_of(field), field.valid
 
 
 def _subject_of(field: Field) -> Subject:
@@ -148,38 +146,7 @@ def _subject_of(field: Field) -> Subject:
     return Subject(field.dn, np.asarray(field.surface_temperature, np.float64), parts)
 
 
-def _cube_of(field: Field) -> xr.Dataset:
-    rows, columns = field.shape
-    cube = new_cube(
-        np.moveaxis(field.dn, -1, 0)[np.newaxis],
-        time=np.array(["2005-01-01"], "M8[ns]"),
-        y=5e6 - 90.0 * np.arange(rows, dtype=np.float64),
-        x=5e5 + 90.0 * np.arange(columns, dtype=np.float64),
-        crs="EPSG:32633",
-        coordinates={
-            "view_zenith": [field.view_zenith],
-            "sun_zenith": [field.sun_zenith],
-            "sun_azimuth": [field.sun_azimuth],
-        },
-    )
-    told = field.told
-    names = [part for name in _TOLD_DATED for part in (name, f"{name}_error")]
-    for name in (*names, "surface_pressure"):
-        values = np.asarray(told[name], np.float32)
-        dims = ("time", "y", "x") if values.ndim else ("time",)
-        cube[name] = (dims, values[np.newaxis])
-    cube["emissivity_prior"] = (("band", "y", "x"), np.moveaxis(told["emissivity_prior"], -1, 0))
-    error = np.broadcast_to(told["emissivity_prior_uncertainty"], field.shape)
-    cube["emissivity_prior_uncertainty"] = (
-        ("band", "y", "x"),
-        np.repeat(error[np.newaxis], len(sensor.BANDS), axis=0),
-    )
-    if field.terrain is not None:
-        cube["elevation"] = (("y", "x"), field.terrain.elevation)
-    return describe(cube)
-
-
-def _foreign(count: int) -> Iterator[Judged]:
+def _foreign(count: int) -> Iterator[_Scene]:
     """Draw scenes of the foreign world; its metal is not normal."""
     for scene in scenes(count, size=96):
         parts: list[Any] = [
@@ -213,3 +180,6 @@ def _table(world: str, tally: _Tally) -> Table:
     worst = [float((np.array(found) > _MOST_NORMAL).mean()) for found in tally.scenes.values()]
     rows.append(("scenes of which more than .01 is flagged", *worst))
     return Table(f"{world}: share flagged out of domain", ("input", *GIVEN), rows)
+
+
+_WORLDS: Final = (Judged(OWN, (36, 180), _own), Judged(FOREIGN, (24, 120), _foreign))

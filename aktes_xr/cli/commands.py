@@ -6,6 +6,7 @@ Results a script reads go to stdout (``--json``); progress, warnings and errors 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -427,17 +428,35 @@ def card(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for the search and the losses, PNG and SVG."),
     ] = None,
+    clouds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            help="What 'aktes bench clouds --json' wrote: how reliable the probability of cloud "
+            "is, kept in the bundle.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a bundle's model card anew of the scores it holds, and draw how it was trained."""
+    from aktes_xr.learn.cloud_reliability import CloudReliability
     from aktes_xr.learn.rewriting import draw_training, rewrite_card
 
     if out is None and figures is None:
         raise InputError("found nothing to write; give --out DIR, --figures DIR or both")
+    if clouds is not None and out is None:
+        raise InputError("found --clouds without --out: its figures are kept in the bundle written")
     written: dict[str, Any] = {}
     if out is not None:
-        written["bundle"] = str(rewrite_card(bundle, out, overwrite=overwrite))
+        judged = (
+            None
+            if clouds is None
+            else CloudReliability.from_benchmark(json.loads(clouds.read_bytes()))
+        )
+        found = rewrite_card(bundle, out, reliability=judged, overwrite=overwrite)
+        written["bundle"] = str(found)
     if figures is not None:
         written["figures"] = [str(path) for path in draw_training(bundle, figures)]
     answer(written, as_json)

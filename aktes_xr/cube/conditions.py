@@ -24,6 +24,8 @@ class ConditionFlag(IntFlag):
     PROBABLY_CLOUDY = 64
 
 
+DOUBTFUL_CONDITIONS: Final = ConditionFlag.NEAR_CLOUD | ConditionFlag.PROBABLY_CLOUDY
+"""Conditions that make a value doubtful, with `aktes_xr.cube.quality.DOUBTFUL`."""
 CONDITION_MEANINGS: Final[dict[ConditionFlag, str]] = {
     ConditionFlag.NEAR_CLOUD: "within about half a kilometre of cloud",
     ConditionFlag.CAST_SHADOW: "terrain between the pixel and the sun",

@@ -49,6 +49,15 @@ _METHODS: Final = (
     QualityFlag.RETRIEVED_BY_TES,
     QualityFlag.RETRIEVED_BY_SPLIT_WINDOW,
 )
+DOUBTFUL: Final = (
+    QualityFlag.SATURATED
+    | QualityFlag.CLOUD
+    | QualityFlag.OUT_OF_DOMAIN
+    | QualityFlag.NOT_CONVERGED
+    | QualityFlag.NOT_CLOSED
+)
+"""What makes a value doubtful, with `aktes_xr.cube.conditions.DOUBTFUL_CONDITIONS`. Fill has no
+value; the others say how it was made, and the uncertainty knows of that."""
 MEANINGS: Final[dict[QualityFlag, str]] = {
     QualityFlag.FILL: "no measurement in at least one band",
     QualityFlag.SATURATED: "at least one band at the end of its scale",
@@ -61,7 +70,7 @@ MEANINGS: Final[dict[QualityFlag, str]] = {
     QualityFlag.RETRIEVED_BY_FUSION: "made by teacher and student together",
     QualityFlag.RETRIEVED_BY_TES: "made by temperature-emissivity separation",
     QualityFlag.RETRIEVED_BY_SPLIT_WINDOW: "made by the split-window equation",
-    QualityFlag.OUT_OF_DOMAIN: "an input lies outside the range of the training data",
+    QualityFlag.OUT_OF_DOMAIN: "inputs beyond the training's range, or that do not fit each other",
     QualityFlag.NO_ELEVATION: "no elevation: terrain and surface pressure unknown",
     QualityFlag.ANCILLARY_MISSING: "water vapour or air temperature not given",
     QualityFlag.NOT_CONVERGED: "the physical retrieval did not converge or left its valid range",

@@ -6,16 +6,22 @@ store of an older version, which has the first alone, is read as well.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
-from aktes_xr.cube.conditions import condition_attributes
-from aktes_xr.cube.quality import flag_attributes
+from aktes_xr.cube.conditions import DOUBTFUL_CONDITIONS, condition_attributes
+from aktes_xr.cube.quality import DOUBTFUL, flag_attributes
 from aktes_xr.errors import InputError, MissingVariableError
 
 FLAG_VARIABLES: Final = {"quality": flag_attributes, "conditions": condition_attributes}
+DOUBTFUL_FLAGS: Final = tuple(
+    str(flag.name).lower() for flags_ in (DOUBTFUL, DOUBTFUL_CONDITIONS) for flag in flags_
+)
+"""Flags that make a value doubtful; `mask` takes ``"doubtful"`` for all of them."""
+_ANY_DOUBT: Final = "doubtful"
 _UNCERTAINTY: Final = "surface_temperature_uncertainty"
 _KEPT: Final = frozenset({"terrain_complexity", "sky_view_factor", "cloud_probability"})
 """Of ground and cloud, and not retrieved: they are never taken away."""
@@ -71,7 +77,7 @@ def mask(result: xr.Dataset, *names: str, max_uncertainty: float | None = None) 
         Of `aktes_xr.retrieve` or `aktes_xr.open_result`.
     *names : str
         Flags of ``quality`` and ``conditions``, such as ``"cloud"``, ``"near_cloud"``,
-        ``"out_of_domain"``.
+        ``"out_of_domain"``; ``"doubtful"`` stands for all of `DOUBTFUL_FLAGS`.
     max_uncertainty : float, optional, K
         Largest uncertainty of the temperature that is kept; where it is unknown the pixel goes.
 
@@ -89,15 +95,18 @@ def mask(result: xr.Dataset, *names: str, max_uncertainty: float | None = None) 
         The dataset is no result.
     """
     known = flags(result)
-    unknown = sorted(set(names) - set(known))
+    unknown = sorted(set(names) - {*known, _ANY_DOUBT})
     if unknown:
         raise InputError(
-            f"found the flag(s) {', '.join(unknown)}, expected some of {', '.join(known)}"
+            f"found the flag(s) {', '.join(unknown)}, expected some of {', '.join(known)}, or "
+            f"{_ANY_DOUBT!r}"
         )
     if max_uncertainty is not None and not max_uncertainty > 0.0:
         raise InputError(f"found max_uncertainty={max_uncertainty}, expected more than 0 K")
     kept: Any = xr.ones_like(result["quality"], dtype=bool)
-    for name in names:
+    # A store of version 0.1 has no conditions.
+    doubtful = tuple(name for name in DOUBTFUL_FLAGS if name in known)
+    for name in chain.from_iterable(doubtful if n == _ANY_DOUBT else (n,) for n in names):
         kept = kept & ~known[name]
     if max_uncertainty is not None:
         if _UNCERTAINTY not in result:

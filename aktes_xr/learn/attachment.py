@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from aktes_xr.errors import InputError, TrainingError
 from aktes_xr.learn.card import with_section
 from aktes_xr.models.bundle import MODEL_CARD, Bundle, BundleContents, load_bundle, write_bundle
+
+
+def silent(line: str) -> None:
+    """Say nothing of a step.
+
+    Parameters
+    ----------
+    line : str
+    """
+    del line
 
 
 class Part(Protocol):
@@ -40,6 +50,8 @@ class Kind(Generic[P]):
         Returns a bundle's part; None where it has none.
     describe : callable
         Returns the text of the section.
+    judged : tuple of str
+        Files that say how good the part is; they go when another part takes its place.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Kind(Generic[P]):
     heading: str
     of: Callable[[Bundle], P | None]
     describe: Callable[[P], str]
+    judged: tuple[str, ...] = ()
 
 
 def attach_part(
@@ -108,7 +121,8 @@ def attach_part(
     if told is not None:
         files[kind.recipe_file] = told
     card = (kind.heading, kind.describe(part))
-    return attach(loaded, files, out, card=card, overwrite=overwrite)
+    kept = {name: data for name, data in loaded.extras.items() if name not in kind.judged}
+    return attach(replace(loaded, extras=kept), files, out, card=card, overwrite=overwrite)
 
 
 def check_place(out: Path, *, overwrite: bool) -> None:

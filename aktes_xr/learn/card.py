@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aktes_xr.learn.recipe import Recipe
     from aktes_xr.models import Fusion, PixelModel
 
-ATTACHED: Final = ("## Cloud test",)
+ATTACHED: Final = ("## Cloud test", "## Domain")
 """Headings of what may lie beside a bundle's networks; a card that is written anew keeps them."""
 _WIDTH: Final = 100
 _METHODS: Final = ("teacher", "student", "fusion")
@@ -122,7 +122,8 @@ Validation chose the architecture and calibrated variances and fusion.
 
 Files beside this card: `metrics.json`, `recipe.json` (all settings), `leaderboard.json` (the
 search), `history.json` (loss and validation error of each epoch, where it was kept), `mlm.json`
-(for catalogues). `aktes train card --figures DIR` draws the search and the losses.
+(for catalogues). `aktes train card --figures DIR` draws the search, the losses and how reliable the
+probability of cloud is.
 """
 
 
@@ -189,7 +190,7 @@ def _described(networks: Networks) -> str:
 
 
 def _told(rows: int) -> str:
-    return _wrapped(
+    return wrapped(
         f"Told are the water column to {100 * DEFAULT_WATER_VAPOR_ERROR:g} %, air temperature to "
         f"{DEFAULT_AIR_TEMPERATURE_ERROR_K:g} K and an emissivity prior to "
         f"{DEFAULT_EMISSIVITY_ERROR:g}; noise is {NEDT_K:g} K at 300 K. `metrics.json` has all "
@@ -211,19 +212,29 @@ def _trained(recipe: Recipe, networks: Networks) -> str:
         f"model atmospheres. A student sees {student.samples:,} in each of {student.epochs}, most "
         "of them in terrain."
     )
-    return "\n\n".join([_wrapped(words), *map(_ended, networks.histories)])
+    return "\n\n".join([wrapped(words), *map(_ended, networks.histories)])
 
 
 def _ended(history: History) -> str:
     used = ", ".join(f"{name} {found}" for name, found in history.versions.items())
-    return _wrapped(
+    return wrapped(
         f"The {history.network} was trained with {used}. Its error over the validation sample, "
         f"with ancillaries left out by chance, was {history.validation_mae_k[0]:.3f} K after the "
         f"first epoch and {history.validation_mae_k[-1]:.3f} K after the last."
     )
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
+    """Fill a paragraph's lines.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+    """
     return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 

@@ -191,7 +191,7 @@ def seen_planes(rng: np.random.Generator, field: Field, kelvin: Float32Array) ->
     seen = np.full((len(SEEN), *field.shape), np.nan, np.float32)
     seen[:5] = np.moveaxis(kelvin, -1, 0)
     if rng.random() < _ELEVATION_SHARE:
-        seen[SEEN.index("elevation")] = _elevation(field)
+        seen[SEEN.index("elevation")] = elevation_of(field)
     for name, share in _TOLD.items():
         if rng.random() < share:
             seen[SEEN.index(name)] = field.told[name]
@@ -219,8 +219,17 @@ def _bare(rng: np.random.Generator, field: Field) -> Float32Array:
     return np.asarray(ground[..., np.newaxis] + noise, np.float32)
 
 
-def _elevation(field: Field) -> Any:
-    """Return the field's elevation, m; on flat ground that of its pressure (ISO 2533)."""
+def elevation_of(field: Field) -> Any:
+    """Return a field's elevation; on flat ground that of its pressure (ISO 2533).
+
+    Parameters
+    ----------
+    field : Field
+
+    Returns
+    -------
+    ndarray () or (y, x), m
+    """
     if field.terrain is not None:
         return field.terrain.elevation
     return (1.0 - (np.asarray(field.surface_pressure) / 1013.25) ** 0.190263) / 2.25577e-5

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.learn.architecture import Architecture, fold, hidden_layers
-from aktes_xr.learn.attachment import Kind, attach_part
-from aktes_xr.learn.card import ATTACHED
+from aktes_xr.learn.attachment import Kind, attach_part, silent
+from aktes_xr.learn.card import ATTACHED, wrapped
+from aktes_xr.learn.cloud_reliability import RELIABILITY_FILE
 from aktes_xr.learn.cloud_sample import SURFACES, CloudPixels, draw_cloud_pixels
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
 from aktes_xr.models.cloud_test import CloudTest
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
     from aktes_xr.models.network import Network
 
-(CARD_HEADING,) = ATTACHED
+CARD_HEADING, _ = ATTACHED
 _LOWEST: Final = 0.05
 _BLUR: Final = 0.2
 _HIGHEST: Final = 0.99
@@ -87,7 +88,7 @@ def train_cloud_test(
     -------
     CloudTest
     """
-    say = progress or _silent
+    say = progress or silent
     drawn = {
         "per_field": recipe.per_field,
         "shape": recipe.shape,
@@ -173,22 +174,24 @@ def card_lines(test: CloudTest) -> str:
     str
         Markdown.
     """
-    return (
+    text = (
         f"A network of {test.network.multiplications} multiplications per pixel finds cloud in the "
         f"five thermal bands. A pixel is cloud from a probability of {test.threshold:.3f} on; what "
         f"is missed costs {test.missed_k:.1f} K on average. Fog, stratus and low cumulus that are "
         "as warm as the ground, as most are by night, cannot be found. `aktes bench clouds` has "
-        "the tables.\n"
+        "the tables."
     )
+    return wrapped(text) + "\n"
 
 
 _CLOUD_TEST: Final[Kind[CloudTest]] = Kind(
-    "cloud test", "clouds_recipe.json", CARD_HEADING, lambda bundle: bundle.cloud_test, card_lines
+    "cloud test",
+    "clouds_recipe.json",
+    CARD_HEADING,
+    lambda bundle: bundle.cloud_test,
+    card_lines,
+    (RELIABILITY_FILE,),
 )
-
-
-def _silent(line: str) -> None:
-    del line
 
 
 def _untrained(recipe: CloudRecipe) -> Network:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from aktes_xr.learn.architecture import Architecture, fold, hidden_layers
-from aktes_xr.learn.attachment import Kind, attach_part
+from aktes_xr.learn.attachment import Kind, attach_part, silent
+from aktes_xr.learn.card import ATTACHED, wrapped
 from aktes_xr.learn.domain_sample import DomainPixels, draw_domain_pixels
 from aktes_xr.learn.pixels import ALL, drop_ancillaries, keep_only
 from aktes_xr.models.domain import DomainTest
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
     from aktes_xr.models.network import Network
 
-CARD_HEADING: Final = "## Domain"
+_, CARD_HEADING = ATTACHED
 TOLD: Final = {
     "none": frozenset({"surface_pressure", "surroundings"}),
     "water and air": ALL - {"skin_temperature", "emissivity_prior"},
@@ -92,7 +93,7 @@ def train_domain(
     -------
     DomainTest
     """
-    say = progress or _silent
+    say = progress or silent
     drawn: dict[str, Any] = {
         "per_field": recipe.per_field,
         "steep_share": recipe.steep_share,
@@ -174,21 +175,18 @@ def card_lines(domain: DomainTest) -> str:
     str
         Markdown.
     """
-    return (
+    text = (
         f"A network of {domain.network.multiplications} multiplications per pixel says whether the "
         "five temperatures fit each other, what lies around them and what is told of air and "
         "surface; what does not is flagged `out_of_domain`. `aktes bench domain` has the tables, "
-        "and what it does not find.\n"
+        "and what it does not find."
     )
+    return wrapped(text) + "\n"
 
 
 _DOMAIN: Final[Kind[DomainTest]] = Kind(
     "domain", "domain_recipe.json", CARD_HEADING, lambda bundle: bundle.domain, card_lines
 )
-
-
-def _silent(line: str) -> None:
-    del line
 
 
 def _architecture(recipe: DomainRecipe) -> Architecture:

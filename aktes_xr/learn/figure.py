@@ -133,6 +133,7 @@ def write_training_figures(
     histories: Sequence[History],
     *,
     chosen: Architecture | None = None,
+    clouds: Figure | None = None,
 ) -> list[Path]:
     """Write the figures of a training, as PNG and as SVG.
 
@@ -146,6 +147,8 @@ def write_training_figures(
         None, no figure of them.
     chosen : Architecture, optional
         The candidate that was trained on.
+    clouds : matplotlib.figure.Figure, optional
+        How reliable the probability of cloud is.
 
     Returns
     -------
@@ -157,6 +160,8 @@ def write_training_figures(
         made["leaderboard"] = leaderboard_figure(trials, chosen=chosen)
     if histories:
         made["loss"] = history_figure(histories)
+    if clouds is not None:
+        made["cloud_reliability"] = clouds
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, figure in made.items():

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aktes_xr.errors import InputError
+from aktes_xr.learn import clouds, domain
 from aktes_xr.learn.attachment import check_place
-from aktes_xr.learn.card import Networks, model_card, with_attached
+from aktes_xr.learn.card import Networks, model_card, with_section
+from aktes_xr.learn.cloud_reliability import (
+    RELIABILITY_FILE,
+    CloudReliability,
+    reliability_figure,
+    reliability_lines,
+)
 from aktes_xr.learn.evidence import Evidence
 from aktes_xr.learn.figure import write_training_figures
 from aktes_xr.learn.history import FILE as HISTORY
@@ -26,7 +34,13 @@ if TYPE_CHECKING:
 _METRICS, _RECIPE = "metrics.json", "recipe.json"
 
 
-def rewrite_card(bundle: str | Path, out: Path, *, overwrite: bool = False) -> Path:
+def rewrite_card(
+    bundle: str | Path,
+    out: Path,
+    *,
+    reliability: CloudReliability | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Write a bundle again with a card made anew of its scores; networks stay as they are.
 
     Parameters
@@ -35,6 +49,8 @@ def rewrite_card(bundle: str | Path, out: Path, *, overwrite: bool = False) -> P
         Name, path or URL.
     out : Path
         Directory to write, which may be the bundle itself.
+    reliability : CloudReliability, optional
+        Of its cloud test, to be kept in the bundle; unless given the bundle's own stays.
     overwrite : bool
         Replace what is at ``out``.
 
@@ -46,7 +62,8 @@ def rewrite_card(bundle: str | Path, out: Path, *, overwrite: bool = False) -> P
     Raises
     ------
     InputError
-        ``out`` exists, or the bundle holds no scores or no recipe.
+        ``out`` exists, the bundle holds no scores or no recipe, or it has no cloud test whose
+        reliability is given.
     """
     check_place(out, overwrite=overwrite)
     source = load_bundle(bundle)
@@ -59,19 +76,33 @@ def rewrite_card(bundle: str | Path, out: Path, *, overwrite: bool = False) -> P
     recipe = Recipe.from_json(json.loads(source.extras[_RECIPE]))
     networks = Networks(tuple(source.models.values()), source.fusion, _histories(source))
     card = model_card(recipe, networks, Evidence.from_bytes(source.extras[_METRICS]))
-    contents = BundleContents(
-        source.name,
-        tuple(networks.models),
-        with_attached(card, source.model_card),
-        source.fusion,
-        source.extras,
-    )
+    extras = dict(source.extras)
+    if reliability is not None:
+        if source.cloud_test is None:
+            raise InputError(f"bundle {source.name!r} has no cloud test whose reliability to keep")
+        extras[RELIABILITY_FILE] = reliability.to_bytes()
+    for heading, text in _attached(source, extras):
+        card = with_section(card, heading, text)
+    models = tuple(networks.models)
+    contents = BundleContents(source.name, models, card, source.fusion, extras)
     write_bundle(out, contents, overwrite=overwrite)
     return out
 
 
+def _attached(bundle: Bundle, extras: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Describe what lies beside a bundle's networks: headings and texts."""
+    if bundle.cloud_test is not None:
+        text = clouds.card_lines(bundle.cloud_test)
+        if RELIABILITY_FILE in extras:
+            found = CloudReliability.from_bytes(extras[RELIABILITY_FILE])
+            text += "\n" + reliability_lines(found)
+        yield clouds.CARD_HEADING, text
+    if bundle.domain is not None:
+        yield domain.CARD_HEADING, domain.card_lines(bundle.domain)
+
+
 def draw_training(bundle: str | Path, folder: Path) -> list[Path]:
-    """Draw a bundle's search and losses.
+    """Draw a bundle's search and losses, and how reliable its probability of cloud is.
 
     Parameters
     ----------
@@ -98,7 +129,13 @@ def draw_training(bundle: str | Path, folder: Path) -> list[Path]:
             f"bundle {source.name!r} holds neither {LEADERBOARD} nor {HISTORY}: nothing of its "
             "training was kept"
         )
-    return write_training_figures(folder, trials, histories, chosen=_chosen(source, trials))
+    clouded = None
+    if RELIABILITY_FILE in source.extras:
+        found = CloudReliability.from_bytes(source.extras[RELIABILITY_FILE])
+        clouded = reliability_figure(found)
+    return write_training_figures(
+        folder, trials, histories, chosen=_chosen(source, trials), clouds=clouded
+    )
 
 
 def _histories(bundle: Bundle) -> list[History]:

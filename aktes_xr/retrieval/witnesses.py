@@ -20,8 +20,8 @@ import xarray as xr
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-from aktes_xr.cube.conditions import ConditionFlag
-from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.cube.conditions import DOUBTFUL_CONDITIONS
+from aktes_xr.cube.quality import DOUBTFUL, QualityFlag
 from aktes_xr.sensor import BANDS, NEDT_SPECIFICATION_K
 
 if TYPE_CHECKING:
@@ -47,16 +47,8 @@ KELVIN_STEP: Final = 100.0
 UNSEEN: Final = np.uint16(65_535)
 """Sigma where there is no observation."""
 _LARGEST: Final = 65_534.0
-_UNFIT: Final = np.uint16(
-    QualityFlag.FILL
-    | QualityFlag.SATURATED
-    | QualityFlag.CLOUD
-    | QualityFlag.OUT_OF_DOMAIN
-    | QualityFlag.NOT_CONVERGED
-    | QualityFlag.UNREADABLE
-    | QualityFlag.NOT_CLOSED
-)
-_DOUBTFUL: Final = np.uint16(ConditionFlag.NEAR_CLOUD | ConditionFlag.PROBABLY_CLOUDY)
+_UNFIT: Final = np.uint16(DOUBTFUL | QualityFlag.FILL | QualityFlag.UNREADABLE)
+_DOUBTFUL: Final = np.uint16(DOUBTFUL_CONDITIONS)
 
 
 @dataclass(frozen=True)

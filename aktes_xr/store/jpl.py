@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
-from aktes_xr.cube.conditions import ConditionFlag
-from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.cube.conditions import DOUBTFUL_CONDITIONS, ConditionFlag
+from aktes_xr.cube.quality import DOUBTFUL, QualityFlag
 from aktes_xr.errors import MissingVariableError
 
 if TYPE_CHECKING:
@@ -66,14 +66,6 @@ SCALED: Final = {
 _CONTRAST: Final = (0.03, 0.1, 0.15)
 _EMISSIVITY_SIGMA: Final = (0.01, 0.015, 0.02)
 _TEMPERATURE_SIGMA_K: Final = (1.0, 1.5, 2.0)
-_DOUBTFUL: Final = np.uint16(
-    QualityFlag.SATURATED
-    | QualityFlag.CLOUD
-    | QualityFlag.OUT_OF_DOMAIN
-    | QualityFlag.NOT_CONVERGED
-    | QualityFlag.NOT_CLOSED
-)
-_DOUBTFUL_CONDITION: Final = np.uint16(ConditionFlag.NEAR_CLOUD | ConditionFlag.PROBABLY_CLOUDY)
 _MISSING: Final = np.uint16(QualityFlag.FILL | QualityFlag.UNREADABLE)
 _PAIRS: Final = (
     "mandatory",
@@ -178,7 +170,9 @@ def _bits(
     produced = np.isfinite(temperature_sigma)
     cloudy = has(QualityFlag.CLOUD)
     missing = (quality & _MISSING) != 0
-    doubtful = ((quality & _DOUBTFUL) != 0) | ((conditions & _DOUBTFUL_CONDITION) != 0)
+    doubtful = ((quality & np.uint16(DOUBTFUL)) != 0) | (
+        (conditions & np.uint16(DOUBTFUL_CONDITIONS)) != 0
+    )
     near = under(ConditionFlag.NEAR_CLOUD)
     perhaps = under(ConditionFlag.PROBABLY_CLOUDY)
     uncalibrated = has(QualityFlag.DRIFT_UNCORRECTED) | has(QualityFlag.SATURATED)

@@ -178,7 +178,8 @@ class AktesAccessor:
             Put what was retrieved back through the radiance equation, and keep what is left.
         clouds : str
             ``"auto"`` takes the cube's mask, else the bundle's cloud test where it has one;
-            ``"network"`` the test, ``"none"`` the mask or nothing.
+            ``"network"`` the test, ``"rules"`` two fixed rules to compare it with,
+            ``"none"`` the mask or nothing.
         keep_cloudy : bool
             Keep what was retrieved of pixels under cloud.
         shadows : bool

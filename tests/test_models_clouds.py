@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from random_bundle import random_bundle, random_cloud_test
 
-from aktes_xr.bench.clouds_tally import CloudTally, Tested
+from aktes_xr.bench.clouds_tally import CloudTally, ScenePixels
 from aktes_xr.errors import BundleIntegrityError, InputError, TrainingError
 from aktes_xr.learn.clouds import with_cloud_test
 from aktes_xr.models.bundle import load_bundle
@@ -94,7 +94,7 @@ def test_the_tally_counts_misses_by_height_and_false_alarms_by_surface() -> None
     change = np.array([[20.0, 3.0], [0.0, 0.0]])
     surface = np.array([[0, 0], [0, 1]])
     tally = CloudTally()
-    tally.add(Tested(probability, depth, height, change, surface, "front", True, False), 0.5)
+    tally.add(ScenePixels(probability, depth, height, change, surface, "front", True, False), 0.5)
     assert tally.missed("at least 3 km") == 0.0
     assert tally.missed("1.5 to 3 km", "day") == 1.0
     assert np.isnan(tally.missed("1.5 to 3 km", "night"))

@@ -91,6 +91,22 @@ def test_a_given_mask_wins(bundle: Bundle) -> None:
     assert own.attrs["cloud_source"] == "network"
 
 
+def test_fixed_rules_find_what_is_cold(tmp_path: object) -> None:
+    plain = random_bundle(tmp_path / "plain")  # type: ignore[operator]
+    ds = cube()
+    whole = aktes_xr.retrieve(ds, bundle=plain, clouds="rules").compute()
+    assert whole.attrs["cloud_source"] == "rules"
+    found = whole["cloud_probability"][0].to_numpy()
+    assert set(np.unique(found)) <= {0.0, 1.0}
+    spot = np.zeros((SIDE, SIDE), bool)
+    spot[20:30, 25:40] = True
+    assert found[spot].all()
+    assert found[~spot].mean() < 0.05
+    assert np.isnan(whole["surface_temperature"].to_numpy()[0, spot]).all()
+    cut = aktes_xr.retrieve(ds.chunk(y=25, x=33), bundle=plain, clouds="rules").compute()
+    xr.testing.assert_equal(whole, cut)
+
+
 def test_clouds_risk_is_part_of_the_uncertainty(bundle: Bundle) -> None:
     ds = cube()
     kept = aktes_xr.retrieve(ds, bundle=bundle, keep_cloudy=True).compute()

@@ -17,7 +17,14 @@ import numpy as np
 from aktes_xr import sensor
 from aktes_xr.bench.both_worlds import FOREIGN, OWN, Judged, judge_worlds
 from aktes_xr.bench.checks import BenchResult, Check, Table
-from aktes_xr.bench.clouds_tally import CHANGES, HEIGHTS, OVERCAST, SURFACES, CloudTally, Tested
+from aktes_xr.bench.clouds_tally import (
+    CHANGES,
+    HEIGHTS,
+    OVERCAST,
+    SURFACES,
+    CloudTally,
+    ScenePixels,
+)
 from aktes_xr.bench.world import scenes
 from aktes_xr.bench.world.clouds import CLOUD_KINDS, cover_with_clouds
 from aktes_xr.bench.world.patterns import spectral_field
@@ -62,7 +69,7 @@ _ASKED: Final = (
 _ASKED_OVERCAST: Final = (0.25, 0.20, 0.10)
 _COMMISSION: Final = {OWN: 0.03, FOREIGN: 0.06}
 _LOGGER = logging.getLogger(__name__)
-Scene = tuple["Float32Array", float, Tested]
+Scene = tuple["Float32Array", float, ScenePixels]
 
 
 def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> BenchResult:
@@ -158,7 +165,7 @@ def _own_scene(rng: np.random.Generator, field: Field, kind: str) -> Scene:
     seen[8] = field.told["skin_temperature"]
     surface = np.where(field.water, 1, np.where(field.surface_class == SNOW, 2, 0))
     high = kind == "cirrus"
-    truth = Tested(depth, depth, height, change, surface, kind, field.day, high)
+    truth = ScenePixels(depth, depth, height, change, surface, kind, field.day, high)
     return seen, field.sun_zenith, truth
 
 
@@ -197,7 +204,9 @@ def _foreign_scene(scene: xr.Dataset, kind: str) -> Scene:
     surface = np.where(ground == METAL, -1, surface)
     zenith = float(scene["sun_zenith"].to_numpy()[0])
     high = kind in ("streaks", "veil")
-    truth = Tested(seen[3], depth, height, change, surface, kind, not scene.attrs["night"], high)
+    truth = ScenePixels(
+        seen[3], depth, height, change, surface, kind, not scene.attrs["night"], high
+    )
     return seen, zenith, truth
 
 

@@ -23,7 +23,7 @@ _CIRRUS: Final = (0.3, 1.0)
 _N_BINS: Final = 10
 
 
-class Tested(NamedTuple):
+class ScenePixels(NamedTuple):
     """A scene's pixels with probabilities and truth, all (y, x) but the last three."""
 
     probability: Float32Array
@@ -74,12 +74,12 @@ class CloudTally:
     happened: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_N_BINS))
     counted: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_N_BINS))
 
-    def add(self, scene: Tested, threshold: float) -> None:
+    def add(self, scene: ScenePixels, threshold: float) -> None:
         """Add a scene.
 
         Parameters
         ----------
-        scene : Tested
+        scene : ScenePixels
         threshold : float, 1
             A pixel is called cloud from this probability on.
         """
@@ -108,7 +108,7 @@ class CloudTally:
     ) -> None:
         self.omission.setdefault((name, half), Share()).add(~called, of)
 
-    def _reliability(self, scene: Tested, used: NDArray[np.bool_]) -> None:
+    def _reliability(self, scene: ScenePixels, used: NDArray[np.bool_]) -> None:
         probability = scene.probability[used].astype(np.float64)
         bins = np.minimum((probability * _N_BINS).astype(np.intp), _N_BINS - 1)
         cloudy = (scene.depth[used] >= _CIRRUS[0]).astype(np.float64)

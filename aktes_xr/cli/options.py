@@ -60,6 +60,7 @@ class CloudsChoice(StrEnum):
 
     auto = "auto"
     network = "network"
+    rules = "rules"
     none = "none"
 
 

@@ -83,7 +83,7 @@ class Retrieval(_Part):
 
     method: Literal["fusion", "teacher", "student", "tes", "split_window"] = "fusion"
     bundle: str = "default"
-    clouds: Literal["auto", "network", "none"] = Field(
+    clouds: Literal["auto", "network", "rules", "none"] = Field(
         default="auto", description="Who says where cloud is: mask, else the bundle's own test."
     )
     keep_cloudy: bool = Field(default=False, description="Keep what lies under cloud.")

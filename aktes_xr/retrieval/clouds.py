@@ -13,8 +13,10 @@ import numpy as np
 from scipy import ndimage
 
 from aktes_xr.errors import BundleError, InputError
+from aktes_xr.models.cloud_features import describable
 from aktes_xr.models.cloud_image import probability_of_image
 from aktes_xr.models.context import REACH
+from aktes_xr.retrieval.cloud_rules import cloud_by_rules
 from aktes_xr.retrieval.edges import fill_of
 from aktes_xr.retrieval.sight import see
 from aktes_xr.retrieval.tiles import SCALARS, Layout
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
     from aktes_xr.models.bundle import Bundle
     from aktes_xr.models.cloud_test import CloudTest
 
-Clouds = Literal["auto", "network", "none"]
-CLOUDS: Final[tuple[Clouds, ...]] = ("auto", "network", "none")
-CloudSource = Literal["mask", "network", "none"]
+Clouds = Literal["auto", "network", "rules", "none"]
+CLOUDS: Final[tuple[Clouds, ...]] = ("auto", "network", "rules", "none")
+CloudSource = Literal["mask", "network", "rules", "none"]
+FOUND: Final = frozenset({"network", "rules"})
+"""Sources that look at the measurement."""
+_RULED: Final = 0.5
 _SUN_ZENITH: Final = SCALARS.index("sun_zenith")
 
 
@@ -43,13 +48,13 @@ def cloud_source(ds: xr.Dataset, bundle: Bundle, clouds: Clouds) -> CloudSource:
     bundle : Bundle
     clouds : str
         ``"auto"`` takes the mask that the cube has, else the bundle's test, else neither;
-        ``"network"`` takes the bundle's test whatever the cube has; ``"none"`` takes the cube's
-        mask or none.
+        ``"network"`` takes the bundle's test whatever the cube has, ``"rules"`` two fixed rules;
+        ``"none"`` takes the cube's mask or none.
 
     Returns
     -------
     str
-        ``"mask"``, ``"network"`` or ``"none"``.
+        ``"mask"``, ``"network"``, ``"rules"`` or ``"none"``.
 
     Raises
     ------
@@ -65,6 +70,8 @@ def cloud_source(ds: xr.Dataset, bundle: Bundle, clouds: Clouds) -> CloudSource:
             f"the bundle {bundle.name!r} has no cloud test; train one (aktes train clouds) or pass "
             "clouds='auto'"
         )
+    if clouds == "rules":
+        return "rules"
     if "cloud" in ds and clouds != "network":
         return "mask"
     return "none" if bundle.cloud_test is None or clouds == "none" else "network"
@@ -85,7 +92,7 @@ def edge_width(source: CloudSource, halo: int) -> int:
     int, pixels
     """
     # A pixel is near cloud if one within `REACH` is cloudy. The test looks as far around that one.
-    return {"none": halo, "mask": REACH, "network": 2 * REACH}[source]
+    return {"none": halo, "mask": REACH, "network": 2 * REACH, "rules": 2 * REACH}[source]
 
 
 class BlockFields(NamedTuple):
@@ -108,7 +115,7 @@ class BlockFields(NamedTuple):
 
 
 def find_clouds(
-    test: CloudTest,
+    test: CloudTest | None,
     tir: NDArray[Any],
     told: Float32Array,
     statistics: Float32Array,
@@ -116,11 +123,11 @@ def find_clouds(
     *,
     halo: int,
 ) -> tuple[NDArray[Any], BlockFields]:
-    """Give a block the clouds that a test finds.
+    """Give a block the clouds that a test or, without one, the fixed rules find.
 
     Parameters
     ----------
-    test : CloudTest
+    test : CloudTest or None
     tir : ndarray (time, 5, y + 4 `REACH`, x + 4 `REACH`)
         DN or radiance.
     told : ndarray (time, plane, y + 4 `REACH`, x + 4 `REACH`), float32
@@ -136,19 +143,25 @@ def find_clouds(
     tir, fields
         As `take_clouds` returns them.
     """
-    probability = np.stack(
-        [
-            probability_of_image(
-                test,
-                see(image, told[date], fields.scalars[date], fields.layout),
-                statistics[date],
-                float(fields.scalars[date, _SUN_ZENITH]),
-            )
-            for date, image in enumerate(tir)
-        ]
-    )
-    cloudy = probability >= np.float32(test.threshold)
+    found = []
+    for date, image in enumerate(tir):
+        seen = see(image, told[date], fields.scalars[date], fields.layout)
+        if test is None:
+            found.append(_by_rules(seen, statistics[date]))
+        else:
+            sun = float(fields.scalars[date, _SUN_ZENITH])
+            found.append(probability_of_image(test, seen, statistics[date], sun))
+    probability = np.stack(found)
+    threshold = _RULED if test is None else test.threshold
+    cloudy = probability >= np.float32(threshold)
     return take_clouds(tir, fields, probability, cloudy, halo=halo)
+
+
+def _by_rules(seen: Float32Array, statistics: Float32Array) -> Float32Array:
+    """Return 1 where the rules find cloud, 0 where not; NaN where a band was not measured."""
+    inner = (slice(REACH, -REACH), slice(REACH, -REACH))
+    ruled = cloud_by_rules(seen, statistics)[inner]
+    return np.where(describable(seen[:, *inner]), ruled.astype(np.float32), np.float32(np.nan))
 
 
 def take_clouds(

@@ -21,7 +21,7 @@ from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.runtime import resolve
 from aktes_xr.retrieval.block import BlockSettings, retrieve_block
 from aktes_xr.retrieval.blocks import Blocks, layered
-from aktes_xr.retrieval.clouds import BlockFields, edge_width, find_clouds, take_clouds
+from aktes_xr.retrieval.clouds import FOUND, BlockFields, edge_width, find_clouds, take_clouds
 from aktes_xr.retrieval.edges import NEIGHBOURS, pack_edges, surround
 from aktes_xr.retrieval.inputs import Fields
 from aktes_xr.retrieval.scene import describe_scenes
@@ -75,7 +75,7 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
         return _map_chunks_alone(fields, settings, name)
     blocks = Blocks(fields)
     scenes = None
-    if settings.cloud_source == "network":
+    if settings.cloud_source in FOUND:
         scenes = describe_scenes(fields, blocks)
     edges = f"aktes-edges-{tokenize(name)}"
     pack = partial(_pack, settings=settings, layout=fields.layout)
@@ -164,7 +164,7 @@ def _pack(
     """Pack what a chunk's neighbours need of it."""
     halo = edge_width(settings.cloud_source, settings.halo)
     packed = pack_edges(tir, halo=halo)
-    if settings.cloud_source == "network":
+    if settings.cloud_source in FOUND:
         told = told_planes(static, dated, layout, dates=len(tir))
         return Edges(packed, told=pack_edges(told, halo=halo) if told.shape[1] else None)
     if settings.cloud_source == "mask":
@@ -187,11 +187,12 @@ def _retrieve(
     halo = edge_width(settings.cloud_source, settings.halo)
     given = [edges or _NO_EDGES for edges in around]
     padded = surround(tir, [edges.tir for edges in given], halo=halo)
-    test = resolve(settings.bundle).cloud_test
-    if settings.cloud_source == "network" and test is not None and scene is not None:
+    if settings.cloud_source in FOUND and scene is not None:
         told = told_planes(static, dated, layout, dates=len(tir))
         if told.shape[1]:
             told = surround(told, [edges.told for edges in given], halo=halo)
+        network = settings.cloud_source == "network"
+        test = resolve(settings.bundle).cloud_test if network else None
         padded, fields = find_clouds(test, padded, told, scene, fields, halo=settings.halo)
     elif settings.cloud_source == "mask":
         place = layout.masks.index(_CLOUD)

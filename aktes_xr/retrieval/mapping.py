@@ -22,7 +22,7 @@ from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
 from aktes_xr.models.runtime import register
 from aktes_xr.retrieval.block import METHODS, PHYSICAL, BlockSettings, Method
-from aktes_xr.retrieval.clouds import Clouds, cloud_source, edge_width
+from aktes_xr.retrieval.clouds import FOUND, Clouds, cloud_source, edge_width
 from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
 from aktes_xr.retrieval.result import describe_result
@@ -78,7 +78,8 @@ def retrieve(
         exceeds three times the noise and what the air's stated errors do.
     clouds : str
         ``"auto"``: the mask that the cube has, else the bundle's own test where it has one.
-        ``"network"``: the test, whatever the cube has. ``"none"``: the mask or nothing. Where
+        ``"network"``: the test, whatever the cube has. ``"rules"``: two fixed rules, to compare it
+        with (`aktes_xr.retrieval.cloud_rules`). ``"none"``: the mask or nothing. Where
         either is known the result has ``cloud_probability`` and ``cloud_confidence``, the risk of a
         cloud that was missed is part of the uncertainties, and the attribute ``cloud_source`` says
         which it was.
@@ -173,8 +174,11 @@ def _retrieve_once(
 ) -> xr.Dataset:
     """Retrieve each date of a checked cube by itself."""
     source = cloud_source(ds, bundle, choices.clouds)
-    if source == "network":
+    if source in FOUND:
         ds = ds.drop_vars("cloud", errors="ignore")
+    if source == "rules":
+        # They know no background.
+        ds = ds.drop_vars("background", errors="ignore")
     if choices.shadows:
         ds = with_shadows(ds)
     test = bundle.cloud_test if source == "network" else None
@@ -196,7 +200,7 @@ def _retrieve_once(
         missed_cloud_k=0.0 if test is None else test.missed_k,
     )
     edge = edge_width(source, settings.halo)
-    fields = assemble(ds, terrain, halo=edge, clouds=source == "network")
+    fields = assemble(ds, terrain, halo=edge, clouds=source in FOUND)
     stacked = map_chunks(fields, settings)
     return describe_result(ds, stacked, terrain, settings=settings, bundle=bundle)
 

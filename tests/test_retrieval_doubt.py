@@ -107,6 +107,19 @@ def test_fixed_rules_find_what_is_cold(tmp_path: object) -> None:
     xr.testing.assert_equal(whole, cut)
 
 
+def test_a_store_names_the_dates_that_have_nothing_clear(
+    bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    ds = cube(dates=2)
+    ds["cloud"] = (("time", "y", "x"), np.ones((2, SIDE, SIDE), bool))
+    ds["cloud"][0, 0, 0] = False
+    result = aktes_xr.retrieve(ds.chunk(y=30, x=30), bundle=bundle)
+    path = tmp_path_factory.mktemp("overcast") / "result.zarr"
+    aktes_xr.write_result(result, path)
+    found = aktes_xr.open_result(path).attrs["dates_without_clear_reference"]
+    assert list(found) == ["2004-07-02T00:00:00"]
+
+
 def test_clouds_risk_is_part_of_the_uncertainty(bundle: Bundle) -> None:
     ds = cube()
     kept = aktes_xr.retrieve(ds, bundle=bundle, keep_cloudy=True).compute()

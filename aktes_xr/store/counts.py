@@ -27,9 +27,9 @@ _METHODS: Final = (
     QualityFlag.RETRIEVED_BY_TES,
     QualityFlag.RETRIEVED_BY_SPLIT_WINDOW,
 )
-_CONDITIONS: Final = (QualityFlag.UNREADABLE, QualityFlag.FILL)
+_CONDITIONS: Final = (QualityFlag.UNREADABLE, QualityFlag.FILL, QualityFlag.CLOUD)
 N_COUNTS: Final = 2 + len(_CONDITIONS) + len(_METHODS)
-"""Numbers kept of a date: pixels, valid ones, unreadable ones, fill, and by whom retrieved."""
+"""Numbers of a date: pixels, valid and unreadable ones, fill, cloud, and by whom retrieved."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Counts:
 
     Attributes
     ----------
-    pixels, valid, unreadable, fill : ndarray (time), int64
-        All; those with a temperature; fill because a file could not be read; fill.
+    pixels, valid, unreadable, fill, cloudy : ndarray (time), int64
+        All; those with a temperature; fill because a file could not be read; fill; cloud.
     retrieved : mapping of QualityFlag to ndarray (time), int64
         By each method, as the flags say.
     """
@@ -48,6 +48,7 @@ class Counts:
     valid: NDArray[np.int64]
     unreadable: NDArray[np.int64]
     fill: NDArray[np.int64]
+    cloudy: NDArray[np.int64]
     retrieved: Mapping[QualityFlag, NDArray[np.int64]]
 
     @classmethod
@@ -63,8 +64,17 @@ class Counts:
         -------
         Counts
         """
-        pixels, valid, unreadable, fill, *by = numbers.T
-        return cls(pixels, valid, unreadable, fill, dict(zip(_METHODS, by, strict=True)))
+        pixels, valid, unreadable, fill, cloudy, *by = numbers.T
+        return cls(pixels, valid, unreadable, fill, cloudy, dict(zip(_METHODS, by, strict=True)))
+
+    @property
+    def overcast(self) -> NDArray[np.bool_]:
+        """Dates on which all that was measured is cloud, so that nothing is clear to compare with.
+
+        A cloud test judges a pixel beside its scene: here it had none to judge by.
+        """
+        measured = self.pixels - self.fill
+        return np.asarray((measured > 0) & (self.cloudy >= measured))
 
 
 def count_pixels(block: xr.Dataset) -> NDArray[np.int64]:

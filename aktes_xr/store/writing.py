@@ -7,9 +7,10 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import dask.array as da
+import numpy as np
 import xarray as xr
 import zarr
 
@@ -33,6 +34,8 @@ _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OS
 Encoding = Literal["float", "jpl"]
 Summary = Callable[[Counts], Mapping[str, Any]]
 """Makes attributes (JSON types) of a result's counts, before the store can be seen."""
+NO_CLEAR_REFERENCE: Final = "dates_without_clear_reference"
+"""Attribute of a store: dates on which all that was measured is cloud."""
 
 
 class Draft(Protocol):
@@ -160,6 +163,9 @@ def _write(
     made = {} if counts is None or summary is None else summary(counts)
     described = with_history(prepared, "computed and written to Zarr")
     attributes = {**made, "history": described.attrs["history"]}
+    if counts is not None and counts.overcast.any():
+        times = prepared["time"].to_numpy()[counts.overcast]
+        attributes[NO_CLEAR_REFERENCE] = np.datetime_as_string(times, unit="s").tolist()
     group = zarr.open_group(store, mode="r+", use_consolidated=False, zarr_format=zarr_format)
     group.attrs.update(attributes | shift_attributes(prepared, group))
     with warnings.catch_warnings():

@@ -18,6 +18,12 @@ PYTHON ?= $(shell for candidate in python3.12 python3.13 python3.11 python3 pyth
 	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	>/dev/null 2>&1; then echo $$candidate; break; fi; done)
 
+# uv takes half a minute for what takes pip three. Where it cannot be had or used, pip does the same.
+PIP = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
+install = if ! { $(PIP) 'uv==0.13.9' && UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" \
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c requirements.lock -e $(1); }; then \
+	$(PIP) -c requirements.lock -e $(1); fi
+
 .PHONY: help demo test notebooks docs test-lowest test-upstream coverage lint format bench train lock clean
 help:
 	@echo "make demo    a simulated granule from STAC item to Zarr store and map (in $(OUTPUT)/)"
@@ -94,19 +100,19 @@ $(VENV)/.python:
 
 $(VENV)/.base: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing aktes_xr into $(VENV) (about 2.7 GB, a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e .
+	@$(call install,.)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml requirements.lock
 	@echo "Installing aktes_xr and its development tools into $(VENV) (about 3 GB, a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@$(call install,'.[dev]')
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.docs: $(VENV)/.python pyproject.toml requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e '.[docs]'
+	@$(call install,'.[docs]')
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.bench: $(VENV)/.python pyproject.toml requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock -e '.[bench]'
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps 'rvt-py==2.2.3'
+	@$(call install,'.[bench]')
+	@$(PIP) --no-deps 'rvt-py==2.2.3'
 	@touch $@ $(VENV)/.base

@@ -49,7 +49,7 @@ SIZE = 6_000
 def pixels() -> evaluation.UnseenPixels:
     with pytest.MonkeyPatch.context() as patch:
         # What is told of a field errs for all its pixels alike: many fields, few pixels of each.
-        patch.setattr(evaluation, "PER_FIELD", 4)
+        patch.setattr(evaluation, "PER_FIELD", 8)
         return unseen_pixels(SIZE, "G")
 
 

@@ -200,7 +200,7 @@ def test_local_labels_teach_the_student_their_region(
     world: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bundle = random_bundle(tmp_path / "teacher", students=False)
-    recipe = _toy_recipe()
+    settings = replace(_toy_recipe().student, epochs=6)
     sample = pixels(6_000, seed=3)
     sample = SoftSample(sample.quantities, sample.truth, bundle.teacher)
     validation = pixels(1_500, seed=4)
@@ -215,7 +215,7 @@ def test_local_labels_teach_the_student_their_region(
     biases = []
     for number, part in enumerate((sample, joined)):
         trained, _ = student.fit_student(
-            recipe.student,
+            settings,
             (part, validation),
             bundle.teacher,
             seed=1,

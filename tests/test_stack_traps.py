@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -27,28 +23,6 @@ from aktes_xr import cube
 from aktes_xr.stac import open_stac
 from aktes_xr.store import open_result, write_result
 
-SEARCH = """
-    import os
-    import sys
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import autokeras as ak
-    import keras
-    import numpy as np
-
-    keras.utils.set_random_seed(7)
-    x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
-    y = x[:, :6] * 0.5
-    node = ak.Input(name="x")
-    hidden = ak.DenseBlock(num_layers=1, num_units=16, use_batchnorm=False, dropout=0.0)(node)
-    head = ak.RegressionHead(output_dim=6, dropout=0.0)(hidden)
-    model = ak.AutoModel(
-        node, head, tuner="random", max_trials=1, seed=7, directory=sys.argv[1], overwrite=True
-    )
-    model.fit(x[:48], y[:48], validation_data=(x[48:], y[48:]), epochs=1, verbose=0)
-    units = [int(layer.units) for layer in model.export_model().layers if hasattr(layer, "units")]
-    print("units", units)
-"""
-
 
 def requirements() -> dict[str, Requirement]:
     lines = importlib.metadata.requires("aktes-xr") or []
@@ -56,22 +30,11 @@ def requirements() -> dict[str, Requirement]:
     return {one.name: one for one in parsed if one.marker is None}
 
 
-@pytest.mark.slow
-def test_autokeras_search_runs_with_the_keras_the_metadata_asks_for(tmp_path: Path) -> None:
+def test_the_metadata_asks_for_a_keras_that_autokeras_runs_with() -> None:
     keras = requirements()["keras"].specifier
     assert not keras.contains("3.13.0"), "AutoKeras 3.0.0 fails in every trial from Keras 3.13.0 on"
     assert keras.contains("3.12.4")
     assert keras.contains(importlib.metadata.version("keras"))
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SEARCH), str(tmp_path / "search")],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "units [16, 6]" in done.stdout
 
 
 def test_tensorboard_is_asked_for(tmp_path: Path) -> None:

@@ -52,6 +52,22 @@ def test_an_image_is_tested_as_its_pixels_are(shape: tuple[int, int]) -> None:
     assert np.ptp(found[known]) > 0.01 or known.sum() < 2
 
 
+def test_an_infinite_height_is_nobody_s_surroundings() -> None:
+    rng = np.random.default_rng(2)
+    seen = np.full((len(SEEN), 20, 20), np.nan, np.float32)
+    seen[:5] = rng.normal(290.0, 2.0, (5, 20, 20))
+    seen[5] = 100.0
+    statistics = scene_statistics(seen.reshape(len(SEEN), -1))
+    absurd, absent = seen.copy(), seen.copy()
+    absurd[5, 10, 10] = np.inf
+    absent[:, 10, 10] = np.nan
+    found, expected = (cloud_features(one, statistics, 40.0) for one in (absurd, absent))
+    others = np.ones((20, 20), bool)
+    others[10, 10] = False
+    np.testing.assert_array_equal(found[:, others], expected[:, others])
+    assert found[CLOUD_FEATURES.index("elevation_known"), 10, 10] == 0.0
+
+
 @pytest.mark.parametrize(
     "change",
     [{"features": ["other"]}, {"threshold": 2.0}, {"slope": "steep"}, {"layers": []}],

@@ -87,7 +87,8 @@ CLOUD_FEATURES: Final = (
     "sun_known",
 )
 """Raw features, by row."""
-_LAPSE_K_PER_M: Final = 0.0065
+LAPSE_K_PER_M: Final = 0.0065
+"""How temperatures are carried to sea level: the standard atmosphere's (ISO 2533)."""
 _BACKGROUND_K: Final = 290.0
 _PERCENTILES: Final = (5.0, 25.0, 50.0, 75.0, 90.0, 97.0)
 _FEWEST: Final = 20
@@ -111,7 +112,7 @@ _SCENE_BELOW_AIR: Final = CLOUD_FEATURES.index("scene_below_air")
 _HEIGHT: Final = CLOUD_FEATURES.index("elevation")
 _PARTS: Final = np.float32(FIXED_POINT)
 _MISSING: Final = np.int32(MISSING)
-_LAPSE: Final = np.float32(_LAPSE_K_PER_M)
+_LAPSE: Final = np.float32(LAPSE_K_PER_M)
 _AT_BACKGROUND: Final = np.float32(_BACKGROUND_K)
 _ZERO: Final = np.float32(0.0)
 _ONE: Final = np.float32(1.0)
@@ -130,7 +131,7 @@ def from_sea_level(seen: Float32Array) -> Float32Array:
     ndarray (5, ...), float32, K
         Around 290 K where a background is known and right.
     """
-    height = np.nan_to_num(seen[_ELEVATION]) * np.float32(_LAPSE_K_PER_M)
+    height = np.nan_to_num(seen[_ELEVATION]) * np.float32(LAPSE_K_PER_M)
     background = seen[_BACKGROUND]
     added = np.where(np.isnan(background), height, np.float32(_BACKGROUND_K) - background)
     return np.asarray(seen[:_N_BANDS] + added, np.float32)
@@ -298,14 +299,15 @@ def _enter(seen: Float32Array, line: int, fixed: NDArray[np.int32], around: Surr
         kelvin, out = seen[band, line], fixed[band]
         for column in range(out.size):
             counted = kelvin[column] + _added(height[column], background[column])
-            # NaN alone differs from itself.
-            known = counted == counted
+            # Neither NaN nor infinity has an integer.
+            known = np.isfinite(counted)
             out[column] = np.int32(np.rint(counted * _PARTS)) if known else _MISSING
     enter_row(fixed, line, around)
 
 
 @kernel()
 def _added(height: np.float32, background: np.float32) -> np.float32:
+    # NaN alone differs from itself.
     lifted = height * _LAPSE if height == height else _ZERO
     return _AT_BACKGROUND - background if background == background else lifted
 
@@ -336,11 +338,11 @@ def _describe_own(line: Float32Array, statistics: Float32Array, raw: Float32Arra
         below, known = raw[_BELOW_AIR + 2 * part], raw[_BELOW_AIR + 2 * part + 1]
         for column in range(columns):
             below[column] = own[column] - other[column]
-            known[column] = _ONE if other[column] == other[column] else _ZERO
+            known[column] = _ONE if np.isfinite(other[column]) else _ZERO
     air, scene, upper = line[_AIR], raw[_SCENE_BELOW_AIR], statistics[4]
     plain, known = raw[_HEIGHT], raw[_HEIGHT + 1]
     for column in range(columns):
-        given = height[column] == height[column]
+        given = np.isfinite(height[column])
         lifted = height[column] * _LAPSE if given else _ZERO
         scene[column] = upper - (air[column] + lifted)
         plain[column] = height[column]

@@ -15,7 +15,7 @@ from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
 from aktes_xr.retrieval.closure import close_chunk
-from aktes_xr.retrieval.clouds import CloudSource
+from aktes_xr.retrieval.clouds import CloudSource, edge_width
 from aktes_xr.retrieval.components import Components, complete
 from aktes_xr.retrieval.conditions import doubt_cloud, mark_conditions
 from aktes_xr.retrieval.flags import classify
@@ -103,6 +103,11 @@ class BlockSettings:
         """Number of planes that the block function returns."""
         components = len(COMPONENT_PLANES) if self.components else 0
         return self.first_component + components + (self.cloud_source != "none")
+
+    @property
+    def edge(self) -> int:
+        """Pixels around the chunk that are looked at, for clouds around it, too."""
+        return edge_width(self.cloud_source, self.halo)
 
     @property
     def cloud_plane(self) -> int | None:

@@ -31,7 +31,7 @@ import numpy as np
 from scipy import ndimage
 
 from aktes_xr import sensor
-from aktes_xr.models.cloud_features import SEEN, STATISTICS
+from aktes_xr.models.cloud_features import LAPSE_K_PER_M, SEEN, STATISTICS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +45,6 @@ REACH: Final = 2
 _N_BANDS: Final = len(sensor.BANDS)
 _REFERENCE: Final = sensor.BANDS.index("B13")
 _LAST: Final = (sensor.BANDS.index("B13"), sensor.BANDS.index("B14"))
-_LAPSE_K_PER_M: Final = 0.0065
 # Clear ground may be so much colder than the air (by night, under humid air), or than the warm part
 # of its scene.
 _BELOW_AIR_K: Final = (6.0, 12.0)
@@ -76,7 +75,7 @@ def cloud_by_rules(seen: Float32Array, statistics: Float32Array) -> NDArray[np.b
     height = np.nan_to_num(seen[SEEN.index("elevation")])
     air = seen[SEEN.index("air_temperature")]
     told = np.isfinite(air)
-    expected = np.where(told, air, statistics[_WARM_PART] - np.float32(_LAPSE_K_PER_M) * height)
+    expected = np.where(told, air, statistics[_WARM_PART] - np.float32(LAPSE_K_PER_M) * height)
     narrow, wide = (
         np.where(told, *pair) for pair in zip(_BELOW_AIR_K, _BELOW_SCENE_K, strict=True)
     )

@@ -21,7 +21,7 @@ from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.runtime import resolve
 from aktes_xr.retrieval.block import BlockSettings, retrieve_block
 from aktes_xr.retrieval.blocks import Blocks, layered
-from aktes_xr.retrieval.clouds import FOUND, BlockFields, edge_width, find_clouds, take_clouds
+from aktes_xr.retrieval.clouds import FOUND, BlockFields, find_clouds, take_clouds
 from aktes_xr.retrieval.edges import NEIGHBOURS, pack_edges, surround
 from aktes_xr.retrieval.inputs import Fields
 from aktes_xr.retrieval.scene import describe_scenes
@@ -71,7 +71,7 @@ def map_chunks(fields: Fields, settings: BlockSettings) -> da.Array:
     dask array (time, plane, y, x), float32
     """
     name = f"aktes-retrieve-{settings.method}-{tokenize(fields.token, settings)}"
-    if edge_width(settings.cloud_source, settings.halo) == 0:
+    if settings.edge == 0:
         return _map_chunks_alone(fields, settings, name)
     blocks = Blocks(fields)
     scenes = None
@@ -162,7 +162,7 @@ def _pack(
     layout: Layout,
 ) -> Edges:
     """Pack what a chunk's neighbours need of it."""
-    halo = edge_width(settings.cloud_source, settings.halo)
+    halo = settings.edge
     packed = pack_edges(tir, halo=halo)
     if settings.cloud_source in FOUND:
         told = told_planes(static, dated, layout, dates=len(tir))
@@ -184,7 +184,7 @@ def _retrieve(
     """Retrieve a chunk with its neighbours' edges."""
     static, scalars, dated, masks = arrays
     fields = BlockFields(static, scalars, dated, masks, layout)
-    halo = edge_width(settings.cloud_source, settings.halo)
+    halo = settings.edge
     given = [edges or _NO_EDGES for edges in around]
     padded = surround(tir, [edges.tir for edges in given], halo=halo)
     if settings.cloud_source in FOUND and scene is not None:

@@ -156,12 +156,10 @@ def assemble(
     if by_date:
         tir = tir.rechunk({0: 1})
     time, _, y, x = tir.chunks
-    dated = _dated(ds)
+    dated = _dated(ds if clouds else ds.drop_vars("background", errors="ignore"))
     spatial = {name: field for name, field in dated.items() if "y" in field.dims}
     static = _static(ds, terrain)
-    if not clouds:
-        dated.pop("background", None)
-    elif "elevation" in ds:
+    if clouds and "elevation" in ds:
         static["elevation"] = ds["elevation"]
     masks = {name: ds[name] for name in MASKS if name in ds}
     return Fields(

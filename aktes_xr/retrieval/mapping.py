@@ -22,7 +22,7 @@ from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
 from aktes_xr.models.runtime import register
 from aktes_xr.retrieval.block import METHODS, PHYSICAL, BlockSettings, Method
-from aktes_xr.retrieval.clouds import FOUND, Clouds, cloud_source, edge_width
+from aktes_xr.retrieval.clouds import FOUND, Clouds, cloud_source
 from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
 from aktes_xr.retrieval.result import describe_result
@@ -199,8 +199,7 @@ def _retrieve_once(
         cloud_source=source,
         missed_cloud_k=0.0 if test is None else test.missed_k,
     )
-    edge = edge_width(source, settings.halo)
-    fields = assemble(ds, terrain, halo=edge, clouds=source in FOUND)
+    fields = assemble(ds, terrain, halo=settings.edge, clouds=source in FOUND)
     stacked = map_chunks(fields, settings)
     return describe_result(ds, stacked, terrain, settings=settings, bundle=bundle)
 

@@ -40,7 +40,7 @@ Wrong = Literal["exactly", "drawn"]
 NEDT_K: Final = 0.15
 """Standard deviation of the noise, K at 300 K."""
 SKIN_ERROR_K: Final = 3.0
-PER_FIELD: Final = 250
+PER_FIELD: Final = 50
 """Pixels taken of each field: of few fields many pixels would say less."""
 
 SEED: Final = 77

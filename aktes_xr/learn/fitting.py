@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from aktes_xr.models.pixel_model import PixelModel, Scaling
 
 START_K: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
-WIDTH_K: Final = (0.05, 0.2, 0.8, 3.0)
+WIDTH_K: Final = (0.8, 3.0)
+"""Wide, for a ramp of tenths of a kelvin is a cliff: it rests on this world's difference between
+the networks, and leaves nothing to what they say of themselves in another."""
 SHARPNESS: Final = (0.5, 1.0)
 FLOOR: Final = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)

@@ -141,6 +141,8 @@ class StudentRecipe:
         Of them on flat ground, where the student has to know when it is not needed.
     units : tuple of int
         Hidden layers; 0: as wide as 10 % of the teacher's multiplications allow.
+    activation : str
+        Of ``relu``, ``silu``, ``tanh``.
     alpha : float
         Weight of the teacher's predictions beside the truth's 1 - alpha.
     epochs, batch_size : int
@@ -148,10 +150,11 @@ class StudentRecipe:
         At its start; it falls to zero along a cosine.
     """
 
-    samples: int = 300_000
+    samples: int = 100_000
     validation_samples: int = 40_000
     level_share: float = 0.25
     units: tuple[int, ...] = (0, 0)
+    activation: str = "silu"
     alpha: float = 0.1
     epochs: int = 20
     batch_size: int = 1024
@@ -245,7 +248,11 @@ RECIPES: Final[dict[str, Recipe]] = {
             ),
         ),
         student=StudentRecipe(
-            samples=400_000, validation_samples=200_000, epochs=40, batch_size=2048
+            samples=600_000,
+            validation_samples=200_000,
+            level_share=0.3,
+            epochs=44,
+            batch_size=2048,
         ),
     ),
 }

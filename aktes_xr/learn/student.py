@@ -233,7 +233,7 @@ def fit_student(
         np.random.default_rng(seed),
         terrain=True,
     )
-    architecture = Architecture(student_units(settings, teacher))
+    architecture = Architecture(student_units(settings, teacher), settings.activation)
     features = len(STUDENT_FEATURES)
     model = train(
         keras_model(architecture, features, "student"),

@@ -37,6 +37,8 @@ from aktes_xr.cli.options import (
     BandShift,
     Box,
     BundleOption,
+    CloudMask,
+    CloudMaskFolder,
     CloudsChoice,
     CloudsOption,
     CrsOption,
@@ -180,6 +182,8 @@ def retrieve_command(
     datetime: Period = None,
     dem: Elevation = None,
     ancillary: Ancillary = None,
+    cloud_mask: CloudMask = None,
+    cloud_mask_folder: CloudMaskFolder = None,
     crs: CrsOption = None,
     resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
@@ -205,6 +209,8 @@ def retrieve_command(
         datetime=datetime,
         dem=dem,
         ancillary=tuple(ancillary or ()),
+        cloud_mask=tuple(cloud_mask or ()),
+        cloud_mask_folder=cloud_mask_folder,
         crs=crs,
         resolution_m=parse_resolution(resolution),
         method=method.value,
@@ -216,7 +222,7 @@ def retrieve_command(
         passes=2 if passes == 2 else 1,
         errors="raise" if strict else "nodata",
     )
-    _say_licences(request.ancillary)
+    _say_licences((*request.ancillary, *request.cloud_mask))
     with _cluster(scheduler) as client:
         watch = _watch("retrieve", client)
         outcome = retrieve_to_store(
@@ -236,6 +242,8 @@ def plan_command(
     datetime: Period = None,
     dem: Elevation = None,
     ancillary: Ancillary = None,
+    cloud_mask: CloudMask = None,
+    cloud_mask_folder: CloudMaskFolder = None,
     crs: CrsOption = None,
     resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
@@ -260,6 +268,8 @@ def plan_command(
         datetime=datetime,
         dem=dem,
         ancillary=tuple(ancillary or ()),
+        cloud_mask=tuple(cloud_mask or ()),
+        cloud_mask_folder=cloud_mask_folder,
         crs=crs,
         resolution_m=parse_resolution(resolution),
     )
@@ -651,7 +661,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 
 def _say_licences(names: tuple[str, ...]) -> None:
-    """Print once the licence and the citation of each shipped source of ancillaries."""
+    """Print once the licence and the citation of each shipped source of what is told."""
     from aktes_xr.stac import sources
 
     for name in dict.fromkeys(names):

@@ -15,9 +15,10 @@ import numpy as np
 import xarray as xr
 
 from aktes_xr import cube
+from aktes_xr.ancillaries import add_cloud_mask
 from aktes_xr.cube import ITEM_SEPARATOR
 from aktes_xr.cube.grid import Grid
-from aktes_xr.errors import NoItemsError
+from aktes_xr.errors import GranuleError, NoItemsError
 from aktes_xr.jobs.agenda import ITEMS, Task
 from aktes_xr.jobs.config import Job
 from aktes_xr.machine import workers_and_memory
@@ -136,9 +137,11 @@ class Maker:
         """
         try:
             ds = self._open(tasks)
-        except NoItemsError as error:
+        except (NoItemsError, GranuleError) as error:
             if len(tasks) == 1:
-                return [self._note(tasks[0], "unusable", str(error))]
+                # A granule that the archive lacks today may come.
+                state: State = "unreadable" if isinstance(error, GranuleError) else "unusable"
+                return [self._note(tasks[0], state, str(error))]
             # Whoever is to blame for it must not take the others along.
             return [entry for task in tasks for entry in self.make([task])]
         found = _rows(ds, tasks)
@@ -169,6 +172,8 @@ class Maker:
             ancillaries=wanted.ancillaries or None,
             allowed_hosts=wanted.allowed_hosts,
         )
+        if wanted.cloud_mask:
+            ds = add_cloud_mask(ds, wanted.cloud_mask, folder=wanted.cloud_mask_folder)
         if self._elevation is None:
             return ds
         if self._shared is None:
@@ -218,6 +223,8 @@ class Maker:
         entry = self._entry(task, state, Row(0.0, 0.0))
         if task.entry is not None:
             entry = replace(entry, slot=task.entry.slot, valid_share=task.entry.valid_share)
+        if state == "unreadable":
+            entry = replace(entry, attempts=_attempts(task))
         return self._store.commit(None, replace(entry, reason=reason))
 
     def _entry(self, task: Task, state: State, found: Row) -> Entry:

@@ -46,7 +46,7 @@ def write_mask(
     mask = np.zeros((6, 10 * SCANS, COLUMNS), np.int8)
     mask[0] = (determined | confidence << 1 | 0b11001000).astype(np.uint8).view(np.int8)
     path = folder / name
-    file = pyhdf.SD(str(path), pyhdf.SDC.WRITE | pyhdf.SDC.CREATE)
+    file = pyhdf.SD(str(path), pyhdf.SDC.WRITE | pyhdf.SDC.CREATE | pyhdf.SDC.TRUNC)
     for field, values in (("Latitude", latitude), ("Longitude", longitude)):
         sampled = values[2::5, 2:1350:5].astype(np.float32)
         data = file.create(field, pyhdf.SDC.FLOAT32, sampled.shape)

@@ -143,6 +143,24 @@ def test_a_mask_is_a_part_of_the_ancillaries_fingerprint(job: SmallJob) -> None:
     assert float(flags(series)["cloud"].mean()) > 0.0
 
 
+def test_a_series_names_the_date_that_has_nothing_clear(job: SmallJob) -> None:
+    masks = job.folder / "masks"
+    write(masks, DAYS[6])
+    # The pass of the 22nd is out of reach: nothing is known to be clear.
+    far = (LEFT - 30_000.0, TOP + 900_000.0)
+    write_mask(masks, crs="EPSG:32650", name=DAYS[22], origin=far)
+    job.offer(job.item(6), job.item(22))
+    with_mask(job, json.dumps([str(masks)]))
+    done = invoke("run", str(job.file))
+    assert done.exit_code == 0, done.output
+    series = aktes_xr.open_result(job.store)
+    assert series.attrs["dates_without_clear_reference"] == ["2001-01-22T03:11:39"]
+    write(masks, DAYS[22])
+    assert invoke("run", str(job.file), "--redo", "ancillaries").exit_code == 0
+    series = aktes_xr.open_result(job.store)
+    assert "dates_without_clear_reference" not in series.attrs
+
+
 def test_the_schema_names_the_mask() -> None:
     shown = invoke("job", "schema")
     properties = json.loads(shown.stdout)["$defs"]["Input"]["properties"]

@@ -43,10 +43,12 @@ class Row:
     Attributes
     ----------
     valid_share, unreadable_share : of its pixels
+    overcast : whether all that was measured is cloud
     """
 
     valid_share: float
     unreadable_share: float
+    overcast: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +200,10 @@ class Maker:
             result = with_brightness(result, ds)
         counts = self._store.write(result)
         valid, unreadable = counts.valid / counts.pixels, counts.unreadable / counts.pixels
-        return [Row(float(v), float(u)) for v, u in zip(valid, unreadable, strict=True)]
+        return [
+            Row(float(v), float(u), bool(cloud))
+            for v, u, cloud in zip(valid, unreadable, counts.overcast, strict=True)
+        ]
 
     def _commit(self, task: Task, row: int, found: Row) -> Entry:
         """Make a date count, unless the store has it better already."""
@@ -222,7 +227,10 @@ class Maker:
     def _note(self, task: Task, state: State, reason: str) -> Entry:
         entry = self._entry(task, state, Row(0.0, 0.0))
         if task.entry is not None:
-            entry = replace(entry, slot=task.entry.slot, valid_share=task.entry.valid_share)
+            before = task.entry
+            entry = replace(
+                entry, slot=before.slot, valid_share=before.valid_share, overcast=before.overcast
+            )
         if state == "unreadable":
             entry = replace(entry, attempts=_attempts(task))
         return self._store.commit(None, replace(entry, reason=reason))
@@ -237,6 +245,7 @@ class Maker:
             items=() if task.date is None else task.date.ids,
             valid_share=round(found.valid_share, _DIGITS),
             unreadable_share=round(found.unreadable_share, _DIGITS),
+            overcast=found.overcast,
             made=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 

@@ -460,11 +460,7 @@ def card(
         raise InputError("found --clouds without --out: its figures are kept in the bundle written")
     written: dict[str, Any] = {}
     if out is not None:
-        judged = (
-            None
-            if clouds is None
-            else CloudReliability.from_benchmark(json.loads(clouds.read_bytes()))
-        )
+        judged = None if clouds is None else CloudReliability.from_benchmark(_document(clouds))
         found = rewrite_card(bundle, out, reliability=judged, overwrite=overwrite)
         written["bundle"] = str(found)
     if figures is not None:
@@ -646,6 +642,16 @@ def _count_flags(store: str, *, as_json: bool) -> None:
     for name, count in counts.items():
         share = f"{count / max(pixels, 1):8.2%}"
         stdout().print(f"{name:<24} {count:>10} {share}", highlight=False)
+
+
+def _document(path: Path) -> Any:
+    """Read a benchmark's JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            f"{path.name} is no JSON ({error}): expected what 'aktes bench NAME --json FILE' writes"
+        ) from None
 
 
 @contextlib.contextmanager

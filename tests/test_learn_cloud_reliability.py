@@ -110,8 +110,13 @@ def scored_bundle(place: Path, *, clouds: bool) -> Path:
     bundle = random_bundle(place, clouds=clouds)
     scores = {"mae": 0.4, "coverage68": 0.7, "coverage95": 0.94}
     row = {
-        **{"sample": "flat, G", "method": "teacher", "ancillaries": "all ancillaries"},
-        **{"stratum": "all", "n": 1000, "temperature": scores, "emissivity": scores},
+        "sample": "flat, G",
+        "method": "teacher",
+        "ancillaries": "all ancillaries",
+        "stratum": "all",
+        "n": 1000,
+        "temperature": scores,
+        "emissivity": scores,
     }
     files = {
         "metrics.json": Evidence((row,)).to_bytes(),

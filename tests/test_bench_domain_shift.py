@@ -50,4 +50,4 @@ def test_a_band_that_lies_apart_before_is_a_false_alarm() -> None:
 
 def test_a_part_that_is_none_is_refused() -> None:
     with pytest.raises(InputError, match="expected own, foreign or shift"):
-        domain.run(quick=True, part="shfit")
+        domain.run(quick=True, part="abroad")

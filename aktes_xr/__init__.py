@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         terrain,
         validation,
     )
-    from aktes_xr.ancillaries import add_ancillaries, add_emissivity_prior
+    from aktes_xr.ancillaries import add_ancillaries, add_cloud_mask, add_emissivity_prior
     from aktes_xr.cli.progress import progress
     from aktes_xr.cube import calibration, quality
     from aktes_xr.cube.selection import mask
@@ -57,6 +57,7 @@ _ROOMS = frozenset(
 _HOME = {
     "AktesError": "errors",
     "add_ancillaries": "ancillaries",
+    "add_cloud_mask": "ancillaries",
     "add_emissivity_prior": "ancillaries",
     "load_bundle": "models",
     "mask": "cube.selection",
@@ -78,6 +79,7 @@ _MOVED = {
 __all__ = [
     "AktesError",
     "add_ancillaries",
+    "add_cloud_mask",
     "add_emissivity_prior",
     "ancillaries",
     "baselines",

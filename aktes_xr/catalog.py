@@ -24,7 +24,7 @@ class Source:
     name, title : str
     kind : ``"api"`` (STAC API), ``"static"`` (a catalogue file), ``"files"`` (items by path),
         ``"zarr"`` or ``"icechunk"`` (a store), or ``"folder"`` (files that are downloaded)
-    content : ``"thermal"``, ``"elevation"``, ``"atmosphere"`` or ``"emissivity"``
+    content : ``"thermal"``, ``"elevation"``, ``"atmosphere"``, ``"emissivity"`` or ``"cloud"``
     holds, access, licence : str, for people
     layout : how the bands of items are stored; None where there are no items
     url, collection, path, version, start, end, modifier, verified, citation : str or None
@@ -37,7 +37,7 @@ class Source:
     name: str
     title: str
     kind: Literal["api", "static", "files", "zarr", "icechunk", "folder"]
-    content: Literal["thermal", "elevation", "atmosphere", "emissivity"]
+    content: Literal["thermal", "elevation", "atmosphere", "emissivity", "cloud"]
     holds: str
     access: str
     licence: str

@@ -148,6 +148,12 @@ class AncillaryError(InputError):
     code = "ancillary"
 
 
+class GranuleError(AncillaryError):
+    """A source of cloud masks has no granule for a date."""
+
+    code = "ancillary.granule"
+
+
 class StacError(AktesError, ValueError):
     """STAC items cannot be used as they are."""
 

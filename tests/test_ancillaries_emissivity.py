@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -12,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from fake_earthdata import Archive, granule, install
 from placed_cubes import cube_at, degrees_of
 
 from aktes_xr import add_ancillaries, add_emissivity_prior, cube, errors
@@ -230,25 +230,17 @@ def test_camel_without_the_month(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 def test_what_is_not_there_is_downloaded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def search(**query: Any) -> list[str]:
-        asked.append(query)
-        return ["granule"]
-
-    def fetch(found: list[str], place: str) -> None:
-        write_tile(Path(place), 44, 7)
-
-    fake = SimpleNamespace(
-        login=lambda: None, search_data=search, download=fetch, __spec__=object()
-    )
-    monkeypatch.setitem(sys.modules, "earthaccess", fake)
+    archive = Archive({"": [granule("AG100.v003.44.007.0001.h5")]})
+    install(monkeypatch, archive, lambda place, name: write_tile(place, 44, 7))
     ds = cube_at(INSIDE)
     for _ in range(2):
         found = add_emissivity_prior(ds, "ged", folder=tmp_path / "kept")
-    assert len(asked) == 1
-    assert (asked[0]["short_name"], asked[0]["version"]) == ("AG100", "003")
-    west, south, east, north = asked[0]["bounding_box"]
+    (asked,) = archive.asked
+    assert "short_name=AG100" in asked
+    assert "version=003" in asked
+    box = re.search(r"bounding_box=([^&]+)", asked)
+    assert box is not None
+    west, south, east, north = map(float, box[1].replace("%2C", ",").split(","))
     assert 7.3 < west < 7.4 < east < 7.5
     assert 43.5 < south < 43.6 < north < 43.7
     assert found["emissivity_prior"].notnull().all()
@@ -257,6 +249,6 @@ def test_what_is_not_there_is_downloaded_once(
 def test_a_download_without_its_package_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aktes_xr.ancillaries.download.find_spec", lambda name: None)
+    monkeypatch.setattr("aktes_xr.ancillaries.earthdata.find_spec", lambda name: None)
     with pytest.raises(errors.DependencyError, match=r"pip install 'aktes-xr\[earthdata\]'"):
         add_emissivity_prior(cube_at(INSIDE), "ged", folder=tmp_path)

@@ -13,7 +13,13 @@ from aktes_xr.cube.calibration import radiance
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.jobs.graph_size import graph_size
 from aktes_xr.models import Bundle
-from aktes_xr.retrieval.edges import NEIGHBOURS, pack_edges, surround
+from aktes_xr.retrieval.edges import (
+    NEIGHBOURS,
+    pack_edges,
+    pack_plane_edges,
+    surround,
+    surround_planes,
+)
 from aktes_xr.sensor import UNREADABLE_DN
 
 HALO = 3
@@ -49,6 +55,21 @@ def test_beyond_the_scene_radiance_is_nan() -> None:
     padded = surround(np.ones((1, 5, 4, 4), np.float32), [None] * 8, halo=HALO)
     assert np.isnan(padded[0, 0, :HALO]).all()
     assert (padded[:, :, HALO:-HALO, HALO:-HALO] == 1.0).all()
+
+
+def test_planes_that_lie_apart_are_surrounded_as_if_they_were_stacked() -> None:
+    rng = np.random.default_rng(1)
+    dated, still = (rng.normal(size=(n, 9, 12)).astype(np.float32) for n in (2, 1))
+    stacked = np.stack([dated, np.broadcast_to(still, dated.shape)], axis=1)
+    packed = pack_plane_edges([dated, still], dates=2, halo=HALO)
+    np.testing.assert_array_equal(packed, pack_edges(stacked, halo=HALO))
+    around = [packed, None, packed, packed, None, packed, packed, packed]
+    found = surround_planes([dated, still], around, dates=2, halo=HALO)
+    np.testing.assert_array_equal(found, surround(stacked, around, halo=HALO))
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    assert pack_plane_edges([], dates=2, halo=HALO) is None
+    assert surround_planes([], [None] * 8, dates=2, halo=HALO).shape[:2] == (2, 0)
 
 
 def cube(dates: int) -> xr.Dataset:

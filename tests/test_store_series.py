@@ -258,6 +258,35 @@ def test_icechunk_dates_are_transactions(repository: str) -> None:
         series.write(result(shape=(41, 50)))
 
 
+@pytest.mark.parametrize("backend", ["zarr", "icechunk"])
+def test_dates_that_have_nothing_clear_are_named(tmp_path: Path, backend: Any) -> None:
+    if backend == "icechunk":
+        pytest.importorskip("icechunk", reason="icechunk is not installed")
+    place, name = tmp_path / "series", "dates_without_clear_reference"
+
+    def named() -> Any:
+        return open_result(place).attrs.get(name)
+
+    with claim_series(place, backend=backend) as series:
+        series.write(result())
+        series.commit(1, entry(1, overcast=True))
+        assert named() == ["2001-01-22T00:00:00"]
+    with claim_series(place, backend=backend) as series:
+        # Nothing that is there is read again.
+        assert series.journal.entries[KEYS[1]].overcast
+        series.write(result())
+        series.commit(0, entry(0, overcast=True))
+        assert named() == ["2001-01-06T03:11:39", "2001-01-22T00:00:00"]
+        series.commit(None, entry(1, overcast=True, slot=0, state="unreadable"))
+        assert len(named()) == 2
+    with claim_series(place, backend=backend) as series:
+        series.write(result())
+        series.commit(0, entry(0, made="again"))
+        assert named() == ["2001-01-22T00:00:00"]
+        series.commit(1, entry(1, made="again"))
+    assert named() is None
+
+
 def test_backends_do_not_write_into_each_other(tmp_path: Path) -> None:
     pytest.importorskip("icechunk", reason="icechunk is not installed")
     for first, second in (("zarr", "icechunk"), ("icechunk", "zarr")):

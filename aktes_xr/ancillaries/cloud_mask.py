@@ -1,26 +1,13 @@
-"""The cloud mask of MODIS on the same satellite, MOD35_L2, brought to a cube, lazily.
+"""`add_cloud_mask`: the cloud mask of MODIS on the same satellite, brought to a cube, lazily.
 
-A granule is an HDF4 file of five minutes. Its ``Cloud_Mask`` has six bytes for each pixel of 1 km,
-of which the first says all that is needed here [1]_: bit 0 whether the mask was determined, bits 1
-and 2 the confidence that the pixel is clear (0 cloudy, 1 uncertain, 2 probably clear, 3 clear).
-Latitude and longitude are given at every fifth pixel, from the third on, and are interpolated. Each
-scan of ten lines sees the ground anew and overlaps its neighbours' edges, so nothing is
-interpolated from one scan to the next.
-
-A pixel of the cube takes the nearest pixel of MODIS. What is cloudy, uncertain, not determined or
-out of the granule's reach is cloud: only what is known to be clear counts as clear.
-
-References
-----------
-.. [1] Ackerman, S. et al. (2010). Discriminating clear-sky from cloud with MODIS: algorithm
-   theoretical basis document (MOD35), version 6.1.
+A pixel of the cube takes the nearest pixel of MODIS (`aktes_xr.ancillaries.mod35`). What is cloudy,
+uncertain, not determined or out of the granules' reach is cloud: only what is known to be clear
+counts as clear.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,69 +16,84 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
-from pyproj import Transformer
-from scipy.spatial import cKDTree
 
+from aktes_xr.ancillaries import earthdata
+from aktes_xr.ancillaries.mod35 import LENGTH, cloud_on_grid, hdf4, newest, start_of
 from aktes_xr.ancillaries.place import CubeGrid
+from aktes_xr.catalog import source as shipped
 from aktes_xr.cube import check
-from aktes_xr.errors import AncillaryError, DependencyError, InputError
+from aktes_xr.errors import GranuleError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
-
-_GRANULE: Final = re.compile(r"^MOD35_L2\.A(\d{7})\.(\d{4})\.\d{3}\.\d+\.hdf$")
-_LENGTH: Final = timedelta(minutes=5)
-_SCAN_LINES: Final = 10
-_STEP: Final = 5
-_FIRST: Final = 2
-"""Line and column, counted from 0, of the first pixel whose place is given."""
-_PROBABLY_CLEAR: Final = 2
-_FARTHEST_M: Final = 3000.0
-"""A pixel of MODIS grows towards the swath's edge; what is farther away is another one."""
-_EXTRA: Final = "pip install 'aktes-xr[modis]'"
-_LOCK: Final = threading.Lock()
-"""The HDF4 library may be called from one thread at a time."""
+ARCHIVE: Final = "mod35"
+"""What stands for the archive of the granules, instead of files."""
+_USED_BY: Final = ("auto", "none")
+_GROUND_SPEED: Final = 6700.0
+"""Of the satellite, m s-1: a date is the time of its first item, and a cube takes a while."""
+_MARGIN: Final = timedelta(seconds=10)
+"""What a granule of ASTER takes, and its time may be that of its middle."""
+_NAME: Final = "MOD35_L2.A2004183.1035.061.2017214155303.hdf"
 
 
-def add_cloud_mask(ds: xr.Dataset, granules: Iterable[str | Path]) -> xr.Dataset:
+def add_cloud_mask(
+    ds: xr.Dataset,
+    source: str | Path | Iterable[str | Path] = ARCHIVE,
+    *,
+    folder: str | Path | None = None,
+) -> xr.Dataset:
     """Give a cube the cloud mask of MOD35_L2 granules, lazily: one task per date.
 
     Parameters
     ----------
     ds : Dataset
         A cube, with ``time`` in UTC.
-    granules : iterable of path
-        Files with the names they have in the archive (``MOD35_L2.A2004183.1035.061....hdf``), which
-        say when they begin. Others of the cube's dates may be among them.
+    source : str, Path or iterable of them
+        ``"mod35"``: for each date the granule of the same five minutes is downloaded, now, as far
+        as ``folder`` does not hold it, with the Earthdata login that earthaccess finds in the
+        environment or in ``~/.netrc``. Or files, and folders of files, with the names they have in
+        the archive (``MOD35_L2.A2004183.1035.061....hdf``), which say when they begin; others of
+        the cube's dates may be among them.
+    folder : str or Path, optional
+        Where downloads are kept; the user's cache directory unless given.
 
     Returns
     -------
     Dataset
         With ``cloud`` (time, y, x), bool, and in the attribute ``cloud_mask_source`` the granules'
-        names. A retrieval takes this mask before its own cloud test.
+        names. A retrieval takes this mask before its own cloud test. Where a pass goes on into the
+        next five minutes within the cube, that granule is taken, too, where there is one.
 
     Raises
     ------
     DependencyError
-        The HDF4 reader is not installed.
+        The HDF4 reader is not installed, or earthaccess is needed and is not.
     InputError
-        A name is not one of MOD35_L2, or there is no granule for a date.
+        A name is not one of MOD35_L2, or there is no such file.
+    GranuleError
+        There is no granule for a date.
+    AccessError
+        Granules must be downloaded, and there is no login, or it is refused.
+    ReadError
+        The search or the download failed.
     CubeError
         The cube breaks its contract; see `aktes_xr.cube.check`.
     AncillaryError
         When the mask is computed: a granule cannot be read.
     """
     check(ds)
-    _hdf4()
-    by_start = {_start(Path(path)): Path(path) for path in granules}
-    chosen = tuple(str(_granule(time, by_start)) for time in ds["time"].to_numpy())
+    check_cloud_mask(source)
     grid = CubeGrid.of(ds)
-    numbers = da.arange(len(chosen), chunks=1, dtype=np.int64)
+    moments = [_moment(time) for time in ds["time"].to_numpy()]
+    passes = [_starts(moment, _span(grid)) for moment in moments]
+    found = _from_archive(passes, folder) if _is_archive(source) else newest(_files(source))
+    chosen = tuple(
+        _granules(moment, starts, found) for moment, starts in zip(moments, passes, strict=True)
+    )
     mask = da.map_blocks(
         _mask,
-        numbers,
+        da.arange(len(chosen), chunks=1, dtype=np.int64),
         granules=chosen,
         grid=grid,
         new_axis=[1, 2],
@@ -100,114 +102,134 @@ def add_cloud_mask(ds: xr.Dataset, granules: Iterable[str | Path]) -> xr.Dataset
         meta=np.empty((0, 0, 0), np.bool_),
         name=f"aktes-mod35-{tokenize(chosen, grid)}",
     )
-    found = ds.assign(cloud=(("time", "y", "x"), mask, {"long_name": "cloud, by MOD35_L2"}))
-    names = sorted({Path(path).name for path in chosen})
-    return found.assign_attrs(cloud_mask_source=" ".join(names))
+    masked = ds.assign(cloud=(("time", "y", "x"), mask, {"long_name": "cloud, by MOD35_L2"}))
+    names = sorted({Path(path).name for paths in chosen for path in paths})
+    return masked.assign_attrs(cloud_mask_source=" ".join(names))
 
 
-def _hdf4() -> Any:
-    try:
-        from pyhdf import SD
-    except ModuleNotFoundError:
-        raise DependencyError(f"MOD35_L2 is HDF4, which needs pyhdf; run: {_EXTRA}") from None
-    return SD
+def check_cloud_mask(source: str | Path | Iterable[str | Path], *, clouds: str = "auto") -> None:
+    """Check all of a source of cloud masks that can be checked without a cube.
 
+    Parameters
+    ----------
+    source : str, Path or iterable of them
+        As `add_cloud_mask` takes it.
+    clouds : str
+        Who is to say where cloud is, as `aktes_xr.retrieve` takes it.
 
-def _start(path: Path) -> datetime:
-    match = _GRANULE.match(path.name)
-    if match is None:
-        raise InputError(
-            f"found {path.name!r}, expected a granule of Terra's cloud mask under its own name, "
-            "such as MOD35_L2.A2004183.1035.061.2017214155303.hdf"
-        )
-    try:
-        return datetime.strptime(match[1] + match[2], "%Y%j%H%M").replace(tzinfo=UTC)
-    except ValueError:
-        raise InputError(f"the name of {path.name} holds no date: expected AYYYYDDD.HHMM") from None
-
-
-def _granule(time: np.datetime64, by_start: dict[datetime, Path]) -> Path:
-    moment = datetime.fromtimestamp(float(time.astype("M8[ms]").astype(np.int64)) / 1e3, UTC)
-    for start, path in by_start.items():
-        if start <= moment < start + _LENGTH:
-            return path
-    raise InputError(
-        f"found no MOD35_L2 granule for {moment:%Y-%m-%d %H:%M:%S} UTC among {len(by_start)}: "
-        "expected one that begins in the five minutes before"
-    )
-
-
-def _mask(number: NDArray[np.int64], *, granules: tuple[str, ...], grid: CubeGrid) -> Any:
-    """Return a date's mask (1, y, x) on the cube's grid."""
-    latitude, longitude, first = _read(Path(granules[int(number[0])]))
-    clear = ((first & 1) == 1) & ((first >> 1 & 3) >= _PROBABLY_CLEAR)
-    y, x = (start + step * np.arange(count) for start, step, count in (grid.y, grid.x))
-    transformer = Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
-    easting, northing = transformer.transform(longitude.ravel(), latitude.ravel())
-    near = np.flatnonzero(
-        (easting > x.min() - _FARTHEST_M)
-        & (easting < x.max() + _FARTHEST_M)
-        & (northing > y.min() - _FARTHEST_M)
-        & (northing < y.max() + _FARTHEST_M)
-    )
-    if near.size == 0:
-        return np.ones((1, y.size, x.size), np.bool_)
-    tree = cKDTree(np.column_stack([easting[near], northing[near]]))
-    rows, columns = np.meshgrid(y, x, indexing="ij")
-    places = np.column_stack([columns.ravel(), rows.ravel()])
-    distance, nearest = tree.query(places, distance_upper_bound=_FARTHEST_M)
-    known = np.isfinite(distance)
-    cloud = np.ones(places.shape[0], np.bool_)
-    cloud[known] = ~clear.ravel()[near[nearest[known]]]
-    return cloud.reshape(1, y.size, x.size)
-
-
-def _read(path: Path) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
-    """Return latitude, longitude and the mask's first byte, of each pixel of 1 km."""
-    sd = _hdf4()
-    try:
-        with _LOCK:
-            file = sd.SD(str(path), sd.SDC.READ)
-            try:
-                latitude, longitude, mask = (
-                    np.asarray(file.select(name)[:])
-                    for name in ("Latitude", "Longitude", "Cloud_Mask")
-                )
-            finally:
-                file.end()
-    except (sd.HDF4Error, OSError) as error:
-        raise AncillaryError(
-            f"{path.name} could not be read as MOD35_L2 ({error}): expected an HDF4 file with "
-            "Latitude, Longitude and Cloud_Mask; fetch it again"
-        ) from error
-    lines, columns = 2 * mask.shape[1] // _SCAN_LINES, mask.shape[-1] // _STEP
-    whole = mask.ndim == 3 and mask.shape[0] == 6 and mask.shape[1] % _SCAN_LINES == 0
-    if not whole or latitude.shape != (lines, columns) or longitude.shape != latitude.shape:
-        raise AncillaryError(
-            f"{path.name} has a mask of shape {mask.shape} and places of shape {latitude.shape}; "
-            "expected (6, lines, columns) with whole scans of ten lines, and every fifth of both"
-        )
-    return (*_places(latitude, longitude, mask.shape[1:]), mask[0].astype(np.uint8))
-
-
-def _places(
-    latitude: NDArray[Any], longitude: NDArray[Any], shape: tuple[int, ...]
-) -> tuple[FloatArray, FloatArray]:
-    """Interpolate places along columns, and along lines within each scan.
-
-    Directions are interpolated, not angles: so a granule may lie across the antimeridian or a pole.
+    Raises
+    ------
+    DependencyError
+        A package is missing; the message names the extra.
+    InputError
+        There is no such file, its name is not one of MOD35_L2, or no mask is to be used.
     """
-    known = (np.abs(latitude) <= 90.0) & (np.abs(longitude) <= 180.0)
-    north = np.deg2rad(np.where(known, latitude, np.nan).astype(np.float64))
-    east = np.deg2rad(np.where(known, longitude, np.nan).astype(np.float64))
-    vector = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
-    count = vector.shape[2]
-    place = (np.arange(shape[1]) - _FIRST) / _STEP
-    before = np.clip(np.floor(place).astype(int), 0, count - 2)
-    share = place - before
-    wide = vector[..., before] * (1.0 - share) + vector[..., before + 1] * share
-    scans = wide.reshape(3, -1, 2, 1, shape[1])
-    step = ((np.arange(_SCAN_LINES) - _FIRST) / _STEP)[:, np.newaxis]
-    full = scans[:, :, 0] * (1.0 - step) + scans[:, :, 1] * step
-    x, y, z = full.reshape(3, *shape)
-    return np.rad2deg(np.arctan2(z, np.hypot(x, y))), np.rad2deg(np.arctan2(y, x))
+    if clouds not in _USED_BY:
+        raise InputError(
+            f"found a cloud mask with clouds={clouds!r}, which does not look at it: leave one out"
+        )
+    hdf4()
+    if not _is_archive(source):
+        _files(source)
+
+
+def _several(source: str | Path | Iterable[str | Path]) -> Sequence[str | Path]:
+    return [source] if isinstance(source, str | Path) else list(source)
+
+
+def _is_archive(source: str | Path | Iterable[str | Path]) -> bool:
+    several = [str(one) for one in _several(source)]
+    if ARCHIVE in several and len(several) > 1:
+        raise InputError(
+            f"found {ARCHIVE!r} beside {len(several) - 1} path(s) of cloud masks, expected either"
+        )
+    return several == [ARCHIVE]
+
+
+def _files(source: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Return the files that are named, and the granules in the folders that are."""
+    found: list[Path] = []
+    for one in map(Path, _several(source)):
+        if one.is_dir():
+            inside = [path for path in one.iterdir() if start_of(path.name) is not None]
+            if not inside:
+                raise InputError(
+                    f"the folder {one.name} holds no granule of MOD35_L2: expected files such as "
+                    f"{_NAME}"
+                )
+            found += inside
+        elif start_of(one.name) is None:
+            raise InputError(
+                f"found {one.name!r}, expected a granule of Terra's cloud mask under its own name, "
+                f"such as {_NAME}, a folder of them, or {ARCHIVE!r}"
+            )
+        elif not one.is_file():
+            raise InputError(f"there is no file {one.name!r} at the path given for a cloud mask")
+        else:
+            found.append(one)
+    if not found:
+        raise InputError(f"found no path of a cloud mask, expected at least one, or {ARCHIVE!r}")
+    return found
+
+
+def _moment(time: np.datetime64) -> datetime:
+    return datetime.fromtimestamp(float(time.astype("M8[ms]").astype(np.int64)) / 1e3, UTC)
+
+
+def _span(grid: CubeGrid) -> timedelta:
+    """Return how long the satellite takes over a cube."""
+    height, width = (step * count for _, step, count in (grid.y, grid.x))
+    return timedelta(seconds=float(np.hypot(height, width)) / _GROUND_SPEED)
+
+
+def _starts(moment: datetime, span: timedelta) -> tuple[datetime, ...]:
+    """Return when the granules of a pass begin: that of its moment first."""
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    several = (moment, moment - _MARGIN, moment + span + _MARGIN)
+    # Granules begin at whole five minutes of the day.
+    begins = [midnight + (one - midnight) // LENGTH * LENGTH for one in several]
+    return tuple(dict.fromkeys(begins))
+
+
+def _granules(
+    moment: datetime, starts: Sequence[datetime], found: dict[datetime, Path]
+) -> tuple[str, ...]:
+    if starts[0] not in found:
+        raise GranuleError(
+            f"found no MOD35_L2 granule for {moment:%Y-%m-%d %H:%M:%S} UTC among {len(found)}: "
+            f"expected that of {starts[0]:%H:%M}; leave this date out, or take the bundle's own "
+            "cloud test"
+        )
+    return tuple(str(found[start]) for start in starts if start in found)
+
+
+def _from_archive(
+    passes: Sequence[Sequence[datetime]], folder: str | Path | None
+) -> dict[datetime, Path]:
+    """Return the granules of passes; download those that are not in the folder."""
+    collection = shipped(ARCHIVE)
+    place = earthdata.folder_of(collection, folder)
+    present = newest(earthdata.files_in(place))
+    missing = sorted({start for starts in passes for start in starts} - present.keys())
+    if not missing:
+        return present
+    earthdata.require(collection)
+    earthdata.login(collection)
+    wanted = []
+    for start in missing:
+        # In the middle of the five minutes no other granule is under way.
+        middle = (start + LENGTH / 2).strftime("%Y-%m-%dT%H:%M:%SZ")
+        granules = earthdata.search(collection, temporal=(middle, middle))
+        named = {name: one for one in granules for name in earthdata.file_names(one)}
+        if (name := max((n for n in named if start_of(n) == start), default=None)) is not None:
+            wanted.append(named[name])
+    if wanted:
+        earthdata.download(collection, wanted, place)
+    return newest(earthdata.files_in(place))
+
+
+def _mask(
+    number: NDArray[np.int64], *, granules: tuple[tuple[str, ...], ...], grid: CubeGrid
+) -> Any:
+    """Return a date's mask (1, y, x) on the cube's grid."""
+    return cloud_on_grid([Path(path) for path in granules[int(number[0])]], grid)[np.newaxis]

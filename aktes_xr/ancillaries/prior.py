@@ -99,6 +99,8 @@ def add_emissivity_prior(
         There are no such files, or none of what the cube needs is among them.
     DependencyError
         earthaccess is needed and not installed.
+    AccessError
+        A download needs a login, and there is none, or it is refused.
     ReadError
         The download failed.
 

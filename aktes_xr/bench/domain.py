@@ -1,7 +1,8 @@
 """A bundle's domain judged: what share of strange inputs it flags, and of normal ones.
 
 In the world of the training (atmospheres, surfaces and relief that training did not see) and in a
-foreign one that no threshold was fitted on, told nothing, water and air, or the prior as well.
+foreign one that no threshold was fitted on, told nothing, water and air, or the prior as well. And
+whether a band that lies apart from the others is found (`aktes_xr.bench.domain_shift`).
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from aktes_xr.bench.both_worlds import (
 )
 from aktes_xr.bench.checks import BenchResult, Check, Table
 from aktes_xr.bench.domain_oddities import ODDITIES, Subject
+from aktes_xr.bench.domain_shift import run_shift
 from aktes_xr.bench.world import scenes
 from aktes_xr.bench.worlds_methods import GIVEN
 from aktes_xr.cube.quality import QualityFlag
-from aktes_xr.errors import BundleError
+from aktes_xr.errors import BundleError, InputError
 from aktes_xr.models.bundle import load_bundle
 from aktes_xr.retrieval import retrieve
 from aktes_xr.retrieval.inputs import terrain_of
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     _Scene = tuple[xr.Dataset, Subject, NDArray[np.bool_]]
 
 NORMAL: Final = "normal"
+SHIFT: Final = "shift"
+_PARTS: Final = ("own", "foreign")
 _STEEP_SHARE: Final = 0.1
 _SIDE: Final = 64
 _LEAST_FLAGGED: Final = 0.95
@@ -59,7 +63,7 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
     bundle : str, optional
         Name, path or URL; None: the default one.
     part : str, optional
-        ``own`` or ``foreign``: that world alone.
+        ``own`` or ``foreign``: that world alone. ``shift``: bands that lie apart, alone.
 
     Returns
     -------
@@ -69,7 +73,13 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
     ------
     BundleError
         The bundle has no domain.
+    InputError
+        There is no such part.
     """
+    if part == SHIFT:
+        return run_shift(quick=quick)
+    if part not in (None, *_PARTS):
+        raise InputError(f"found part {part!r}, expected {', '.join(_PARTS)} or {SHIFT}")
     loaded = load_bundle("default" if bundle is None else bundle)
     if loaded.domain is None:
         raise BundleError(f"the bundle {loaded.name!r} has no domain: aktes train domain")
@@ -81,7 +91,11 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
             _judge(scene, loaded, np.random.default_rng([59, number]), tally)
         return _checks(world, tally), [_table(world, tally)]
 
-    return judge_worlds(_WORLDS, judge, quick=quick, part=part)
+    found = judge_worlds(_WORLDS, judge, quick=quick, part=part)
+    if part is not None:
+        return found
+    apart = run_shift(quick=quick)
+    return BenchResult([*found.checks, *apart.checks], [*found.tables, *apart.tables])
 
 
 class _Tally:

@@ -88,7 +88,7 @@ def run(*, quick: bool, bundle: str | None = None, part: str | None = None) -> B
         for number, scene in enumerate(given):
             _LOGGER.info("%s: scene %d", world, number)
             add_scene(scene, loaded, tallies)
-        return _checks(world, tallies), _tables(world, tallies)
+        return flag_checks(world, tallies), flag_tables(world, tallies)
 
     return judge_worlds(_WORLDS, judge, quick=quick, part=part)
 
@@ -184,7 +184,21 @@ def _counted(kelvin: NDArray[np.floating]) -> NDArray[np.uint16]:
     return np.where(known, numbers, np.uint16(sensor.FILL_DN)).astype(np.uint16)
 
 
-def _checks(world: str, tallies: Tallies) -> list[Check]:
+def flag_checks(world: str, tallies: Tallies) -> list[Check]:
+    """Hold what pixels without a doubtful flag err against what those with one do.
+
+    Parameters
+    ----------
+    world : str
+        For the checks' names.
+    tallies : dict of FlagTally
+        By method and what is told.
+
+    Returns
+    -------
+    list of Check
+        Two of each tally: with cloud and without it.
+    """
     checks = []
     for (method, told), tally in tallies.items():
         for text, flagged in (("", FLAGGED), (", cloud left out", KEPT)):
@@ -194,7 +208,21 @@ def _checks(world: str, tallies: Tallies) -> list[Check]:
     return checks
 
 
-def _tables(world: str, tallies: Tallies) -> list[Table]:
+def flag_tables(world: str, tallies: Tallies) -> list[Table]:
+    """Lay out all that was counted.
+
+    Parameters
+    ----------
+    world : str
+        For the tables' titles.
+    tallies : dict of FlagTally
+        By method and what is told.
+
+    Returns
+    -------
+    list of Table
+        Errors without and with any doubtful flag, and with each flag.
+    """
     columns = (
         *("method", "told", "N", "share flagged", "of it cloud", "K without", "K with any"),
         *("ratio", "K with any, cloud left out", "ratio", "e without", "e with any", "ratio"),

@@ -37,6 +37,8 @@ from aktes_xr.cli.options import (
     BandShift,
     Box,
     BundleOption,
+    CloudMask,
+    CloudMaskFolder,
     CloudsChoice,
     CloudsOption,
     CrsOption,
@@ -180,6 +182,8 @@ def retrieve_command(
     datetime: Period = None,
     dem: Elevation = None,
     ancillary: Ancillary = None,
+    cloud_mask: CloudMask = None,
+    cloud_mask_folder: CloudMaskFolder = None,
     crs: CrsOption = None,
     resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
@@ -205,6 +209,8 @@ def retrieve_command(
         datetime=datetime,
         dem=dem,
         ancillary=tuple(ancillary or ()),
+        cloud_mask=tuple(cloud_mask or ()),
+        cloud_mask_folder=cloud_mask_folder,
         crs=crs,
         resolution_m=parse_resolution(resolution),
         method=method.value,
@@ -216,7 +222,7 @@ def retrieve_command(
         passes=2 if passes == 2 else 1,
         errors="raise" if strict else "nodata",
     )
-    _say_licences(request.ancillary)
+    _say_licences((*request.ancillary, *request.cloud_mask))
     with _cluster(scheduler) as client:
         watch = _watch("retrieve", client)
         outcome = retrieve_to_store(
@@ -236,6 +242,8 @@ def plan_command(
     datetime: Period = None,
     dem: Elevation = None,
     ancillary: Ancillary = None,
+    cloud_mask: CloudMask = None,
+    cloud_mask_folder: CloudMaskFolder = None,
     crs: CrsOption = None,
     resolution: ResolutionOption = "auto",
     method: MethodOption = Method.fusion,
@@ -260,6 +268,8 @@ def plan_command(
         datetime=datetime,
         dem=dem,
         ancillary=tuple(ancillary or ()),
+        cloud_mask=tuple(cloud_mask or ()),
+        cloud_mask_folder=cloud_mask_folder,
         crs=crs,
         resolution_m=parse_resolution(resolution),
     )
@@ -450,11 +460,7 @@ def card(
         raise InputError("found --clouds without --out: its figures are kept in the bundle written")
     written: dict[str, Any] = {}
     if out is not None:
-        judged = (
-            None
-            if clouds is None
-            else CloudReliability.from_benchmark(json.loads(clouds.read_bytes()))
-        )
+        judged = None if clouds is None else CloudReliability.from_benchmark(_document(clouds))
         found = rewrite_card(bundle, out, reliability=judged, overwrite=overwrite)
         written["bundle"] = str(found)
     if figures is not None:
@@ -638,6 +644,16 @@ def _count_flags(store: str, *, as_json: bool) -> None:
         stdout().print(f"{name:<24} {count:>10} {share}", highlight=False)
 
 
+def _document(path: Path) -> Any:
+    """Read a benchmark's JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            f"{path.name} is no JSON ({error}): expected what 'aktes bench NAME --json FILE' writes"
+        ) from None
+
+
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
     """Client of a Dask cluster, or None for this machine's own threads."""
@@ -651,7 +667,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 
 def _say_licences(names: tuple[str, ...]) -> None:
-    """Print once the licence and the citation of each shipped source of ancillaries."""
+    """Print once the licence and the citation of each shipped source of what is told."""
     from aktes_xr.stac import sources
 
     for name in dict.fromkeys(names):

@@ -14,6 +14,8 @@ __all__ = [
     "BandShift",
     "Box",
     "BundleOption",
+    "CloudMask",
+    "CloudMaskFolder",
     "CrsOption",
     "Elevation",
     "Encoding",
@@ -143,6 +145,23 @@ Ancillary = Annotated[
         metavar="SOURCE",
         help="What is known of air and ground: era5, arco-era5, ged, camel, or a Zarr store, "
         "NetCDF or GRIB file or folder of emissivity tiles; may be given several times.",
+    ),
+]
+CloudMask = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="AKTES_CLOUD_MASK",
+        metavar="PATH|mod35",
+        help="MODIS' cloud mask of the same satellite: files or folders of MOD35_L2 granules, or "
+        "mod35 to download those of the dates; may be given several times.",
+    ),
+]
+CloudMaskFolder = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AKTES_CLOUD_MASK_FOLDER",
+        metavar="FOLDER",
+        help="Where downloaded granules are kept; the user's cache unless given.",
     ),
 ]
 CrsOption = Annotated[

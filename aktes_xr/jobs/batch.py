@@ -15,9 +15,10 @@ import numpy as np
 import xarray as xr
 
 from aktes_xr import cube
+from aktes_xr.ancillaries import add_cloud_mask
 from aktes_xr.cube import ITEM_SEPARATOR
 from aktes_xr.cube.grid import Grid
-from aktes_xr.errors import NoItemsError
+from aktes_xr.errors import GranuleError, NoItemsError
 from aktes_xr.jobs.agenda import ITEMS, Task
 from aktes_xr.jobs.config import Job
 from aktes_xr.machine import workers_and_memory
@@ -42,10 +43,12 @@ class Row:
     Attributes
     ----------
     valid_share, unreadable_share : of its pixels
+    overcast : whether all that was measured is cloud
     """
 
     valid_share: float
     unreadable_share: float
+    overcast: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +139,11 @@ class Maker:
         """
         try:
             ds = self._open(tasks)
-        except NoItemsError as error:
+        except (NoItemsError, GranuleError) as error:
             if len(tasks) == 1:
-                return [self._note(tasks[0], "unusable", str(error))]
+                # A granule that the archive lacks today may come.
+                state: State = "unreadable" if isinstance(error, GranuleError) else "unusable"
+                return [self._note(tasks[0], state, str(error))]
             # Whoever is to blame for it must not take the others along.
             return [entry for task in tasks for entry in self.make([task])]
         found = _rows(ds, tasks)
@@ -169,6 +174,8 @@ class Maker:
             ancillaries=wanted.ancillaries or None,
             allowed_hosts=wanted.allowed_hosts,
         )
+        if wanted.cloud_mask:
+            ds = add_cloud_mask(ds, wanted.cloud_mask, folder=wanted.cloud_mask_folder)
         if self._elevation is None:
             return ds
         if self._shared is None:
@@ -193,7 +200,10 @@ class Maker:
             result = with_brightness(result, ds)
         counts = self._store.write(result)
         valid, unreadable = counts.valid / counts.pixels, counts.unreadable / counts.pixels
-        return [Row(float(v), float(u)) for v, u in zip(valid, unreadable, strict=True)]
+        return [
+            Row(float(v), float(u), bool(cloud))
+            for v, u, cloud in zip(valid, unreadable, counts.overcast, strict=True)
+        ]
 
     def _commit(self, task: Task, row: int, found: Row) -> Entry:
         """Make a date count, unless the store has it better already."""
@@ -217,7 +227,12 @@ class Maker:
     def _note(self, task: Task, state: State, reason: str) -> Entry:
         entry = self._entry(task, state, Row(0.0, 0.0))
         if task.entry is not None:
-            entry = replace(entry, slot=task.entry.slot, valid_share=task.entry.valid_share)
+            before = task.entry
+            entry = replace(
+                entry, slot=before.slot, valid_share=before.valid_share, overcast=before.overcast
+            )
+        if state == "unreadable":
+            entry = replace(entry, attempts=_attempts(task))
         return self._store.commit(None, replace(entry, reason=reason))
 
     def _entry(self, task: Task, state: State, found: Row) -> Entry:
@@ -230,6 +245,7 @@ class Maker:
             items=() if task.date is None else task.date.ids,
             valid_share=round(found.valid_share, _DIGITS),
             unreadable_share=round(found.unreadable_share, _DIGITS),
+            overcast=found.overcast,
             made=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 

@@ -75,6 +75,12 @@ class Input(_Part):
     )
     dem: str | None = Field(default=None, description="Elevation raster or source.")
     ancillaries: tuple[Name, ...] = Field(default=(), description="As aktes retrieve takes them.")
+    cloud_mask: tuple[Name, ...] = Field(
+        default=(), description="Files or folders of MOD35_L2 granules, or mod35 to download them."
+    )
+    cloud_mask_folder: Path | None = Field(
+        default=None, description="Where downloaded granules are kept; else the user's cache."
+    )
     allowed_hosts: tuple[Name, ...] | None = Field(default=None, description="The only ones.")
 
 
@@ -222,6 +228,15 @@ class Job(BaseSettings):
     retention: Retention = Retention()
     report: Report = Report()
     notify: Notify = Notify()
+
+    @model_validator(mode="after")
+    def _uses_its_mask(self) -> Job:
+        if self.input.cloud_mask and self.retrieval.clouds in ("network", "rules"):
+            raise ValueError(
+                f"clouds = {self.retrieval.clouds!r} takes no mask: leave cloud_mask out, or set "
+                "clouds = 'auto'"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from aktes_xr.ancillaries.cloud_mask import check_cloud_mask
 from aktes_xr.errors import ConfigError
 from aktes_xr.jobs.access import modifier_for
 from aktes_xr.jobs.cluster_resource import cluster_resource
@@ -52,6 +53,9 @@ def check_job(job: Job) -> dict[str, str]:
     dem = job.input.dem
     if dem is not None and "://" not in dem and dem not in sources() and not os.path.exists(dem):
         raise ConfigError(f"there is no elevation raster or source {dem!r}")
+    if job.input.cloud_mask:
+        check_cloud_mask(job.input.cloud_mask)
+        found["cloud mask"] = ", ".join(Path(name).name for name in job.input.cloud_mask)
     found["sources"] = ", ".join(job.input.sources)
     if webhook_of(job.notify) is not None:
         found["webhook"] = f"address in {job.notify.webhook_env}"

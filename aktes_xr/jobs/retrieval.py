@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
+from aktes_xr.ancillaries import add_cloud_mask
+from aktes_xr.ancillaries.cloud_mask import check_cloud_mask
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.errors import InputError, StoreError
 from aktes_xr.jobs.access import elevation_of, modifier_of
@@ -51,6 +53,9 @@ class Request:
     dem : elevation raster, or the name of a shipped elevation source
     ancillary : sources of water column, air temperature and the like, or of an emissivity prior, as
         `aktes_xr.add_ancillaries` takes them
+    cloud_mask : files or folders of MOD35_L2 granules, or ``"mod35"``, as
+        `aktes_xr.add_cloud_mask` takes them
+    cloud_mask_folder : where downloaded granules are kept; the user's cache unless given
     crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
     method, bundle, clouds, keep_cloudy, band_shift, passes : as in `aktes_xr.retrieve`
     encoding : as in `aktes_xr.write_result`
@@ -63,6 +68,8 @@ class Request:
     datetime: str | None = None
     dem: str | None = None
     ancillary: tuple[str, ...] = ()
+    cloud_mask: tuple[str, ...] = ()
+    cloud_mask_folder: str | None = None
     crs: str | None = None
     resolution_m: Resolution = 90.0
     method: Method = "fusion"
@@ -130,16 +137,19 @@ def open_request(request: Request) -> xr.Dataset:
     Returns
     -------
     Dataset
-        The lazy cube, with elevation and ancillaries where the request names them.
+        The lazy cube, with elevation, ancillaries and cloud mask where the request names them.
 
     Raises
     ------
     InputError
         Neither items nor a source is named, or both.
     DependencyError
-        The source's links need a signing package that is not installed.
+        The source's links need a signing package, or the cloud mask a reader, that is not
+        installed.
     StacError
         The search fails, or nothing is left to load.
+    AncillaryError, ReadError
+        What is named as ancillaries or as cloud mask cannot be used or downloaded.
     """
     if bool(request.items) == (request.source is not None):
         raise InputError(
@@ -152,13 +162,15 @@ def open_request(request: Request) -> xr.Dataset:
     if request.bbox is not None:
         checked_bbox(request.bbox)
     interval_of(request.datetime)
+    if request.cloud_mask:
+        check_cloud_mask(request.cloud_mask, clouds=request.clouds)
     modifier = modifier_of(request.source)
     found: Any = request.items
     if request.source is not None:
         found = search(
             request.source, bbox=request.bbox, datetime=request.datetime, modifier=modifier
         )
-    return open_stac(
+    ds = open_stac(
         found,
         bbox=request.bbox,
         crs=request.crs,
@@ -168,6 +180,9 @@ def open_request(request: Request) -> xr.Dataset:
         errors=request.errors,
         ancillaries=request.ancillary or None,
     )
+    if not request.cloud_mask:
+        return ds
+    return add_cloud_mask(ds, request.cloud_mask, folder=request.cloud_mask_folder)
 
 
 def retrieve_to_store(

@@ -62,8 +62,14 @@ def stamps_of(job: Job, grid: Grid) -> dict[str, str]:
     return {
         "bundle": "" if method in PHYSICAL else load_bundle(job.retrieval.bundle).sha256[:_DIGITS],
         "settings": fingerprint(settings),
-        "ancillaries": fingerprint([_content(source) for source in job.input.ancillaries]),
+        "ancillaries": fingerprint([*map(_content, job.input.ancillaries), *_masks(job)]),
     }
+
+
+def _masks(job: Job) -> list[Any]:
+    """Return what tells cloud masks apart; nothing where there are none, as before there were."""
+    masks = [_content(source) for source in job.input.cloud_mask]
+    return [["cloud_mask", *masks]] if masks else []
 
 
 def _content(source: str | None) -> list[Any]:

@@ -13,10 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from aktes_xr.errors import BundleError, InputError
-from aktes_xr.models.cloud_features import describable
-from aktes_xr.models.cloud_image import probability_of_image
 from aktes_xr.models.context import REACH
-from aktes_xr.retrieval.cloud_rules import cloud_by_rules
 from aktes_xr.retrieval.edges import fill_of
 from aktes_xr.retrieval.sight import see
 from aktes_xr.retrieval.tiles import SCALARS, Layout
@@ -27,14 +24,13 @@ if TYPE_CHECKING:
 
     from aktes_xr.compilation import Float32Array
     from aktes_xr.models.bundle import Bundle
-    from aktes_xr.models.cloud_test import CloudTest
+    from aktes_xr.retrieval.cloud_finder import CloudFinder
 
 Clouds = Literal["auto", "network", "rules", "none"]
 CLOUDS: Final[tuple[Clouds, ...]] = ("auto", "network", "rules", "none")
 CloudSource = Literal["mask", "network", "rules", "none"]
 FOUND: Final = frozenset({"network", "rules"})
 """Sources that look at the measurement."""
-_RULED: Final = 0.5
 _SUN_ZENITH: Final = SCALARS.index("sun_zenith")
 
 
@@ -115,7 +111,7 @@ class BlockFields(NamedTuple):
 
 
 def find_clouds(
-    test: CloudTest | None,
+    finder: CloudFinder,
     tir: NDArray[Any],
     told: Float32Array,
     statistics: Float32Array,
@@ -123,15 +119,16 @@ def find_clouds(
     *,
     halo: int,
 ) -> tuple[NDArray[Any], BlockFields]:
-    """Give a block the clouds that a test or, without one, the fixed rules find.
+    """Give a block the clouds that somebody finds who looks at the measurement.
 
     Parameters
     ----------
-    test : CloudTest or None
+    finder : CloudFinder
+        The bundle's own test, or the fixed rules.
     tir : ndarray (time, 5, y + 4 `REACH`, x + 4 `REACH`)
         DN or radiance.
     told : ndarray (time, plane, y + 4 `REACH`, x + 4 `REACH`), float32
-        See `aktes_xr.retrieval.sight.told_planes`.
+        Planes as `aktes_xr.retrieval.sight.told_names` names them.
     statistics : ndarray (time, 11), float32
         Of each date's scene.
     fields : BlockFields
@@ -146,22 +143,11 @@ def find_clouds(
     found = []
     for date, image in enumerate(tir):
         seen = see(image, told[date], fields.scalars[date], fields.layout)
-        if test is None:
-            found.append(_by_rules(seen, statistics[date]))
-        else:
-            sun = float(fields.scalars[date, _SUN_ZENITH])
-            found.append(probability_of_image(test, seen, statistics[date], sun))
+        sun = float(fields.scalars[date, _SUN_ZENITH])
+        found.append(finder.probability(seen, statistics[date], sun))
     probability = np.stack(found)
-    threshold = _RULED if test is None else test.threshold
-    cloudy = probability >= np.float32(threshold)
+    cloudy = probability >= np.float32(finder.threshold)
     return take_clouds(tir, fields, probability, cloudy, halo=halo)
-
-
-def _by_rules(seen: Float32Array, statistics: Float32Array) -> Float32Array:
-    """Return 1 where the rules find cloud, 0 where not; NaN where a band was not measured."""
-    inner = (slice(REACH, -REACH), slice(REACH, -REACH))
-    ruled = cloud_by_rules(seen, statistics)[inner]
-    return np.where(describable(seen[:, *inner]), ruled.astype(np.float32), np.float32(np.nan))
 
 
 def take_clouds(

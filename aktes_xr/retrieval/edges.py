@@ -48,6 +48,29 @@ def pack_edges(array: NDArray[Any], *, halo: int) -> NDArray[Any]:
     return packed
 
 
+def pack_plane_edges(
+    planes: Sequence[NDArray[Any]], *, dates: int, halo: int
+) -> NDArray[Any] | None:
+    """Pack the edges of planes that lie apart from one another; nothing else of them is copied.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray (time or 1, y, x)
+    dates : int
+    halo : int, pixels
+
+    Returns
+    -------
+    ndarray or None
+        As `pack_edges` packs them stacked; None where there is none.
+    """
+    if not planes:
+        return None
+    stacked = (np.broadcast_to(plane, (dates, *plane.shape[1:])) for plane in planes)
+    packed = [pack_edges(plane[:, np.newaxis], halo=halo) for plane in stacked]
+    return np.concatenate(packed, axis=1)
+
+
 def surround(
     array: NDArray[Any], around: Sequence[NDArray[Any] | None], *, halo: int
 ) -> NDArray[Any]:
@@ -64,16 +87,60 @@ def surround(
     -------
     ndarray (time, plane, y + 2 halo, x + 2 halo)
     """
-    rows, columns = array.shape[2:]
-    shape = (*array.shape[:2], rows + 2 * halo, columns + 2 * halo)
-    padded = np.full(shape, fill_of(array.dtype), array.dtype, order="C")
-    padded[:, :, halo : halo + rows, halo : halo + columns] = array
+    padded, core = _padded(array.shape, array.dtype, halo)
+    core[:] = array
+    _put_edges(padded, around, halo)
+    return padded
+
+
+def surround_planes(
+    planes: Sequence[NDArray[Any]],
+    around: Sequence[NDArray[Any] | None],
+    *,
+    dates: int,
+    halo: int,
+) -> NDArray[Any]:
+    """Stack planes that lie apart from one another between their neighbours' edges, at once.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray (time or 1, y, x)
+    around : sequence of eight ndarrays from `pack_plane_edges`, as in `surround`
+    dates : int
+    halo : int, pixels
+
+    Returns
+    -------
+    ndarray (time, plane, y + 2 halo, x + 2 halo)
+        Of any size along y and x where there is no plane.
+    """
+    if not planes:
+        return np.empty((dates, 0, 0, 0), np.float32)
+    shape = (dates, len(planes), *planes[0].shape[1:])
+    padded, core = _padded(shape, planes[0].dtype, halo)
+    for place, plane in enumerate(planes):
+        core[:, place] = plane
+    _put_edges(padded, around, halo)
+    return padded
+
+
+def _padded(
+    shape: tuple[int, ...], dtype: np.dtype[Any], halo: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Make room for a chunk and its edges; return all of it, and the chunk's part."""
+    rows, columns = shape[2:]
+    whole = (*shape[:2], rows + 2 * halo, columns + 2 * halo)
+    padded = np.full(whole, fill_of(dtype), dtype, order="C")
+    return padded, padded[:, :, halo : halo + rows, halo : halo + columns]
+
+
+def _put_edges(padded: NDArray[Any], around: Sequence[NDArray[Any] | None], halo: int) -> None:
+    rows, columns = (size - 2 * halo for size in padded.shape[2:])
     target = {-1: slice(None, halo), 0: slice(halo, -halo), 1: slice(-halo, None)}
     for (down, right), packed in zip(NEIGHBOURS, around, strict=True):
         if packed is not None:
             piece = _piece(packed, (down, right), (rows, columns), halo)
             padded[:, :, target[down], target[right]] = piece
-    return padded
 
 
 def _piece(

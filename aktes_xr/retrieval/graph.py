@@ -18,11 +18,19 @@ from dask.base import tokenize
 
 from aktes_xr import sensor
 from aktes_xr.cube.quality import QualityFlag
+from aktes_xr.errors import BundleError
 from aktes_xr.models.runtime import resolve
 from aktes_xr.retrieval.block import BlockSettings, retrieve_block
 from aktes_xr.retrieval.blocks import Blocks, layered
+from aktes_xr.retrieval.cloud_finder import CloudFinder, LearnedFinder, RulesFinder
 from aktes_xr.retrieval.clouds import FOUND, BlockFields, find_clouds, take_clouds
-from aktes_xr.retrieval.edges import NEIGHBOURS, pack_edges, surround
+from aktes_xr.retrieval.edges import (
+    NEIGHBOURS,
+    pack_edges,
+    pack_plane_edges,
+    surround,
+    surround_planes,
+)
 from aktes_xr.retrieval.inputs import Fields
 from aktes_xr.retrieval.scene import describe_scenes
 from aktes_xr.retrieval.sight import told_planes
@@ -165,8 +173,8 @@ def _pack(
     halo = settings.edge
     packed = pack_edges(tir, halo=halo)
     if settings.cloud_source in FOUND:
-        told = told_planes(static, dated, layout, dates=len(tir))
-        return Edges(packed, told=pack_edges(told, halo=halo) if told.shape[1] else None)
+        told = told_planes(static, dated, layout)
+        return Edges(packed, told=pack_plane_edges(told, dates=len(tir), halo=halo))
     if settings.cloud_source == "mask":
         place = layout.masks.index(_CLOUD)
         return Edges(packed, cloud=pack_edges(masks[:, place : place + 1], halo=halo))
@@ -188,12 +196,11 @@ def _retrieve(
     given = [edges or _NO_EDGES for edges in around]
     padded = surround(tir, [edges.tir for edges in given], halo=halo)
     if settings.cloud_source in FOUND and scene is not None:
-        told = told_planes(static, dated, layout, dates=len(tir))
-        if told.shape[1]:
-            told = surround(told, [edges.told for edges in given], halo=halo)
-        network = settings.cloud_source == "network"
-        test = resolve(settings.bundle).cloud_test if network else None
-        padded, fields = find_clouds(test, padded, told, scene, fields, halo=settings.halo)
+        planes = told_planes(static, dated, layout)
+        edges_told = [edges.told for edges in given]
+        told = surround_planes(planes, edges_told, dates=len(tir), halo=halo)
+        finder = _finder(settings)
+        padded, fields = find_clouds(finder, padded, told, scene, fields, halo=settings.halo)
     elif settings.cloud_source == "mask":
         place = layout.masks.index(_CLOUD)
         mask = masks[:, place : place + 1]
@@ -201,6 +208,15 @@ def _retrieve(
         probability = mask.astype(np.float32)
         padded, fields = take_clouds(padded, fields, probability, mask, halo=settings.halo)
     return _retrieve_readable(padded, fields, settings)
+
+
+def _finder(settings: BlockSettings) -> CloudFinder:
+    if settings.cloud_source == "rules":
+        return RulesFinder()
+    test = resolve(settings.bundle).cloud_test
+    if test is None:
+        raise BundleError("the bundle has lost the cloud test that it had when the graph was built")
+    return LearnedFinder(test)
 
 
 def _retrieve_readable(

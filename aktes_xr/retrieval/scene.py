@@ -88,10 +88,12 @@ def _sample(
     step: int,
 ) -> Float32Array:
     places = (slice(start[0], None, step), slice(start[1], None, step))
-    told = told_planes(static, dated, layout, dates=len(tir), places=places)
-    return np.stack(
-        [see(tir[date][:, *places], told[date], scalars[date], layout) for date in range(len(tir))]
-    )
+    planes = told_planes(static, dated, layout, places=places)
+    dates = []
+    for date, image in enumerate(tir):
+        told = [plane[date if len(plane) > 1 else 0] for plane in planes]
+        dates.append(see(image[:, *places], told, scalars[date], layout))
+    return np.stack(dates)
 
 
 def _describe(samples: list[list[Float32Array]]) -> Float32Array:

@@ -12,6 +12,8 @@ from aktes_xr.retrieval.surroundings import calibration
 from aktes_xr.retrieval.tiles import DATED, SCALARS, Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from aktes_xr.compilation import Float32Array
@@ -40,32 +42,26 @@ def told_planes(
     dated: Float32Array,
     layout: Layout,
     *,
-    dates: int,
     places: tuple[slice, slice] = _WHOLE,
-) -> Float32Array:
-    """Gather what is told pixel by pixel.
+) -> list[Float32Array]:
+    """Return what is told pixel by pixel, as views of where it lies.
 
     Parameters
     ----------
     static : ndarray (plane, y, x) or (1, plane, y, x), float32
     dated : ndarray (time, plane, y, x), float32
     layout : Layout
-    dates : int
     places : (slice, slice)
         Rows and columns to take.
 
     Returns
     -------
-    ndarray (time, plane, y, x), float32
-        Planes as `told_names` names them.
+    list of ndarray (time or 1, y, x), float32
+        As `told_names` names them.
     """
     if static.ndim == 4:
         static = static[0]
-    planes = [_plane(name, static, dated, layout, places) for name in told_names(layout)]
-    if not planes:
-        return np.empty((dates, 0, 1, 1), np.float32)
-    shape = (dates, *planes[0].shape[1:])
-    return np.stack([np.broadcast_to(plane, shape) for plane in planes], axis=1)
+    return [_plane(name, static, dated, layout, places) for name in told_names(layout)]
 
 
 def _plane(
@@ -83,15 +79,18 @@ def _plane(
 
 
 def see(
-    tir: NDArray[Any], told: Float32Array, scalars: Float32Array, layout: Layout
+    tir: NDArray[Any],
+    told: Float32Array | Sequence[Float32Array],
+    scalars: Float32Array,
+    layout: Layout,
 ) -> Float32Array:
     """Arrange one date as the cloud test sees it.
 
     Parameters
     ----------
     tir : ndarray (5, y, x), uint16 DN or float32 W m-2 sr-1 um-1
-    told : ndarray (plane, y, x), float32
-        From `told_planes`; any shape without planes.
+    told : ndarray (plane, y, x), or one (y, x) for each plane, float32
+        As `told_names` names them.
     scalars : ndarray (13,), float32
         The date's numbers, in the order of `aktes_xr.retrieval.tiles.SCALARS`.
     layout : Layout

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MEASURE: Final = "surface_temperature"
 """What a pixel must have to count as valid."""
 FLAGS: Final = "quality"
+NO_CLEAR_REFERENCE: Final = "dates_without_clear_reference"
+"""Attribute of a store that names the dates which are `Counts.overcast`."""
 _METHODS: Final = (
     QualityFlag.RETRIEVED_BY_TEACHER,
     QualityFlag.RETRIEVED_BY_STUDENT,

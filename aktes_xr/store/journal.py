@@ -28,6 +28,7 @@ class Entry:
     slot : where along time it lies; None where nothing of it is in the store
     attempts : how often it was tried in vain since its items last changed
     valid_share, unreadable_share : of its pixels
+    overcast : whether all of it that was measured is cloud
     reason : why it is not done
     made : when (ISO 8601, UTC)
     retired : when another version took its place, or it left the series; empty for present ones
@@ -41,6 +42,7 @@ class Entry:
     attempts: int = 0
     valid_share: float = 0.0
     unreadable_share: float = 0.0
+    overcast: bool = False
     reason: str = ""
     made: str = ""
     retired: str = ""
@@ -72,6 +74,12 @@ class Journal:
     def holes(self) -> tuple[int, ...]:
         """Slots that count and hold no present date."""
         return tuple(sorted(set(range(self.length)) - set(self.slots)))
+
+    @property
+    def overcast(self) -> list[str]:
+        """Times (ISO 8601, UTC) of the present dates that have nothing clear, in their order."""
+        found = [entry for entry in self.entries.values() if _lies(entry) and entry.overcast]
+        return sorted(entry.key.removesuffix("Z") for entry in found)
 
     def gaps(self) -> list[tuple[str, str]]:
         """Say of each date that is not done which it is, and why.

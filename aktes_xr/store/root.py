@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from aktes_xr.errors import StoreError
+from aktes_xr.store.counts import NO_CLEAR_REFERENCE
 from aktes_xr.store.journal import Journal
 
 ROOT: Final = "zarr.json"
@@ -170,8 +171,13 @@ class Root:
         """
         for name in self.dated():
             self._members[name]["shape"][0] = journal.length
+        attributes = self._content["attributes"]
         if journal.holes:
-            self._content["attributes"][RETIRED] = list(journal.holes)
+            attributes[RETIRED] = list(journal.holes)
+        if journal.overcast:
+            attributes[NO_CLEAR_REFERENCE] = journal.overcast
+        else:
+            attributes.pop(NO_CLEAR_REFERENCE, None)
         block = self._members[JOURNAL]["attributes"].get(_BLOCK)
         kept = {} if block is None else {_BLOCK: block}
         self._members[JOURNAL] = _group({**journal.to_json(), **kept})

@@ -24,7 +24,7 @@ import zarr
 from aktes_xr.errors import DependencyError, StoreBusyError, StoreError, StoreExistsError
 from aktes_xr.store.address import ObjectAddress
 from aktes_xr.store.blocks import computed
-from aktes_xr.store.counts import Counts, count_pixels
+from aktes_xr.store.counts import NO_CLEAR_REFERENCE, Counts, count_pixels
 from aktes_xr.store.dates import DateStore, begun
 from aktes_xr.store.journal import Entry, Journal
 from aktes_xr.store.lock import busy
@@ -163,6 +163,10 @@ class SnapshotStore(DateStore):
         group.require_group(JOURNAL).attrs.put({**journal.to_json(), **kept})
         if journal.holes or RETIRED in group.attrs:
             group.attrs[RETIRED] = list(journal.holes)
+        if journal.overcast:
+            group.attrs[NO_CLEAR_REFERENCE] = journal.overcast
+        elif NO_CLEAR_REFERENCE in group.attrs:
+            del group.attrs[NO_CLEAR_REFERENCE]
         try:
             session.commit(message)
         except icechunk.ConflictError:

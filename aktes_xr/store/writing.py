@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import dask.array as da
 import numpy as np
@@ -17,7 +17,14 @@ import zarr
 from aktes_xr.errors import AktesError, InputError, StoreError, WorseResultError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
 from aktes_xr.store.blocks import GRID, ZarrRegion, computed, finish, write_lazily
-from aktes_xr.store.counts import FLAGS, MEASURE, Counts, count_pixels, is_counted
+from aktes_xr.store.counts import (
+    FLAGS,
+    MEASURE,
+    NO_CLEAR_REFERENCE,
+    Counts,
+    count_pixels,
+    is_counted,
+)
 from aktes_xr.store.encoding import encode
 from aktes_xr.store.history import with_history
 from aktes_xr.store.jpl import as_jpl
@@ -34,8 +41,6 @@ _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OS
 Encoding = Literal["float", "jpl"]
 Summary = Callable[[Counts], Mapping[str, Any]]
 """Makes attributes (JSON types) of a result's counts, before the store can be seen."""
-NO_CLEAR_REFERENCE: Final = "dates_without_clear_reference"
-"""Attribute of a store: dates on which all that was measured is cloud."""
 
 
 class Draft(Protocol):

@@ -209,8 +209,8 @@ def _trained(recipe: Recipe, networks: Networks) -> str:
         "with errors (some larger than stated) and random drop-out. The teacher's architecture "
         f"comes from an AutoKeras search. It saw {teacher.samples:,} flat pixels in each of "
         f"{teacher.epochs} epochs, a share of {teacher.model_atmospheres:g} of them under the six "
-        f"model atmospheres. A student sees {student.samples:,} in each of {student.epochs}, a share of "
-        f"{1.0 - student.level_share:g} of them over relief, and is told of it."
+        f"model atmospheres. A student sees {student.samples:,} in each of {student.epochs}, most "
+        "of them in terrain."
     )
     return "\n\n".join([wrapped(words), *map(_ended, networks.histories)])
 

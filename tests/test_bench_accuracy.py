@@ -118,7 +118,7 @@ def test_strata_cover_the_sample(pixels: evaluation.UnseenPixels) -> None:
     )
     assert masks[OVERALL].all()
     assert len(set(pixels.groups)) < 40
-    assert len(set(unseen_pixels(1_000, "P").groups)) == 4
+    assert len(set(unseen_pixels(1_000, "P").groups)) == 20
 
 
 def test_physics_is_told_what_the_teacher_is_told(pixels: evaluation.UnseenPixels) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 ARCHIVE: Final = "mod35"
 """What stands for the archive of the granules, instead of files."""
-_USED_BY: Final = ("auto", "none")
+USED_BY: Final = ("auto", "none")
+"""Values of ``clouds`` in `aktes_xr.retrieve` by which a cube's own mask says where cloud is."""
 _GROUND_SPEED: Final = 6700.0
 """Of the satellite, m s-1: a date is the time of its first item, and a cube takes a while."""
 _MARGIN: Final = timedelta(seconds=10)
@@ -124,7 +125,7 @@ def check_cloud_mask(source: str | Path | Iterable[str | Path], *, clouds: str =
     InputError
         There is no such file, its name is not one of MOD35_L2, or no mask is to be used.
     """
-    if clouds not in _USED_BY:
+    if clouds not in USED_BY:
         raise InputError(
             f"found a cloud mask with clouds={clouds!r}, which does not look at it: leave one out"
         )

@@ -231,7 +231,10 @@ class Job(BaseSettings):
 
     @model_validator(mode="after")
     def _uses_its_mask(self) -> Job:
-        if self.input.cloud_mask and self.retrieval.clouds in ("network", "rules"):
+        # Here, so that reading a job loads nothing of the cube.
+        from aktes_xr.ancillaries.cloud_mask import USED_BY
+
+        if self.input.cloud_mask and self.retrieval.clouds not in USED_BY:
             raise ValueError(
                 f"clouds = {self.retrieval.clouds!r} takes no mask: leave cloud_mask out, or set "
                 "clouds = 'auto'"

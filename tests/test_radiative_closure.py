@@ -8,7 +8,7 @@ from real_data import real_files
 
 from aktes_xr import sensor
 from aktes_xr.radiative import band_atmosphere, closure_residual, load_emulator
-from aktes_xr.radiative.closure import CLOSURE, close
+from aktes_xr.radiative.closure import CLOSURE, close, closure_tables
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 from aktes_xr.radiative.water import water_emissivity
 
@@ -147,3 +147,92 @@ def test_nothing_retrieved_is_nothing_closed() -> None:
         rows = closed(found, pressure=950.0, **air)
         assert np.isnan(rows["residual_rms"][:10]).all()
         assert np.isfinite(rows["residual_rms"][10:]).all()
+
+
+def random_pixels(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """State and air of pixels of all kinds, on relief, each under its own air; not retrieved."""
+    rng = np.random.default_rng(8)
+    air_k = rng.uniform(235.0, 312.0, count)
+    state = np.concatenate(
+        [
+            rng.uniform(240.0, 320.0, (5, count)),
+            (air_k + rng.uniform(-10.0, 25.0, count))[None],
+            rng.uniform(0.6, 0.99, (5, count)),
+            rng.uniform(0.3, 1.0, (1, count)),
+        ]
+    )
+    water = rng.uniform(0.0, 65.0, count)
+    air = np.stack([water, 0.1 * water, air_k, np.full(count, 2.0), rng.uniform(480, 1050, count)])
+    return state.astype(np.float32), air.astype(np.float32)
+
+
+def equation(state: np.ndarray, air: np.ndarray) -> np.ndarray:
+    """The residual as the public functions have it, one after the other in double precision."""
+    t, path, sky = (x.astype(float) for x in band_atmosphere(air[0], air[2], air[4], 8.0))
+    temperature, emissivity = state[5].astype(float), state[6:11].T.astype(float)
+    black = sensor.brightness_temperature_to_radiance(np.repeat(temperature[:, None], 5, axis=1))
+    around = emissivity * black + (1.0 - emissivity) * sky
+    return np.asarray(
+        closure_residual(
+            state[:5].T.astype(float), temperature, emissivity, t, path, sky,
+            sky_view_factor=state[11].astype(float),
+            adjacent_radiance=around,
+        )
+    )  # fmt: skip
+
+
+def test_look_ups_and_single_precision_cost_less_than_two_millikelvin() -> None:
+    state, air = random_pixels(3000)
+    rows = close(state, air, 8.0, closure_tables())
+    expected = equation(state, air)
+    assert np.abs(rows[:5].T - expected).max() < 0.002
+    propagated = np.zeros(len(expected))
+    for part in (0, 2):
+        moved = air.copy()
+        moved[part] += air[part + 1]
+        propagated += ((equation(state, moved) - expected) ** 2).mean(axis=1)
+    assert np.abs(rows[CLOSURE.index("propagated_rms")] - np.sqrt(propagated)).max() < 0.002
+
+
+def test_a_pixel_does_not_depend_on_those_beside_it() -> None:
+    state, air = random_pixels(700)
+    rng = np.random.default_rng(1)
+    air[0, rng.random(700) < 0.4] = np.nan
+    air[2, rng.random(700) < 0.4] = np.nan
+    state[5, rng.random(700) < 0.1] = np.nan
+    whole = close(state, air, 8.0, closure_tables())
+    order = rng.permutation(700)
+    cut = np.empty_like(whole)
+    for part in np.array_split(order, [1, 30, 400]):
+        cut[:, part] = close(state[:, part], air[:, part], 8.0, closure_tables())
+    np.testing.assert_array_equal(cut, whole)
+
+
+@pytest.mark.parametrize(("water", "air_k"), [(12.0, 288.0), (35.0, 298.0)])
+def test_the_fit_leaves_hardly_more_than_the_best_of_all_atmospheres(
+    water: float, air_k: float
+) -> None:
+    found = scene(water, air_k)
+    count = 60
+    kelvin, emissivity = found["kelvin"][:count], found["emissivity"][:count]
+    # A retrieval that errs, so that the best atmosphere is not the true one.
+    temperature = found["temperature"][:count] + 0.5
+    state = np.concatenate([kelvin.T, temperature[None], emissivity.T, np.ones((1, count))])
+    unknown = np.full((5, count), np.nan)
+    unknown[4] = 950.0
+    rows = close(state.astype(np.float32), unknown.astype(np.float32), 3.0, closure_tables())
+    columns, airs = np.meshgrid(np.arange(0.5, 80.0, 0.5), np.arange(265.0, 325.0, 0.5))
+    atmospheres = [x.reshape(-1, 5) for x in band_atmosphere(columns, airs, 950.0, 3.0)]
+    excess = []
+    for pixel in range(count):
+        every = [np.broadcast_to(x, atmospheres[0].shape)
+                 for x in (kelvin[pixel], emissivity[pixel])]  # fmt: skip
+        warmth = np.full(columns.size, temperature[pixel])
+        left = closure_residual(every[0], warmth, every[1], *atmospheres)
+        prior = ((columns.ravel() - 15.0) / 15.0) ** 2
+        prior += ((airs.ravel() - temperature[pixel] + 2.0) / 10.0) ** 2
+        best = np.argmin((left**2).sum(axis=1) / sensor.NEDT_SPECIFICATION_K**2 + prior)
+        excess.append(rows[5, pixel] - rms(left[best]))
+    assert np.median(excess) < 0.02
+    # In moist air a tenth of the fits end short of it.
+    assert np.quantile(excess, 0.75) < 0.1

@@ -6,7 +6,7 @@ A retrieved temperature and emissivity, put back through the radiance equation
 .. math:: r_b = T_b^{measured} - T_b\{t [e B(T) + (1 - e)(V L_s + (1 - V) L_a)] + L_p\}.
 
 It needs no truth. The atmosphere is the one that was given. Where it was not, it is the one that
-fits best: water column w and air temperature T_a minimise, by Gauss and Newton's method,
+fits best: water column w and air temperature T_a minimise
 
 .. math:: \sum_b (r_b / s)^2 + ((w - w_0) / s_w)^2 + ((T_a - T_0) / s_T)^2,
 
@@ -20,20 +20,22 @@ What is left of terrain is seen as the retrieval's own surface around the pixel:
 References
 ----------
 .. [1] Rodgers, C. D. (2000), Inverse Methods for Atmospheric Sounding, World Scientific, ch. 5
-   (Gauss-Newton with a prior) and ch. 12 (the residual as a test).
+   (minimisation with a prior, damped) and ch. 12 (the residual as a test).
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aktes_xr import sensor
-from aktes_xr.compilation import kernel
-from aktes_xr.radiative.emulator import Emulator, band_atmosphere_kernel
-from aktes_xr.radiative.planck import band_radiance, band_temperature
+from aktes_xr.compilation import Float32Array, kernel
+from aktes_xr.radiative.closure_block import Block, fit_air, move_air, new_block
+from aktes_xr.radiative.emulated_block import BLOCK, BlockTables, block_tables
+from aktes_xr.radiative.emulator import Emulator, load_emulator
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 
 STATE: Final = (*(f"brightness_temperature_{band}" for band in sensor.BANDS),
@@ -62,15 +64,11 @@ _SKY_VIEW: Final = STATE.index("sky_view_factor")
 _RMS: Final = CLOSURE.index("residual_rms")
 _PROPAGATED: Final = CLOSURE.index("propagated_rms")
 _FITTED: Final = CLOSURE.index("fitted")
-_NOISE_K: Final = sensor.NEDT_SPECIFICATION_K
 # What the air is taken to be like where nobody says: wide enough for all that there is.
-_WATER: Final = (15.0, 15.0)
-_AIR_BELOW_SURFACE: Final = (2.0, 10.0)
-_WATER_LIMITS: Final = (0.0, 80.0)
-_AIR_LIMITS: Final = (205.0, 325.0)
-_ITERATIONS: Final = 4
-_WATER_STEP: Final = 0.5
-_AIR_STEP_K: Final = 0.5
+_WATER: Final = (np.float32(15.0), np.float32(15.0))
+_AIR_BELOW_SURFACE: Final = (np.float32(2.0), np.float32(10.0))
+_LEAST_SPREAD: Final = np.float32(0.05)
+_ZERO, _FIVE = np.float32(0.0), np.float32(5.0)
 
 
 def closure_residual(
@@ -118,13 +116,14 @@ def closure_residual(
     return brightness_temperature - sensor.radiance_to_brightness_temperature(modelled)
 
 
-@kernel()
+@kernel(error_model="numpy")
 def close_pixels(
-    state: NDArray[np.float32],
-    air: NDArray[np.float32],
-    secant: float,
-    emulator: Emulator,
-    out: NDArray[np.float32],
+    state: Float32Array,
+    air: Float32Array,
+    slant: Float32Array,
+    tables: BlockTables,
+    block: Block,
+    out: Float32Array,
 ) -> None:
     """Write the closure of pixels with their given atmosphere, or the one that fits best.
 
@@ -134,128 +133,125 @@ def close_pixels(
         In the order of `STATE`.
     air : ndarray (5, pixel), float32
         In the order of `AIR`. An error that is unknown counts as none.
-    secant : float, 1
-        Of the view zenith angle.
-    emulator : Emulator
+    slant : ndarray (5,), float32, 1
+        Secant of the view zenith angle to the power of each band's exponent.
+    tables : BlockTables
         The fitted atmosphere.
+    block : Block
+        Memory to work in.
     out : ndarray (8, pixel), float32
-        Written in place in the order of `CLOSURE`; NaN where there is no retrieval or pressure.
+        Written in place in the order of `CLOSURE`; NaN where there is no retrieval or pressure, or
+        not every temperature.
     """
-    measured = np.empty(5)
-    surface = np.empty(7)
-    column = np.empty(15)
-    residual = np.empty(5)
-    other = np.empty(5)
+    out[:] = np.float32(np.nan)
+    members = np.empty((2, BLOCK), np.int64)
+    held = np.zeros(2, np.int64)
     for pixel in range(out.shape[1]):
-        for band in range(5):
-            measured[band] = state[band, pixel]
-        # Temperature, five emissivities and the sky view lie one behind the other.
-        for part in range(7):
-            surface[part] = state[_TEMPERATURE + part, pixel]
-        if surface[6] != surface[6]:
-            surface[6] = 1.0
-        water, warmth, pressure = air[0, pixel], air[2, pixel], air[4, pixel]
-        place = (np.float64(pressure), secant)
-        fitted = water != water or warmth != warmth
-        if fitted:
-            point = _fit(measured, surface, air[:, pixel], place, emulator, column)
-        else:
-            point = (np.float64(water), np.float64(warmth))
-        _residual(measured, surface, point, place, emulator, column, residual)
-        propagated = 0.0
-        if not fitted:
-            # Each stated error by itself, as a step of one standard deviation.
-            for part in range(2):
-                step = np.float64(air[2 * part + 1, pixel])
-                if step == step and step > 0.0:
-                    moved = (point[0] + (step if part == 0 else 0.0),
-                             point[1] + (step if part == 1 else 0.0))  # fmt: skip
-                    _residual(measured, surface, moved, place, emulator, column, other)
-                    for band in range(5):
-                        propagated += (other[band] - residual[band]) ** 2
-        total = 0.0
-        for band in range(5):
-            out[band, pixel] = residual[band]
-            total += residual[band] ** 2
-        out[_RMS, pixel] = np.sqrt(total / 5.0)
-        out[_PROPAGATED, pixel] = np.sqrt(propagated / 5.0)
-        out[_FITTED, pixel] = np.float32(1.0 if fitted else 0.0)
+        # Few pixels need the fit, which takes three times as long: blocks are of one kind.
+        unknown = np.isnan(air[0, pixel]) or np.isnan(air[2, pixel])
+        kind = 1 if unknown else 0
+        out[_FITTED, pixel] = np.float32(kind)
+        known = air[4, pixel] if unknown else air[0, pixel] + air[2, pixel] + air[4, pixel]
+        for part in range(_SKY_VIEW):
+            known += state[part, pixel]
+        if np.isfinite(known):
+            members[kind, held[kind]] = pixel
+            held[kind] += 1
+            if held[kind] == BLOCK:
+                _close_block(members[kind], kind, state, air, slant, tables, block, out)
+                held[kind] = 0
+    for kind in range(2):
+        if held[kind] > 0:
+            chosen = members[kind, : held[kind]]
+            _close_block(chosen, kind, state, air, slant, tables, block, out)
 
 
-@kernel()
-def _residual(
-    measured: NDArray[np.float64],
-    surface: NDArray[np.float64],
-    point: tuple[float, float],
-    place: tuple[float, float],
-    emulator: Emulator,
-    column: NDArray[np.float64],
-    out: NDArray[np.float64],
+@kernel(error_model="numpy")
+def _close_block(
+    members: NDArray[np.int64],
+    kind: int,
+    state: Float32Array,
+    air: Float32Array,
+    slant: Float32Array,
+    tables: BlockTables,
+    block: Block,
+    out: Float32Array,
 ) -> None:
-    """Write measured minus modelled temperatures for one water column and air temperature."""
-    band_atmosphere_kernel(point[0], point[1], place[0], place[1], emulator, column)
-    view = surface[6]
+    """Close the pixels of one block; ``kind`` 1 for those whose air must be fitted."""
     for band in range(5):
-        row = emulator.planck[band]
-        emissivity = surface[1 + band]
-        planck = band_radiance(surface[0], emulator.first_k, emulator.step_k, row)
-        sky = column[10 + band]
-        around = emissivity * planck + (1.0 - emissivity) * sky
-        reaching = view * sky + (1.0 - view) * around
-        leaving = emissivity * planck + (1.0 - emissivity) * reaching
-        radiance = column[band] * leaving + column[5 + band]
-        modelled = band_temperature(radiance, emulator.first_k, emulator.step_k, row)
-        out[band] = measured[band] - modelled
+        for i in range(members.size):
+            block.measured[band, i] = state[band, members[i]]
+    # Temperature, five emissivities and the sky view lie one behind the other.
+    for part in range(7):
+        for i in range(members.size):
+            block.surface[part, i] = state[_TEMPERATURE + part, members[i]]
+    for i in range(members.size):
+        view = block.surface[6, i]
+        block.surface[6, i] = view if np.isfinite(view) else np.float32(1.0)
+        block.pressure[i] = air[4, members[i]]
+    for part in range(2):
+        for i in range(members.size):
+            error = air[2 * part + 1, members[i]]
+            block.point[part, i] = air[2 * part, members[i]]
+            block.spread[part, i] = error if error > _ZERO else _ZERO
+    if kind == 0:
+        move_air(block, slant, tables)
+        _write(members, block, block.modelled[0], True, out)
+    else:
+        _expect(members.size, block)
+        fit_air(block, slant, tables)
+        _write(members, block, block.best, False, out)
 
 
-@kernel()
-def _fit(
-    measured: NDArray[np.float64],
-    surface: NDArray[np.float64],
-    air: NDArray[np.float32],
-    place: tuple[float, float],
-    emulator: Emulator,
-    column: NDArray[np.float64],
-) -> tuple[float, float]:
-    """Return the water column and air temperature that leave least, held by what is known."""
-    water, warmth = np.float64(air[0]), np.float64(air[2])
-    known = (water, np.float64(air[1])) if water == water else _WATER
-    expected = (
-        (warmth, np.float64(air[3]))
-        if warmth == warmth
-        else (surface[0] - _AIR_BELOW_SURFACE[0], _AIR_BELOW_SURFACE[1])
-    )
-    # An error that is not stated, or nothing, would hold the fit in place for good.
-    spread = (known[1] if known[1] > 0.05 else 0.05, expected[1] if expected[1] > 0.05 else 0.05)
-    x, y = known[0], min(max(expected[0], _AIR_LIMITS[0]), _AIR_LIMITS[1])
-    here, wetter, warmer = np.empty(5), np.empty(5), np.empty(5)
-    for _ in range(_ITERATIONS):
-        _residual(measured, surface, (x, y), place, emulator, column, here)
-        _residual(measured, surface, (x + _WATER_STEP, y), place, emulator, column, wetter)
-        _residual(measured, surface, (x, y + _AIR_STEP_K), place, emulator, column, warmer)
-        # Normal equations of two unknowns; the prior keeps their determinant positive.
-        a, b, c = 1.0 / spread[0] ** 2, 0.0, 1.0 / spread[1] ** 2
-        g, h = (x - known[0]) / spread[0] ** 2, (y - expected[0]) / spread[1] ** 2
+@kernel(error_model="numpy")
+def _expect(count: int, block: Block) -> None:
+    """Write what the air is taken to be like where nobody says, and bounds of what is said."""
+    for i in range(count):
+        if np.isnan(block.point[0, i]):
+            block.point[0, i], block.spread[0, i] = _WATER
+        if np.isnan(block.point[1, i]):
+            block.point[1, i] = block.surface[0, i] - _AIR_BELOW_SURFACE[0]
+            block.spread[1, i] = _AIR_BELOW_SURFACE[1]
+        for part in range(2):
+            # An error that is not stated, or nothing, would hold the fit in place for good.
+            block.spread[part, i] = max(block.spread[part, i], _LEAST_SPREAD)
+
+
+@kernel(error_model="numpy")
+def _write(
+    members: NDArray[np.int64],
+    block: Block,
+    modelled: Float32Array,
+    told: bool,
+    out: Float32Array,
+) -> None:
+    for i in range(members.size):
+        total, propagated = np.float32(0.0), np.float32(0.0)
         for band in range(5):
-            by_water = (wetter[band] - here[band]) / _WATER_STEP / _NOISE_K
-            by_air = (warmer[band] - here[band]) / _AIR_STEP_K / _NOISE_K
-            left = here[band] / _NOISE_K
-            a += by_water * by_water
-            b += by_water * by_air
-            c += by_air * by_air
-            g += by_water * left
-            h += by_air * left
-        determinant = a * c - b * b
-        x -= (c * g - b * h) / determinant
-        y -= (a * h - b * g) / determinant
-        x = min(max(x, _WATER_LIMITS[0]), _WATER_LIMITS[1])
-        y = min(max(y, _AIR_LIMITS[0]), _AIR_LIMITS[1])
-    return x, y
+            left = block.measured[band, i] - modelled[band, i]
+            out[band, members[i]] = left
+            total += left * left
+            if told:
+                # Each stated error by itself, as a step of one standard deviation.
+                for moved in range(1, 3):
+                    shift = block.modelled[moved, band, i] - modelled[band, i]
+                    propagated += shift * shift
+        out[_RMS, members[i]] = np.sqrt(total / _FIVE)
+        out[_PROPAGATED, members[i]] = np.sqrt(propagated / _FIVE)
+
+
+@functools.cache
+def closure_tables() -> BlockTables:
+    """Return the shipped atmosphere as `close` takes it; its arrays are shared."""
+    return block_tables(load_emulator())
 
 
 def close(
-    state: NDArray[np.float32], air: NDArray[np.float32], view_zenith_deg: float, emulator: Emulator
-) -> NDArray[np.float32]:
+    state: Float32Array,
+    air: Float32Array,
+    view_zenith_deg: float,
+    atmosphere: Emulator | BlockTables,
+) -> Float32Array:
     """Close pixels of one view angle; see `close_pixels`.
 
     Parameters
@@ -265,15 +261,19 @@ def close(
     air : ndarray (5, pixel), float32
         In the order of `AIR`.
     view_zenith_deg : float, degree
-    emulator : Emulator
-        Of `aktes_xr.radiative.load_emulator`.
+    atmosphere : BlockTables or Emulator
+        Of `closure_tables`, or of `aktes_xr.radiative.load_emulator`, which is prepared here.
 
     Returns
     -------
     ndarray (8, pixel), float32
         In the order of `CLOSURE`.
     """
+    tables = block_tables(atmosphere) if isinstance(atmosphere, Emulator) else atmosphere
     out = np.empty((len(CLOSURE), state.shape[1]), np.float32)
     secant = 1.0 / np.cos(np.deg2rad(float(view_zenith_deg)))
-    close_pixels(state, air, float(secant), emulator, out)
+    slant = (secant**tables.exponent).astype(np.float32)
+    # One layout, so that the kernel compiles once.
+    state, air = (np.ascontiguousarray(rows, np.float32) for rows in (state, air))
+    close_pixels(state, air, slant, tables, new_block(), out)
     return out

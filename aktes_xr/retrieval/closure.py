@@ -10,9 +10,8 @@ from aktes_xr import sensor
 from aktes_xr.cube.conditions import ConditionFlag
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS
-from aktes_xr.radiative.closure import AIR, STATE, close
+from aktes_xr.radiative.closure import AIR, STATE, close, closure_tables
 from aktes_xr.radiative.closure import CLOSURE as ROWS
-from aktes_xr.radiative.emulator import load_emulator
 from aktes_xr.retrieval.brightness import brightness, strips
 from aktes_xr.retrieval.physics import SEA_LEVEL_HPA
 from aktes_xr.retrieval.tiles import CLOSURE, CONDITIONS, QUALITY, SCALARS, Chunk
@@ -42,13 +41,13 @@ def close_chunk(chunk: Chunk, tables: Calibration, out: Float32Array) -> None:
         NaN where nothing was retrieved.
     """
     rows, columns = out.shape[2:]
-    emulator = load_emulator()
+    atmosphere = closure_tables()
     view = SCALARS.index("view_zenith")
     for date, planes in enumerate(out):
         angle = float(np.nan_to_num(chunk.scalars[date, view]))
         for window in strips(rows, columns):
             state, air = _inputs(chunk, tables, date, window, planes)
-            _write(close(state, air, angle, emulator), planes[:, window])
+            _write(close(state, air, angle, atmosphere), planes[:, window])
 
 
 def _write(found: Float32Array, planes: Float32Array) -> None:

@@ -54,6 +54,7 @@ def test_command_writes_what_the_functions_give(tmp_path: Path, bundle: str) -> 
         "teacher",
         "--bundle",
         bundle,
+        "--closure",
         "--json",
     )
     assert done.exit_code == 0, done.output
@@ -63,9 +64,10 @@ def test_command_writes_what_the_functions_give(tmp_path: Path, bundle: str) -> 
     assert [d["item_id"] for d in found["dates"]] == [FIRST]
     assert 0.5 < found["dates"][0]["valid_share"] < 1.0
     cube = aktes_xr.open_stac(item, resolution="native")
-    expected = cube.aktes.retrieve(method="teacher", bundle=bundle).compute()
+    expected = cube.aktes.retrieve(method="teacher", bundle=bundle, closure=True).compute()
     written = aktes_xr.open_result(store)
-    np.testing.assert_array_equal(written["surface_temperature"], expected["surface_temperature"])
+    for name in ("surface_temperature", "closure_residual"):
+        np.testing.assert_array_equal(written[name], expected[name])
     share = float(expected["surface_temperature"].notnull().mean())
     assert found["dates"][0]["valid_share"] == pytest.approx(share, abs=1e-4)
 

@@ -194,6 +194,14 @@ KeepCloudy = Annotated[
         help="Keep what was retrieved of pixels under cloud.",
     ),
 ]
+Closure = Annotated[
+    bool,
+    typer.Option(
+        "--closure/--no-closure",
+        envvar="AKTES_CLOSURE",
+        help="Put what was retrieved back through the radiance equation, and keep what is left.",
+    ),
+]
 BandShift = Annotated[
     bool,
     typer.Option(

@@ -57,7 +57,7 @@ class Request:
         `aktes_xr.add_cloud_mask` takes them
     cloud_mask_folder : where downloaded granules are kept; the user's cache unless given
     crs, resolution_m : grid of the cube, as `aktes_xr.open_stac` takes them
-    method, bundle, clouds, keep_cloudy, band_shift, passes : as in `aktes_xr.retrieve`
+    method, bundle, clouds, keep_cloudy, closure, band_shift, passes : as in `aktes_xr.retrieve`
     encoding : as in `aktes_xr.write_result`
     errors : what an unreadable file is: nodata in the result, or an error
     """
@@ -76,6 +76,7 @@ class Request:
     bundle: str = "default"
     clouds: Clouds = "auto"
     keep_cloudy: bool = False
+    closure: bool = False
     band_shift: bool = False
     encoding: Literal["float", "jpl"] = "float"
     passes: Passes = 1
@@ -219,6 +220,7 @@ def retrieve_to_store(
         bundle=request.bundle,
         clouds=request.clouds,
         keep_cloudy=request.keep_cloudy,
+        closure=request.closure,
         band_shift=request.band_shift,
         passes=request.passes,
     )

@@ -12,7 +12,14 @@ fits best: water column w and air temperature T_a minimise
 
 so that five numbers still judge two fitted ones. A given atmosphere errs. What its stated errors
 do to the five temperatures is returned beside the residual, and a doubt is raised only by what
-exceeds both that and the noise.
+exceeds both that and the noise. It is taken to first order, as slope times stated error, each error
+by itself:
+
+.. math:: p^2 = \frac{1}{5} \sum_b \left(\frac{\partial T_b}{\partial w} \sigma_w\right)^2
+          + \left(\frac{\partial T_b}{\partial T_a} \sigma_T\right)^2.
+
+A pixel is closed in all five bands or in none: where one is missing there is neither a residual nor
+a doubt.
 
 What is left of terrain is seen as the retrieval's own surface around the pixel:
 :math:`L_a = e B(T) + (1 - e) L_s`.
@@ -29,12 +36,19 @@ import functools
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aktes_xr import sensor
 from aktes_xr.compilation import Float32Array, kernel
-from aktes_xr.radiative.closure_block import Block, fit_air, move_air, new_block
-from aktes_xr.radiative.emulated_block import BLOCK, BlockTables, block_tables
+from aktes_xr.radiative.closure_block import (
+    NOTHING,
+    TOLD,
+    UNTOLD,
+    Block,
+    model,
+    new_block,
+)
+from aktes_xr.radiative.closure_fit import fit_air
+from aktes_xr.radiative.emulated_block import BLOCK, FUSED, BlockTables, block_tables
 from aktes_xr.radiative.emulator import Emulator, load_emulator
 from aktes_xr.radiative.surface import top_of_atmosphere_radiance
 
@@ -68,7 +82,8 @@ _FITTED: Final = CLOSURE.index("fitted")
 _WATER: Final = (np.float32(15.0), np.float32(15.0))
 _AIR_BELOW_SURFACE: Final = (np.float32(2.0), np.float32(10.0))
 _LEAST_SPREAD: Final = np.float32(0.05)
-_ZERO, _FIVE = np.float32(0.0), np.float32(5.0)
+_ZERO, _ONE, _FIFTH = np.float32(0.0), np.float32(1.0), np.float32(0.2)
+_NAN: Final = np.float32(np.nan)
 
 
 def closure_residual(
@@ -138,75 +153,67 @@ def close_pixels(
     tables : BlockTables
         The fitted atmosphere.
     block : Block
-        Memory to work in.
+        Memory to work in; of one thread alone.
     out : ndarray (8, pixel), float32
-        Written in place in the order of `CLOSURE`; NaN where there is no retrieval or pressure, or
-        not every temperature.
+        Written in place in the order of `CLOSURE`; NaN in all rows where there is no retrieval or
+        pressure, or where one of the five temperatures is missing.
     """
-    out[:] = np.float32(np.nan)
-    members = np.empty((2, BLOCK), np.int64)
-    held = np.zeros(2, np.int64)
-    for pixel in range(out.shape[1]):
-        # Few pixels need the fit, which takes three times as long: blocks are of one kind.
-        unknown = np.isnan(air[0, pixel]) or np.isnan(air[2, pixel])
-        kind = 1 if unknown else 0
-        out[_FITTED, pixel] = np.float32(kind)
-        known = air[4, pixel] if unknown else air[0, pixel] + air[2, pixel] + air[4, pixel]
-        for part in range(_SKY_VIEW):
-            known += state[part, pixel]
-        if np.isfinite(known):
-            members[kind, held[kind]] = pixel
-            held[kind] += 1
-            if held[kind] == BLOCK:
-                _close_block(members[kind], kind, state, air, slant, tables, block, out)
-                held[kind] = 0
-    for kind in range(2):
-        if held[kind] > 0:
-            chosen = members[kind, : held[kind]]
-            _close_block(chosen, kind, state, air, slant, tables, block, out)
+    for start in range(0, out.shape[1], BLOCK):
+        count = min(BLOCK, out.shape[1] - start)
+        told, untold = _load(state, air, start, count, block)
+        block.result[:] = _NAN
+        if told > 0:
+            model(block, block.point, slant, tables)
+            _write(TOLD, block, block.modelled[0])
+        # Few blocks hold both kinds: air is mostly told of a whole image or not at all.
+        if untold > 0:
+            _expect(block)
+            fit_air(block, slant, tables)
+            _write(UNTOLD, block, block.best)
+        for row in range(out.shape[0]):
+            out[row, start : start + count] = block.result[row, :count]
 
 
 @kernel(error_model="numpy")
-def _close_block(
-    members: NDArray[np.int64],
-    kind: int,
-    state: Float32Array,
-    air: Float32Array,
-    slant: Float32Array,
-    tables: BlockTables,
-    block: Block,
-    out: Float32Array,
-) -> None:
-    """Close the pixels of one block; ``kind`` 1 for those whose air must be fitted."""
+def _load(
+    state: Float32Array, air: Float32Array, start: int, count: int, block: Block
+) -> tuple[int, int]:
+    """Copy pixels into a block, and return how many of each kind can be closed."""
+    stop = start + count
+    pressure, known, view = block.pressure, block.sums[0], block.surface[6]
+    pressure[:count] = air[4, start:stop]
+    known[:] = pressure
     for band in range(5):
-        for i in range(members.size):
-            block.measured[band, i] = state[band, members[i]]
+        block.measured[band, :count] = state[band, start:stop]
+        known += block.measured[band]
     # Temperature, five emissivities and the sky view lie one behind the other.
     for part in range(7):
-        for i in range(members.size):
-            block.surface[part, i] = state[_TEMPERATURE + part, members[i]]
-    for i in range(members.size):
-        view = block.surface[6, i]
-        block.surface[6, i] = view if np.isfinite(view) else np.float32(1.0)
-        block.pressure[i] = air[4, members[i]]
+        block.surface[part, :count] = state[_TEMPERATURE + part, start:stop]
+        if part < 6:
+            known += block.surface[part]
     for part in range(2):
-        for i in range(members.size):
-            error = air[2 * part + 1, members[i]]
-            block.point[part, i] = air[2 * part, members[i]]
+        block.point[part, :count] = air[2 * part, start:stop]
+        block.spread[part, :count] = air[2 * part + 1, start:stop]
+        for i in range(count):
+            error = block.spread[part, i]
             block.spread[part, i] = error if error > _ZERO else _ZERO
-    if kind == 0:
-        move_air(block, slant, tables)
-        _write(members, block, block.modelled[0], True, out)
-    else:
-        _expect(members.size, block)
-        fit_air(block, slant, tables)
-        _write(members, block, block.best, False, out)
+    told, untold = 0, 0
+    for i in range(count):
+        view[i] = view[i] if np.isfinite(view[i]) else _ONE
+        given = block.point[0, i] + block.point[1, i]
+        kind = UNTOLD if np.isnan(given) else TOLD if np.isfinite(given) else NOTHING
+        block.kind[i] = kind if np.isfinite(known[i]) else NOTHING
+        told += block.kind[i] == TOLD
+        untold += block.kind[i] == UNTOLD
+    # What an earlier block left behind these is of no kind.
+    block.kind[count:] = NOTHING
+    return told, untold
 
 
 @kernel(error_model="numpy")
-def _expect(count: int, block: Block) -> None:
+def _expect(block: Block) -> None:
     """Write what the air is taken to be like where nobody says, and bounds of what is said."""
-    for i in range(count):
+    for i in range(BLOCK):
         if np.isnan(block.point[0, i]):
             block.point[0, i], block.spread[0, i] = _WATER
         if np.isnan(block.point[1, i]):
@@ -217,27 +224,34 @@ def _expect(count: int, block: Block) -> None:
             block.spread[part, i] = max(block.spread[part, i], _LEAST_SPREAD)
 
 
-@kernel(error_model="numpy")
-def _write(
-    members: NDArray[np.int64],
-    block: Block,
-    modelled: Float32Array,
-    told: bool,
-    out: Float32Array,
-) -> None:
-    for i in range(members.size):
-        total, propagated = np.float32(0.0), np.float32(0.0)
-        for band in range(5):
-            left = block.measured[band, i] - modelled[band, i]
-            out[band, members[i]] = left
-            total += left * left
-            if told:
-                # Each stated error by itself, as a step of one standard deviation.
-                for moved in range(1, 3):
-                    shift = block.modelled[moved, band, i] - modelled[band, i]
-                    propagated += shift * shift
-        out[_RMS, members[i]] = np.sqrt(total / _FIVE)
-        out[_PROPAGATED, members[i]] = np.sqrt(propagated / _FIVE)
+@kernel(**FUSED)
+def _write(kind: np.float32, block: Block, modelled: Float32Array) -> None:
+    """Write the results of a block's pixels of one kind."""
+    chosen, total, moved = block.kind, block.sums[0], block.sums[1]
+    total[:] = _ZERO
+    moved[:] = _ZERO
+    for band in range(5):
+        measured, explained, out = block.measured[band], modelled[band], block.result[band]
+        for i in range(BLOCK):
+            left = measured[i] - explained[i]
+            total[i] += left * left
+            before = out[i]
+            out[i] = left if chosen[i] == kind else before
+        if kind == TOLD:
+            # Each stated error by itself, by the slope at what is told.
+            for part in range(2):
+                slope, spread = block.modelled[1 + part, band], block.spread[part]
+                for i in range(BLOCK):
+                    shift = slope[i] * spread[i]
+                    moved[i] += shift * shift
+    rms, propagated, fitted = block.result[_RMS], block.result[_PROPAGATED], block.result[_FITTED]
+    for i in range(BLOCK):
+        own = chosen[i] == kind
+        left, shift, before = np.sqrt(total[i] * _FIFTH), np.sqrt(moved[i] * _FIFTH), fitted[i]
+        old, other = rms[i], propagated[i]
+        rms[i] = left if own else old
+        propagated[i] = shift if own else other
+        fitted[i] = kind if own else before
 
 
 @functools.cache

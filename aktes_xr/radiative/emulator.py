@@ -46,12 +46,18 @@ _TERMS: Final = len(POWERS)
 _BY_WATER: Final = (POWERS[:, 0] > 0) | (POWERS[:, 2] == 0)
 # A column cannot hold much more water than its surface's saturation over a scale height; beyond,
 # the polynomials would extrapolate.
-_SCALE_HEIGHT_M: Final = 2300.0
-_VAPOR_GAS_CONSTANT: Final = 461.5
-# The optical depth bends into a dry column's over this distance.
-_SOFTNESS: Final = 0.01
-_WATER_LIMITS: Final = (0.0, 85.0)
-_TEMPERATURE_LIMITS: Final = (215.0, 320.0)
+SCALE_HEIGHT_M: Final = 2300.0
+"""Of water vapour, m."""
+VAPOR_GAS_CONSTANT: Final = 461.5
+"""Of water vapour, J kg-1 K-1."""
+SOFTNESS: Final = 0.01
+"""Over how much optical depth the polynomial bends into that of a dry column."""
+WATER_LIMITS: Final = (0.0, 85.0)
+"""Water columns, kg m-2, that the polynomials are asked for; others are held to these."""
+TEMPERATURE_LIMITS: Final = (215.0, 320.0)
+"""Air temperatures, K, likewise."""
+PRESSURE_LIMITS: Final = (450.0, 1060.0)
+"""Surface pressures, hPa, likewise."""
 
 
 class Emulator(NamedTuple):
@@ -97,11 +103,12 @@ def _with_planck(
 
 @kernel()
 def _scaled(water: float, pressure: float, temperature: float) -> tuple[float, float, float]:
-    held = min(max(temperature, _TEMPERATURE_LIMITS[0]), _TEMPERATURE_LIMITS[1])
-    density = saturation_vapor_pressure(held) / (_VAPOR_GAS_CONSTANT * held)
-    most = min(_WATER_LIMITS[1], 4.0 + 2.0 * density * _SCALE_HEIGHT_M)
-    column = min(max(water, 0.0), most)
-    return column / 30.0, (min(max(pressure, 450.0), 1060.0) - 850.0) / 250.0, (held - 280.0) / 30.0
+    held = min(max(temperature, TEMPERATURE_LIMITS[0]), TEMPERATURE_LIMITS[1])
+    density = saturation_vapor_pressure(held) / (VAPOR_GAS_CONSTANT * held)
+    most = min(WATER_LIMITS[1], 4.0 + 2.0 * density * SCALE_HEIGHT_M)
+    column = min(max(water, WATER_LIMITS[0]), most)
+    level = min(max(pressure, PRESSURE_LIMITS[0]), PRESSURE_LIMITS[1])
+    return column / 30.0, (level - 850.0) / 250.0, (held - 280.0) / 30.0
 
 
 @kernel()
@@ -162,7 +169,7 @@ def band_atmosphere_kernel(
             rising += emulator.coefficients[1, band, term] * terms[term]
             falling += emulator.coefficients[2, band, term] * terms[term]
         above = depth - emulator.least[band]
-        depth = emulator.least[band] + 0.5 * (above + np.sqrt(above * above + _SOFTNESS**2))
+        depth = emulator.least[band] + 0.5 * (above + np.sqrt(above * above + SOFTNESS**2))
         passed = np.exp(-depth * secant ** emulator.exponent[band])
         source = band_radiance(
             temperature, emulator.first_k, emulator.step_k, emulator.planck[band]

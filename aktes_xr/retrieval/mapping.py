@@ -75,7 +75,8 @@ def retrieve(
         Put what was retrieved back through the radiance equation, with the atmosphere that was
         given or, where it was not, the one that fits best. Adds ``closure_residual`` (K, rms over
         the bands) and ``closure_residual_by_band``; the flag ``not_closed`` is raised where the rms
-        exceeds three times the noise and what the air's stated errors do.
+        exceeds three times the noise and what the air's stated errors do, to first order. A pixel
+        that lacks one of the five bands has neither residual nor flag.
     clouds : str
         ``"auto"``: the mask that the cube has, else the bundle's own test where it has one.
         ``"network"``: the test, whatever the cube has. ``"rules"``: two fixed rules, to compare it

@@ -82,20 +82,21 @@ def test_groups_are_judged_apart() -> None:
     level = np.zeros(4_000, np.float32)
     few = slice(0, 4_000)
     joined = [np.concatenate([part, part[few]]) for part in (*teacher, *student, truth)]
-    # A few level pixels of another kind, on which the student is lost.
-    joined[2][len(truth) :] += 3.0
-    group = np.repeat([0, 1], [len(truth), 4_000])
-    fusion = calibrate_fusion(
-        np.concatenate([complexity, level]),
-        (joined[0], joined[1]),
-        (joined[2], joined[3]),
-        joined[4],
-        group=group,
+    # A few level pixels of another kind, on which the student errs.
+    joined[2][len(truth) :] += 1.0
+    kinds = np.repeat([0, 1], [len(truth), 4_000])
+    apart, together = (
+        calibrate_fusion(
+            np.concatenate([complexity, level]),
+            (joined[0], joined[1]),
+            (joined[2], joined[3]),
+            joined[4],
+            group=group,
+        )
+        for group in (kinds, None)
     )
-    # All the others would have the student count on level ground.
-    assert fusion.floor <= 0.1
-    weight = fusion.weight(level, joined[1][len(truth) :, 0], joined[3][len(truth) :, 0])
-    assert weight.max() < 0.05
+    # All the others would have the student count more on level ground.
+    assert apart.floor < together.floor
 
 
 def test_drop_out_serves_every_combination() -> None:

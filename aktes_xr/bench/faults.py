@@ -62,7 +62,7 @@ def run(*, quick: bool, part: str | None = None) -> BenchResult:
     """
     for module in MODULES:
         importlib.import_module(f"aktes_xr.bench.{module}")
-    areas = list(dict.fromkeys(fault.area for fault in FAULTS))
+    areas = sorted({fault.area for fault in FAULTS}, key=str.lower)
     if part is not None and part not in areas:
         raise InputError(f"found part {part!r}, expected one of {', '.join(areas)}")
     rows, checks = [], []

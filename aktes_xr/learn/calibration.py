@@ -18,7 +18,7 @@ import numpy as np
 from aktes_xr.errors import InputError
 from aktes_xr.learn.card import Networks, model_card, with_attached
 from aktes_xr.learn.evidence import Evidence
-from aktes_xr.learn.fitting import WIDE_K, calibrate_fusion, fit_strata
+from aktes_xr.learn.fitting import calibrate_fusion, fit_strata
 from aktes_xr.learn.history import FILE as HISTORY
 from aktes_xr.learn.history import read_histories
 from aktes_xr.learn.pixels import ALL, Sample, keep_only
@@ -90,7 +90,6 @@ def fit_fusion(teacher: PixelModel, student: PixelModel, held: Sequence[Held]) -
         both.truth,
         group=group,
         cost=(teacher.network.multiplications, student.network.multiplications),
-        widths=WIDE_K,
     )
 
 

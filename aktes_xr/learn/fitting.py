@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from aktes_xr.models.pixel_model import PixelModel, Scaling
 
 START_K: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
-WIDTH_K: Final = (0.05, 0.2, 0.8, 3.0)
-WIDE_K: Final = (0.8, 3.0)
-"""Wide only: a ramp of tenths of a kelvin is a cliff. It rests on this world's difference between
-the networks, and leaves nothing to what they say of themselves in another."""
+WIDTH_K: Final = (0.8, 3.0)
+"""Of the ramps. Wide only: one of tenths of a kelvin is a cliff. It rests on how the networks
+differ in this world, and leaves nothing to what they say of themselves in another."""
 SHARPNESS: Final = (0.5, 1.0)
 FLOOR: Final = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 CLASS_EDGES_K: Final = (0.0, 0.05, 0.15, 0.4, 1.0, np.inf)
@@ -60,7 +59,6 @@ def calibrate_fusion(
     *,
     group: NDArray[np.int_] | None = None,
     cost: tuple[float, float] = (1.0, 1.0),
-    widths: Sequence[float] = WIDTH_K,
 ) -> Fusion:
     """Choose the ramp and the sharpness that serve every terrain class best.
 
@@ -74,13 +72,11 @@ def calibrate_fusion(
         Samples of different kinds, judged apart.
     cost : tuple of float
         What the two networks take per pixel.
-    widths : sequence of float, K
-        Of the ramps to choose from.
 
     Returns
     -------
     Fusion
-        Of the grid `START_K` x ``widths`` x `SHARPNESS` x `FLOOR`. In each class of complexity and
+        Of the grid `START_K` x `WIDTH_K` x `SHARPNESS` x `FLOOR`. In each class of complexity and
         each group, however rare, the fusion's mean absolute errors of temperature and of emissivity
         are divided by the better network's. Of the candidates whose mean ratio is within `EQUAL` of
         the least, the one is chosen whose bad classes (the quantile `UPPER` of the ratios) are
@@ -102,8 +98,8 @@ def calibrate_fusion(
         for m in classes
     ]
     candidates = []
-    for start, width, sharpness, floor in product(START_K, widths, SHARPNESS, FLOOR):
-        if floor == 1.0 and (start, width, sharpness) != (START_K[0], widths[0], SHARPNESS[0]):
+    for start, width, sharpness, floor in product(START_K, WIDTH_K, SHARPNESS, FLOOR):
+        if floor == 1.0 and (start, width, sharpness) != (START_K[0], WIDTH_K[0], SHARPNESS[0]):
             continue
         fusion = Fusion(start, start + width, sharpness, floor)
         weight = fusion.weight(complexity_k, teacher[1][:, 0], student[1][:, 0])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from aktes_xr.errors import StoreError
+from aktes_xr.store.counts import NO_CLEAR_REFERENCE
 
 State = Literal["done", "unreadable", "unusable"]
 """``done``: all of it could be read. ``unreadable``: a part, or nothing, could be read.
 ``unusable``: none of its items can be used."""
 VERSION: Final = 1
+RETIRED: Final = "aktes:retired_slots"
+"""Attribute that names the slots without a present date: earlier versions, and dates that left."""
 _STATES: Final = ("done", "unreadable", "unusable")
 
 
@@ -80,6 +83,20 @@ class Journal:
         """Times (ISO 8601, UTC) of the present dates that have nothing clear, in their order."""
         found = [entry for entry in self.entries.values() if _lies(entry) and entry.overcast]
         return sorted(entry.key.removesuffix("Z") for entry in found)
+
+    def name_dates(self, attributes: MutableMapping[str, Any]) -> None:
+        """Name in a store's attributes the slots without a date, and the dates without clear sky.
+
+        Parameters
+        ----------
+        attributes : mapping
+            Of the store's root. Changed in place: what there is none of has no attribute.
+        """
+        for name, found in ((RETIRED, list(self.holes)), (NO_CLEAR_REFERENCE, self.overcast)):
+            if found:
+                attributes[name] = found
+            else:
+                attributes.pop(name, None)
 
     def gaps(self) -> list[tuple[str, str]]:
         """Say of each date that is not done which it is, and why.

@@ -11,10 +11,10 @@ import xarray as xr
 
 from aktes_xr.errors import StoreError, StoreNotFoundError
 from aktes_xr.store.address import ObjectAddress, parse_address, zarr_store
-from aktes_xr.store.journal import Journal
+from aktes_xr.store.journal import RETIRED, Journal
 from aktes_xr.store.local import is_store
 from aktes_xr.store.medium import seen
-from aktes_xr.store.root import RETIRED, ROOT, Root
+from aktes_xr.store.root import ROOT, Root
 from aktes_xr.store.snapshots import open_snapshot
 
 

@@ -16,13 +16,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from aktes_xr.errors import StoreError
-from aktes_xr.store.counts import NO_CLEAR_REFERENCE
 from aktes_xr.store.journal import Journal
 
 ROOT: Final = "zarr.json"
 JOURNAL: Final = "journal"
-RETIRED: Final = "aktes:retired_slots"
-"""Attribute that names the slots without a present date: earlier versions, and dates that left."""
 _BLOCK: Final = "block"
 """Attribute of the journal: rows and columns that are written at once."""
 
@@ -171,13 +168,7 @@ class Root:
         """
         for name in self.dated():
             self._members[name]["shape"][0] = journal.length
-        attributes = self._content["attributes"]
-        if journal.holes:
-            attributes[RETIRED] = list(journal.holes)
-        if journal.overcast:
-            attributes[NO_CLEAR_REFERENCE] = journal.overcast
-        else:
-            attributes.pop(NO_CLEAR_REFERENCE, None)
+        journal.name_dates(self._content["attributes"])
         block = self._members[JOURNAL]["attributes"].get(_BLOCK)
         kept = {} if block is None else {_BLOCK: block}
         self._members[JOURNAL] = _group({**journal.to_json(), **kept})

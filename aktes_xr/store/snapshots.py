@@ -24,12 +24,12 @@ import zarr
 from aktes_xr.errors import DependencyError, StoreBusyError, StoreError, StoreExistsError
 from aktes_xr.store.address import ObjectAddress
 from aktes_xr.store.blocks import computed
-from aktes_xr.store.counts import NO_CLEAR_REFERENCE, Counts, count_pixels
+from aktes_xr.store.counts import Counts, count_pixels
 from aktes_xr.store.dates import DateStore, begun
 from aktes_xr.store.journal import Entry, Journal
 from aktes_xr.store.lock import busy
 from aktes_xr.store.medium import Medium
-from aktes_xr.store.root import JOURNAL, RETIRED, has_slots
+from aktes_xr.store.root import JOURNAL, has_slots
 
 BRANCH: Final = "main"
 """The only one that counts."""
@@ -161,12 +161,7 @@ class SnapshotStore(DateStore):
         group = zarr.open_group(session.store, mode="a", zarr_format=3)
         kept = {} if self._block is None else {_BLOCK: list(self._block)}
         group.require_group(JOURNAL).attrs.put({**journal.to_json(), **kept})
-        if journal.holes or RETIRED in group.attrs:
-            group.attrs[RETIRED] = list(journal.holes)
-        if journal.overcast:
-            group.attrs[NO_CLEAR_REFERENCE] = journal.overcast
-        elif NO_CLEAR_REFERENCE in group.attrs:
-            del group.attrs[NO_CLEAR_REFERENCE]
+        journal.name_dates(group.attrs)
         try:
             session.commit(message)
         except icechunk.ConflictError:

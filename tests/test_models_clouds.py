@@ -19,7 +19,7 @@ from aktes_xr.models.cloud_features import (
     scene_statistics,
 )
 from aktes_xr.models.cloud_image import probability_of_image
-from aktes_xr.models.cloud_test import CLOUD_FILE, CloudTest, confidence_of
+from aktes_xr.models.cloud_test import CLOUD_FILES, CloudTest, confidence_of
 from aktes_xr.models.context import REACH
 
 
@@ -74,11 +74,11 @@ def test_an_infinite_height_is_nobody_s_surroundings() -> None:
 )
 def test_files_that_do_not_fit_are_refused(change: dict[str, object]) -> None:
     files = random_cloud_test().files()
-    described = json.loads(files[CLOUD_FILE]) | change
+    described = json.loads(files[CLOUD_FILES[0]]) | change
     with pytest.raises(BundleIntegrityError):
-        CloudTest.from_files(files | {CLOUD_FILE: json.dumps(described).encode()})
+        CloudTest.from_files(files | {CLOUD_FILES[0]: json.dumps(described).encode()})
     with pytest.raises(BundleIntegrityError, match="incomplete"):
-        CloudTest.from_files({CLOUD_FILE: files[CLOUD_FILE]})
+        CloudTest.from_files({CLOUD_FILES[0]: files[CLOUD_FILES[0]]})
 
 
 def test_one_bundle_takes_over_the_test_of_another(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from aktes_xr.learn.attachment import Kind, attach_part, silent
 from aktes_xr.learn.card import ATTACHED, wrapped
 from aktes_xr.learn.domain_sample import DomainPixels, draw_domain_pixels
 from aktes_xr.learn.pixels import ALL, drop_ancillaries, keep_only
-from aktes_xr.models.domain import DomainTest
+from aktes_xr.models.domain import DOMAIN_FILES, DomainTest
 from aktes_xr.models.features import TEACHER_FEATURES, raw_features
 
 if TYPE_CHECKING:
@@ -185,7 +185,12 @@ def card_lines(domain: DomainTest) -> str:
 
 
 _DOMAIN: Final[Kind[DomainTest]] = Kind(
-    "domain", "domain_recipe.json", CARD_HEADING, lambda bundle: bundle.domain, card_lines
+    "domain",
+    DOMAIN_FILES,
+    "domain_recipe.json",
+    CARD_HEADING,
+    lambda bundle: bundle.domain,
+    card_lines,
 )
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,23 @@ def test_one_bundle_takes_over_the_test_of_another(tmp_path: Path) -> None:
         with_cloud_test(tmp_path / "x", bundle=plain.location, of=plain.location)
     with pytest.raises(InputError, match="either"):
         with_cloud_test(tmp_path / "x", bundle=plain.location)
+
+
+def test_a_test_that_cannot_be_read_any_more_is_replaced(tmp_path: Path) -> None:
+    tested = random_bundle(tmp_path / "tested", clouds=True)
+    other = json.loads(tested.extras[CLOUD_FILES[0]]) | {"features": ["those of another version"]}
+    old = tmp_path / "old"
+    shutil.copytree(tested.location, old)
+    manifest = json.loads((old / "bundle.json").read_text())
+    text = json.dumps(other).encode()
+    entry = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
+    manifest["files"][CLOUD_FILES[0]] = entry
+    (old / CLOUD_FILES[0]).write_bytes(text)
+    (old / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleIntegrityError, match="other features"):
+        load_bundle(old)
+    with_cloud_test(old, bundle=str(old), of=tested.location, overwrite=True)
+    assert load_bundle(old).cloud_test is not None
 
 
 def test_confidence_grades_probability() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from aktes_xr.models.cloud_features import (
     scene_statistics,
 )
 from aktes_xr.models.cloud_image import probability_of_image
-from aktes_xr.models.cloud_test import CLOUD_FILE, CloudTest, confidence_of
+from aktes_xr.models.cloud_test import CLOUD_FILES, CloudTest, confidence_of
 from aktes_xr.models.context import REACH
 
 
@@ -74,11 +76,11 @@ def test_an_infinite_height_is_nobody_s_surroundings() -> None:
 )
 def test_files_that_do_not_fit_are_refused(change: dict[str, object]) -> None:
     files = random_cloud_test().files()
-    described = json.loads(files[CLOUD_FILE]) | change
+    described = json.loads(files[CLOUD_FILES[0]]) | change
     with pytest.raises(BundleIntegrityError):
-        CloudTest.from_files(files | {CLOUD_FILE: json.dumps(described).encode()})
+        CloudTest.from_files(files | {CLOUD_FILES[0]: json.dumps(described).encode()})
     with pytest.raises(BundleIntegrityError, match="incomplete"):
-        CloudTest.from_files({CLOUD_FILE: files[CLOUD_FILE]})
+        CloudTest.from_files({CLOUD_FILES[0]: files[CLOUD_FILES[0]]})
 
 
 def test_one_bundle_takes_over_the_test_of_another(tmp_path: Path) -> None:
@@ -96,6 +98,23 @@ def test_one_bundle_takes_over_the_test_of_another(tmp_path: Path) -> None:
         with_cloud_test(tmp_path / "x", bundle=plain.location, of=plain.location)
     with pytest.raises(InputError, match="either"):
         with_cloud_test(tmp_path / "x", bundle=plain.location)
+
+
+def test_a_test_that_cannot_be_read_any_more_is_replaced(tmp_path: Path) -> None:
+    tested = random_bundle(tmp_path / "tested", clouds=True)
+    other = json.loads(tested.extras[CLOUD_FILES[0]]) | {"features": ["those of another version"]}
+    old = tmp_path / "old"
+    shutil.copytree(tested.location, old)
+    manifest = json.loads((old / "bundle.json").read_text())
+    text = json.dumps(other).encode()
+    entry = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
+    manifest["files"][CLOUD_FILES[0]] = entry
+    (old / CLOUD_FILES[0]).write_bytes(text)
+    (old / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleIntegrityError, match="other features"):
+        load_bundle(old)
+    with_cloud_test(old, bundle=str(old), of=tested.location, overwrite=True)
+    assert load_bundle(old).cloud_test is not None
 
 
 def test_confidence_grades_probability() -> None:

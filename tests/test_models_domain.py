@@ -17,7 +17,7 @@ from aktes_xr.errors import BundleIntegrityError, InputError, TrainingError
 from aktes_xr.learn.domain import with_domain
 from aktes_xr.learn.domain_sample import draw_domain_pixels
 from aktes_xr.models.bundle import load_bundle
-from aktes_xr.models.domain import DOMAIN_FILE, DomainTest
+from aktes_xr.models.domain import DOMAIN_FILES, DomainTest
 from aktes_xr.models.features import N_QUANTITIES
 
 SIDE = 40
@@ -58,11 +58,11 @@ def test_a_domain_survives_its_files() -> None:
 )
 def test_files_that_do_not_fit_are_refused(change: dict[str, object]) -> None:
     files = steep_domain().files()
-    described = json.loads(files[DOMAIN_FILE]) | change
+    described = json.loads(files[DOMAIN_FILES[0]]) | change
     with pytest.raises(BundleIntegrityError):
-        DomainTest.from_files(files | {DOMAIN_FILE: json.dumps(described).encode()})
+        DomainTest.from_files(files | {DOMAIN_FILES[0]: json.dumps(described).encode()})
     with pytest.raises(BundleIntegrityError, match="incomplete"):
-        DomainTest.from_files({DOMAIN_FILE: files[DOMAIN_FILE]})
+        DomainTest.from_files({DOMAIN_FILES[0]: files[DOMAIN_FILES[0]]})
 
 
 def test_what_does_not_fit_together_is_flagged_whatever_the_chunks(tmp_path: Path) -> None:

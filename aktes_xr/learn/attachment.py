@@ -42,6 +42,8 @@ class Kind(Generic[P]):
     ----------
     name : str
         Such as ``"cloud test"``.
+    files : tuple of str
+        That keep it.
     recipe_file : str
         Where a bundle keeps what the part was trained by.
     heading : str
@@ -55,6 +57,7 @@ class Kind(Generic[P]):
     """
 
     name: str
+    files: tuple[str, ...]
     recipe_file: str
     heading: str
     of: Callable[[Bundle], P | None]
@@ -107,7 +110,8 @@ def attach_part(
             f"name either a recipe to train by or a bundle to take the {kind.name} from"
         )
     check_place(out, overwrite=overwrite)
-    loaded = load_bundle(bundle)
+    # An earlier part may be one that this package cannot read any more.
+    loaded = load_bundle(bundle, without=kind.files)
     if recipe is None:
         other = load_bundle(str(of))
         taken = kind.of(other)

@@ -20,7 +20,7 @@ from aktes_xr.learn.card import ATTACHED, wrapped
 from aktes_xr.learn.cloud_reliability import RELIABILITY_FILE
 from aktes_xr.learn.cloud_sample import SURFACES, CloudPixels, draw_cloud_pixels
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
-from aktes_xr.models.cloud_test import CloudTest
+from aktes_xr.models.cloud_test import CLOUD_FILES, CloudTest
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
@@ -54,13 +54,13 @@ class CloudRecipe:
     seed : int
     """
 
-    fields: int = 9000
+    fields: int = 27000
     validation_fields: int = 1500
-    per_field: int = 60
+    per_field: int = 40
     shape: tuple[int, int] = (96, 96)
     steep_share: float = 0.1
-    units: tuple[int, ...] = (64, 64)
-    epochs: int = 8
+    units: tuple[int, ...] = (48, 32)
+    epochs: int = 12
     batch_size: int = 2048
     learning_rate: float = 2e-3
     commission: float = 0.02
@@ -186,6 +186,7 @@ def card_lines(test: CloudTest) -> str:
 
 _CLOUD_TEST: Final[Kind[CloudTest]] = Kind(
     "cloud test",
+    CLOUD_FILES,
     "clouds_recipe.json",
     CARD_HEADING,
     lambda bundle: bundle.cloud_test,

@@ -19,7 +19,7 @@ from aktes_xr.learn.attachment import Kind, attach_part, silent
 from aktes_xr.learn.card import ATTACHED, wrapped
 from aktes_xr.learn.domain_sample import DomainPixels, draw_domain_pixels
 from aktes_xr.learn.pixels import ALL, drop_ancillaries, keep_only
-from aktes_xr.models.domain import DomainTest
+from aktes_xr.models.domain import DOMAIN_FILES, DomainTest
 from aktes_xr.models.features import TEACHER_FEATURES, raw_features
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ class DomainRecipe:
     ----------
     fields, validation_fields : int
     per_field : int
-        Normal pixels taken of each flat field, and as many distorted ones.
+        Normal pixels taken of each look at a flat field, and as many distorted ones.
+    looks : int
+        How often each field is looked at, distorted in another way.
+    varied : float, 1
+        Share of fields under air, and with surfaces, that no table has
+        (`aktes_xr.simulate.fields.FieldRecipe`).
     steep_share : float, 1
         Share of the fields over relief.
     drift_k : float, K
@@ -59,21 +64,23 @@ class DomainRecipe:
     seed : int
     """
 
-    fields: int = 1600
-    validation_fields: int = 300
+    fields: int = 6000
+    validation_fields: int = 1500
     per_field: int = 100
+    looks: int = 2
+    varied: float = 0.5
     steep_share: float = 0.04
     drift_k: float = 0.5
     units: tuple[int, ...] = (48, 48)
-    epochs: int = 14
+    epochs: int = 10
     batch_size: int = 4096
     learning_rate: float = 3e-3
-    flagged: float = 0.008
+    flagged: float = 0.02
     seed: int = 16
 
 
 DOMAIN_RECIPES: Final = {
-    "quick": DomainRecipe(fields=240, validation_fields=120),
+    "quick": DomainRecipe(fields=240, validation_fields=120, epochs=14),
     "release": DomainRecipe(),
 }
 
@@ -96,6 +103,8 @@ def train_domain(
     say = progress or silent
     drawn: dict[str, Any] = {
         "per_field": recipe.per_field,
+        "looks": recipe.looks,
+        "varied": recipe.varied,
         "steep_share": recipe.steep_share,
         "drift_k": recipe.drift_k,
         "seed": recipe.seed,
@@ -185,7 +194,12 @@ def card_lines(domain: DomainTest) -> str:
 
 
 _DOMAIN: Final[Kind[DomainTest]] = Kind(
-    "domain", "domain_recipe.json", CARD_HEADING, lambda bundle: bundle.domain, card_lines
+    "domain",
+    DOMAIN_FILES,
+    "domain_recipe.json",
+    CARD_HEADING,
+    lambda bundle: bundle.domain,
+    card_lines,
 )
 
 

@@ -63,6 +63,8 @@ def draw_domain_pixels(
     per_field: int,
     steep_share: float,
     drift_k: float = 0.0,
+    looks: int = 1,
+    varied: float = 0.0,
     progress: Callable[[str], None] | None = None,
 ) -> DomainPixels:
     """Draw as many normal as distorted pixels of fields.
@@ -75,11 +77,15 @@ def draw_domain_pixels(
         Atmospheres, surfaces and relief of the three have nothing in common.
     seed : int
     per_field : int
-        Normal pixels taken of each flat field; over relief four times as many.
+        Normal pixels taken of each look at a flat field; over relief four times as many.
     steep_share : float, 1
         Share of the fields over relief.
     drift_k : float, K
         In half the normal fields each band is off by so much (1 sigma), as other worlds' are.
+    looks : int
+        How often each field is looked at, distorted in another way.
+    varied : float, 1
+        Share of fields under air, and with surfaces, that no table has.
     progress : callable, optional
         Called with a line now and then.
 
@@ -88,24 +94,20 @@ def draw_domain_pixels(
     DomainPixels
     """
     tables, normal, fields = [], [], []
-    recipe = FieldRecipe(
-        count=count,
-        seed=seed,
-        split=split,
-        shape=(64, 64),
-        varied=0.5 if split == "train" else 0.0,
-    )
+    recipe = FieldRecipe(count=count, seed=seed, split=split, shape=(64, 64), varied=varied)
     for number, field in enumerate(level_and_steep(recipe, steep_share)):
-        rng = np.random.default_rng([seed, number, 83])
         size = per_field * (1 if field.terrain is None else _STEEP_TIMES)
-        usual = _drifted(rng, field, drift_k)
-        other, where = distorted(rng, field)
-        for image, mask in ((usual, field.valid), (other, where)):
-            places = np.flatnonzero(mask & np.isfinite(image.brightness_temperature).all(axis=-1))
-            chosen = rng.choice(places, size=min(size, places.size), replace=False)
-            tables.append(field_quantities(image, np.sort(chosen), rng))
-            normal.append(np.full(chosen.size, image is usual))
-            fields.append(np.full(chosen.size, number, np.int64))
+        for look in range(looks):
+            rng = np.random.default_rng([seed, number, 83, look])
+            usual = _drifted(rng, field, drift_k)
+            other, where = distorted(rng, field)
+            for image, mask in ((usual, field.valid), (other, where)):
+                measured = np.isfinite(image.brightness_temperature).all(axis=-1)
+                places = np.flatnonzero(mask & measured)
+                chosen = rng.choice(places, size=min(size, places.size), replace=False)
+                tables.append(field_quantities(image, np.sort(chosen), rng))
+                normal.append(np.full(chosen.size, image is usual))
+                fields.append(np.full(chosen.size, number, np.int64))
         if progress is not None and (number + 1) % 200 == 0:
             progress(f"{split}: {number + 1} of {count} fields")
     return DomainPixels(np.concatenate(tables), np.concatenate(normal), np.concatenate(fields))

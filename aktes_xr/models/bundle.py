@@ -15,7 +15,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -207,7 +207,9 @@ class BundleContents:
     extras: Mapping[str, bytes] | None = None
 
 
-def load_bundle(location: str | Path = "default") -> Bundle:
+def load_bundle(
+    location: str | Path = "default", *, without: Collection[str] = frozenset()
+) -> Bundle:
     """Load and verify a bundle.
 
     Parameters
@@ -215,6 +217,8 @@ def load_bundle(location: str | Path = "default") -> Bundle:
     location : str or Path
         Name of a shipped bundle (``"default"``), a directory, a ``.zip``, or an fsspec URL of
         either.
+    without : collection of str
+        Files that are left where they are, for something else takes their place.
 
     Returns
     -------
@@ -235,7 +239,8 @@ def load_bundle(location: str | Path = "default") -> Bundle:
     files = read_files(_root(text), MANIFEST)
     raw = files.manifest
     manifest = check_manifest(raw, schema=SCHEMA)
-    contents = {name: files.read(name, entry) for name, entry in manifest["files"].items()}
+    wanted = {name: entry for name, entry in manifest["files"].items() if name not in without}
+    contents = {name: files.read(name, entry) for name, entry in wanted.items()}
     for name, data in contents.items():
         if name.endswith(".keras"):
             check_keras(name, data)

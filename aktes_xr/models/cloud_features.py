@@ -17,15 +17,14 @@ import numpy as np
 
 from aktes_xr.compilation import kernel
 from aktes_xr.models.context import (
-    CONTEXT,
     FIXED_POINT,
     MISSING,
-    N_CONTEXT,
     REACH,
     Surroundings,
     advance,
     begin,
     describe_row,
+    described_by,
     enter_row,
     new_surroundings,
 )
@@ -61,6 +60,9 @@ STATISTICS: Final = (
     "median_B14_B13",
 )
 """Of a scene: B13 counted from background or sea level (K), and the bands' differences."""
+WINDOWS: Final = (5, 11)
+"""Sides of the windows around a pixel. A third one, of 3 pixels, finds no more cloud."""
+CONTEXT: Final = described_by(WINDOWS)
 CLOUD_FEATURES: Final = (
     "brightness_temperature_B13",
     "difference_B10_B13",
@@ -213,7 +215,7 @@ class CloudDescription:
         self._statistics = np.asarray(statistics, np.float32)
         wide = seen.shape[2]
         self._columns = wide - 2 * REACH
-        self._around = new_surroundings(self._columns)
+        self._around = new_surroundings(self._columns, WINDOWS)
         self._fixed = np.full((_N_BANDS, wide), MISSING, np.int32)
         self._features = np.empty((len(CLOUD_FEATURES), rows * self._columns), np.float32)
         for name, value in _of_scene(statistics, sun_zenith_deg).items():
@@ -285,7 +287,7 @@ def _describe_rows(
             advance(around, row)
         describe_row(around, row)
         span = slice(number * columns, (number + 1) * columns)
-        for feature in range(N_CONTEXT):
+        for feature in range(around.described.shape[0]):
             raw[_FIRST_CONTEXT + feature, span] = around.described[feature]
         own = seen[:, row + REACH, REACH : REACH + columns]
         _describe_own(own, statistics, raw[:, span])

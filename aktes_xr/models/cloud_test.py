@@ -20,13 +20,13 @@ from aktes_xr.compilation import kernel
 from aktes_xr.errors import BundleIntegrityError
 from aktes_xr.models.cloud_features import CLOUD_FEATURES
 from aktes_xr.models.network import Network
-from aktes_xr.models.small_network import Scaled, check_scaled, files_of, read_files
+from aktes_xr.models.small_network import Scaled, check_scaled, file_names, files_of, read_files
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
 _NAME: Final = "clouds"
-CLOUD_FILE: Final = f"{_NAME}.json"
+CLOUD_FILES: Final = file_names(_NAME)
 _NUMBERS: Final = ("slope", "offset", "threshold", "missed_k")
 CONFIDENCE: Final = (0.1, 0.5, 0.9)
 """Probabilities from which a pixel is probably clear, probably cloudy, and cloudy."""

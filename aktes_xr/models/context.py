@@ -3,10 +3,10 @@ r"""What lies around a pixel: mean and spread of temperatures over three windows
 One pixel's five radiances do not say what part the atmosphere has in them. Its neighbours share
 the atmosphere and, mostly, the kind of ground. Where they differ, they tell the two apart.
 
-The windows have sides of 3, 5 and 11 pixels. Over each, five numbers are described: the B13
-brightness temperature and the four differences of the other bands from it. Their means, less the
-pixel's own, and their standard deviations are taken. Fill and cloud do not count. The share of the
-window that counts is one more number.
+The networks' windows have sides of 3, 5 and 11 pixels. Over each, five numbers are described: the
+B13 brightness temperature and the four differences of the other bands from it. Their means, less
+the pixel's own, and their standard deviations are taken. Fill and cloud do not count. The share of
+the window that counts is one more number.
 
 Sums are of integers: temperatures are counted in `FIXED_POINT` parts of a kelvin. So sums are exact
 in any order, and a pixel's description does not depend on how the scene is cut. With :math:`n`
@@ -48,16 +48,35 @@ MISSING: Final = -1
 """In the place of a temperature where there is none, or a cloud."""
 _NAMES: Final = ("B13", "B10_B13", "B11_B13", "B12_B13", "B14_B13")
 _PER_WINDOW: Final = 2 * len(_NAMES) + 1
-CONTEXT: Final = tuple(
-    name
-    for side in WINDOWS
-    for name in (
-        *(f"mean_excess_{part}_{side}" for part in _NAMES),
-        *(f"spread_{part}_{side}" for part in _NAMES),
-        f"surroundings_known_{side}",
+
+
+def described_by(windows: tuple[int, ...]) -> tuple[str, ...]:
+    """Name the rows of a pixel's description.
+
+    Parameters
+    ----------
+    windows : tuple of int, pixels
+        Sides, odd.
+
+    Returns
+    -------
+    tuple of str
+        Of each window five means less the pixel's own (K), five standard deviations (K), and the
+        share of its pixels that count (1).
+    """
+    return tuple(
+        name
+        for side in windows
+        for name in (
+            *(f"mean_excess_{part}_{side}" for part in _NAMES),
+            *(f"spread_{part}_{side}" for part in _NAMES),
+            f"surroundings_known_{side}",
+        )
     )
-)
-"""Rows of a pixel's description: K, K, and the share of the window's pixels that count."""
+
+
+CONTEXT: Final = described_by(WINDOWS)
+"""Rows of the description that the networks see."""
 N_CONTEXT: Final = len(CONTEXT)
 
 _REFERENCE: Final = 3
@@ -78,19 +97,22 @@ class Surroundings(NamedTuple):
         The last rows, as temperature and differences; 0 where nothing counts.
     known : ndarray (12, wide), int32
         1 where a pixel counts.
-    sums : ndarray (3, 11, wide), float64
+    sides : ndarray (window,), int64, pixels
+        Of the windows.
+    sums : ndarray (window, 11, wide), float64
         The columns' sums in each window: of five numbers, of their squares, and the count. All of
         them are integers.
     doubled, total : ndarray (wide,), (11, columns), float64
         Scratch memory.
     place : ndarray (2,), int64
         Which date and row the sums stand at.
-    described : ndarray (33, columns), float32
-        That row's description, in the order of `CONTEXT`.
+    described : ndarray (11 times window, columns), float32
+        That row's description, in the order of `described_by`.
     """
 
     ring: NDArray[np.int32]
     known: NDArray[np.int32]
+    sides: NDArray[np.int64]
     sums: NDArray[np.float64]
     doubled: NDArray[np.float64]
     total: NDArray[np.float64]
@@ -98,12 +120,14 @@ class Surroundings(NamedTuple):
     described: Float32Array
 
 
-def new_surroundings(columns: int) -> Surroundings:
+def new_surroundings(columns: int, windows: tuple[int, ...] = WINDOWS) -> Surroundings:
     """Allocate sums for an image whose rows have ``columns`` pixels and `REACH` more on each side.
 
     Parameters
     ----------
     columns : int
+    windows : tuple of int, pixels
+        Sides, odd; none that reaches farther than `REACH`.
 
     Returns
     -------
@@ -113,11 +137,12 @@ def new_surroundings(columns: int) -> Surroundings:
     return Surroundings(
         np.zeros((_RING, _N, wide), np.int32),
         np.zeros((_RING, wide), np.int32),
-        np.zeros((len(WINDOWS), _PER_WINDOW, wide), np.float64),
+        np.array(windows, np.int64),
+        np.zeros((len(windows), _PER_WINDOW, wide), np.float64),
         np.zeros(wide, np.float64),
         np.zeros((_PER_WINDOW, columns), np.float64),
         np.full(2, -2, np.int64),
-        np.full((N_CONTEXT, columns), np.nan, np.float32),
+        np.full((len(windows) * _PER_WINDOW, columns), np.nan, np.float32),
     )
 
 
@@ -187,8 +212,8 @@ def begin(around, row):
     # Exact integers: sums made anew equal those that were moved here row by row.
     around.sums[:] = 0
     middle = row + REACH
-    for window in range(len(WINDOWS)):
-        half = WINDOWS[window] // 2
+    for window in range(around.sides.size):
+        half = around.sides[window] // 2
         for line in range(middle - half, middle + half + 1):
             _count_row(around, window, line, 1.0)
 
@@ -205,8 +230,8 @@ def advance(around, row):
         The row to move to, counted without the halo.
     """
     middle = row + REACH
-    for window in range(len(WINDOWS)):
-        half = WINDOWS[window] // 2
+    for window in range(around.sides.size):
+        half = around.sides[window] // 2
         # The row that leaves is still in the ring: it holds one row more than the largest window.
         _count_row(around, window, middle - 1 - half, -1.0)
         _count_row(around, window, middle + half, 1.0)
@@ -219,16 +244,16 @@ def describe_row(around, row):
     Parameters
     ----------
     around : Surroundings
-        ``described`` (33, columns), float32, is written in place. NaN for a pixel that does not
-        count itself.
+        ``described`` (11 times window, columns), float32, is written in place. NaN for a pixel that
+        does not count itself.
     row : int
         The row that the sums stand at, counted without the halo.
     """
     own = around.ring[(row + REACH) % _RING]
     counts = around.known[(row + REACH) % _RING, REACH:]
     columns = around.described.shape[1]
-    for window in range(len(WINDOWS)):
-        side = WINDOWS[window]
+    for window in range(around.sides.size):
+        side = around.sides[window]
         for number in range(_PER_WINDOW):
             _sum_along(around.sums[window, number], side, around.doubled, around.total[number])
         first = window * _PER_WINDOW
@@ -238,7 +263,7 @@ def describe_row(around, row):
     for column in range(columns):
         whole &= counts[column]
     if whole == 0:
-        for number in range(N_CONTEXT):
+        for number in range(around.described.shape[0]):
             described = around.described[number]
             for column in range(columns):
                 described[column] = described[column] if counts[column] else _NAN

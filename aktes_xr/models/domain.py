@@ -28,13 +28,13 @@ import numpy as np
 from aktes_xr.errors import BundleIntegrityError
 from aktes_xr.models.features import TEACHER_FEATURES, raw_features, standardise_rows
 from aktes_xr.models.network import Network
-from aktes_xr.models.small_network import Scaled, check_scaled, files_of, read_files
+from aktes_xr.models.small_network import Scaled, check_scaled, file_names, files_of, read_files
 
 if TYPE_CHECKING:
     from aktes_xr.compilation import Float32Array
 
 _NAME: Final = "domain"
-DOMAIN_FILE: Final = f"{_NAME}.json"
+DOMAIN_FILES: Final = file_names(_NAME)
 _CLIPPED: Final = np.float32(8.0)
 """Standardised features lie within so many standard deviations."""
 

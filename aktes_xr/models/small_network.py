@@ -54,6 +54,11 @@ def check_scaled(what: str, scaled: Scaled, count: int) -> None:
         raise BundleIntegrityError(f"the {what}'s scaling has not {count} features")
 
 
+def file_names(name: str) -> tuple[str, str]:
+    """Return the names of the files that keep a network in a bundle: description and numbers."""
+    return f"{name}.json", f"{name}.npz"
+
+
 def files_of(
     name: str, scaled: Scaled, features: Sequence[str], numbers: Mapping[str, float]
 ) -> dict[str, bytes]:
@@ -79,7 +84,8 @@ def files_of(
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     text = {"features": list(features), "layers": scaled.network.description(), **numbers}
     encoded = (json.dumps(text, indent=1, sort_keys=True) + "\n").encode()
-    return {f"{name}.npz": buffer.getvalue(), f"{name}.json": encoded}
+    described_in, held_in = file_names(name)
+    return {held_in: buffer.getvalue(), described_in: encoded}
 
 
 def read_files(
@@ -116,7 +122,7 @@ def read_files(
         One of its files is missing or not what `files_of` returns, or it was trained on other
         features than this package describes.
     """
-    described_in, held_in = f"{name}.json", f"{name}.npz"
+    described_in, held_in = file_names(name)
     if described_in not in files and held_in not in files:
         return None
     try:

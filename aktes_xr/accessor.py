@@ -149,7 +149,7 @@ class AktesAccessor:
         method: Method = "fusion",
         bundle: str | Bundle = "default",
         terrain: xr.Dataset | None = None,
-        closure: bool = False,
+        closure: bool | None = None,
         clouds: Clouds = "auto",
         keep_cloudy: bool = False,
         shadows: bool = False,
@@ -174,8 +174,9 @@ class AktesAccessor:
         terrain : Dataset (y, x), optional
             Terrain indices and complexity of this grid. Without them they are computed from the
             cube's ``elevation``. Where a cube has no elevation, ``"fusion"`` is the teacher alone.
-        closure : bool
-            Put what was retrieved back through the radiance equation, and keep what is left.
+        closure : bool, optional
+            Put what was retrieved back through the radiance equation, and keep what is left. None:
+            its rms over the bands, where water vapour and air temperature are told.
         clouds : str
             ``"auto"`` takes the cube's mask, else the bundle's cloud test where it has one;
             ``"network"`` the test, ``"rules"`` two fixed rules to compare it with,

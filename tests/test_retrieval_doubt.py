@@ -176,6 +176,22 @@ def test_closure_flags_what_is_not_explained(bundle: Bundle) -> None:
     assert flags(fitted)["atmosphere_fitted"].all()
 
 
+def test_closure_is_on_where_the_air_is_told(bundle: Bundle) -> None:
+    told, bare = cube(), cube().drop_vars("water_vapor")
+    once = aktes_xr.retrieve(told, bundle=bundle)
+    assert "closure_residual" in once
+    assert "closure_residual_by_band" not in once
+    whole = aktes_xr.retrieve(told, bundle=bundle, closure=True)
+    xr.testing.assert_equal(once["closure_residual"], whole["closure_residual"])
+    others = (
+        aktes_xr.retrieve(told, bundle=bundle, closure=False),
+        aktes_xr.retrieve(bare, bundle=bundle),
+        aktes_xr.retrieve(told, bundle=bundle, method="tes"),
+        aktes_xr.retrieve(told, bundle=bundle, passes=2),
+    )
+    assert not any("closure_residual" in other for other in others)
+
+
 @pytest.mark.parametrize("units", ["DN", "radiance"])
 def test_closure_of_a_physical_retrieval_is_its_noise(bundle: Bundle, units: str) -> None:
     ds = cube()

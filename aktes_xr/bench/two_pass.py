@@ -138,7 +138,9 @@ def _judge(ds: xr.Dataset, bundle: Bundle, tallies: dict[str, _Tally]) -> None:
     terrain = None
     if "elevation" in cube:
         terrain = terrain_of(cube).compute(scheduler="synchronous")
-    single = retrieve(cube, bundle=bundle, terrain=terrain).compute(scheduler="synchronous")
+    single = retrieve(cube, bundle=bundle, terrain=terrain, closure=False).compute(
+        scheduler="synchronous"
+    )
     series = retrieve(cube, bundle=bundle, terrain=terrain, passes=2, first=single)
     series = series.compute(scheduler="synchronous")
     known = np.isfinite(single["surface_temperature"].to_numpy())

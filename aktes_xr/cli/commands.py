@@ -191,7 +191,7 @@ def retrieve_command(
     bundle: BundleOption = "default",
     clouds: CloudsOption = CloudsChoice.auto,
     keep_cloudy: KeepCloudy = False,
-    closure: Closure = False,
+    closure: Closure = None,
     band_shift: BandShift = False,
     encoding: EncodingOption = Encoding.float,
     passes: PassesOption = 1,

@@ -195,11 +195,14 @@ KeepCloudy = Annotated[
     ),
 ]
 Closure = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--closure/--no-closure",
         envvar="AKTES_CLOSURE",
-        help="Put what was retrieved back through the radiance equation, and keep what is left.",
+        help=(
+            "Put what was retrieved back through the radiance equation, and keep what is left in "
+            "each band; unless said, its rms where water vapour and air temperature are told."
+        ),
     ),
 ]
 BandShift = Annotated[

@@ -76,7 +76,7 @@ class Request:
     bundle: str = "default"
     clouds: Clouds = "auto"
     keep_cloudy: bool = False
-    closure: bool = False
+    closure: bool | None = None
     band_shift: bool = False
     encoding: Literal["float", "jpl"] = "float"
     passes: Passes = 1

@@ -14,7 +14,7 @@ import numpy as np
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
-from aktes_xr.retrieval.closure import close_chunk
+from aktes_xr.retrieval.closure import Closure, close_chunk
 from aktes_xr.retrieval.clouds import CloudSource, edge_width
 from aktes_xr.retrieval.components import Components, complete
 from aktes_xr.retrieval.conditions import doubt_cloud, mark_conditions
@@ -75,8 +75,8 @@ class BlockSettings:
         Pixels around the chunk that the measurement carries, for what lies around a pixel.
     steep_k : float
         Terrain complexity (K) above which a pixel is flagged as steep.
-    closure : bool
-        Put what was retrieved back through the radiance equation.
+    closure : str
+        What is kept of putting the retrieval back through the radiance equation.
     components : bool
         Split the temperature's uncertainty into its parts.
     keep_cloudy : bool
@@ -92,7 +92,7 @@ class BlockSettings:
     student: str | None
     halo: int
     steep_k: float
-    closure: bool = False
+    closure: Closure = "none"
     components: bool = False
     keep_cloudy: bool = False
     cloud_source: CloudSource = "none"
@@ -117,7 +117,7 @@ class BlockSettings:
     @property
     def first_component(self) -> int:
         """The first of `aktes_xr.retrieval.tiles.COMPONENT_PLANES`, where there are any."""
-        return N_PLANES + (len(CLOSURE_PLANES) if self.closure else 0)
+        return N_PLANES + (0 if self.closure == "none" else len(CLOSURE_PLANES))
 
 
 def retrieve_block(
@@ -167,7 +167,7 @@ def retrieve_block(
     else:
         _retrieve_by_networks(chunk, tables, settings, images)
     mark_conditions(chunk, out)
-    if settings.closure:
+    if settings.closure != "none":
         close_chunk(chunk, tables, out)
     before = out[:, N_OUTPUTS].copy() if settings.components else None
     doubt_cloud(chunk, settings.missed_cloud_k, out, keep=settings.keep_cloudy)

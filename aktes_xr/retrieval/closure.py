@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -17,15 +17,42 @@ from aktes_xr.retrieval.physics import SEA_LEVEL_HPA
 from aktes_xr.retrieval.tiles import CLOSURE, CONDITIONS, QUALITY, SCALARS, Chunk
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from aktes_xr.compilation import Float32Array
     from aktes_xr.retrieval.surroundings import Calibration
 
 TIMES_NOISE: Final = 3.0
 """A residual is flagged where it exceeds so many times noise and what the air's errors do."""
+Closure = Literal["none", "sum", "bands"]
+"""Nothing of the closure, its rms over the bands, or that and each band's residual."""
+_AIR_TOLD: Final = frozenset({"water_vapor", "air_temperature"})
 _N_BANDS: Final = len(sensor.BANDS)
 _RMS: Final = ROWS.index("residual_rms")
 _PROPAGATED: Final = ROWS.index("propagated_rms")
 _FITTED: Final = ROWS.index("fitted")
+
+
+def closure_kept(ds: xr.Dataset, wanted: bool | None, *, by_default: bool) -> Closure:
+    """Settle what a retrieval keeps of its closure.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A cube that `aktes_xr.cube.check` accepted.
+    wanted : bool, optional
+        Whether it is asked for. None: nobody has said.
+    by_default : bool
+        Whether to keep the sum then, where the air is told and closure costs next to nothing.
+
+    Returns
+    -------
+    str
+        ``"none"``, ``"sum"`` or ``"bands"``.
+    """
+    if wanted is not None:
+        return "bands" if wanted else "none"
+    return "sum" if by_default and set(ds.data_vars) >= _AIR_TOLD else "none"
 
 
 def close_chunk(chunk: Chunk, tables: Calibration, out: Float32Array) -> None:

@@ -22,6 +22,7 @@ from aktes_xr.models.bundle import Bundle, load_bundle
 from aktes_xr.models.context import REACH
 from aktes_xr.models.runtime import register
 from aktes_xr.retrieval.block import METHODS, PHYSICAL, BlockSettings, Method
+from aktes_xr.retrieval.closure import Closure, closure_kept
 from aktes_xr.retrieval.clouds import FOUND, Clouds, cloud_source
 from aktes_xr.retrieval.graph import map_chunks
 from aktes_xr.retrieval.inputs import assemble, terrain_of, with_shadows
@@ -43,7 +44,7 @@ def retrieve(
     method: Method = "fusion",
     bundle: str | Bundle = "default",
     terrain: xr.Dataset | None = None,
-    closure: bool = False,
+    closure: bool | None = None,
     clouds: Clouds = "auto",
     keep_cloudy: bool = False,
     shadows: bool = False,
@@ -71,12 +72,14 @@ def retrieve(
     terrain : Dataset, optional
         Terrain indices and complexity of this grid (`aktes_xr.terrain`), where they are at hand;
         otherwise they are computed, lazily, from ``ds["elevation"]``.
-    closure : bool
+    closure : bool, optional
         Put what was retrieved back through the radiance equation, with the atmosphere that was
         given or, where it was not, the one that fits best. Adds ``closure_residual`` (K, rms over
-        the bands) and ``closure_residual_by_band``; the flag ``not_closed`` is raised where the rms
-        exceeds three times the noise and what the air's stated errors do, to first order. A pixel
-        that lacks one of the five bands has neither residual nor flag.
+        the bands) and, if True, ``closure_residual_by_band``. None: ``closure_residual`` alone, in
+        a single pass of the networks over a cube that tells water vapour and air temperature, where
+        it costs next to nothing. The flag ``not_closed`` is raised where the rms exceeds three
+        times the noise and what the air's stated errors do, to first order. A pixel that lacks one
+        of the five bands has neither residual nor flag.
     clouds : str
         ``"auto"``: the mask that the cube has, else the bundle's own test where it has one.
         ``"network"``: the test, whatever the cube has. ``"rules"``: two fixed rules, to compare it
@@ -145,12 +148,14 @@ def retrieve(
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     if terrain is None and info.has_elevation:
         terrain = terrain_of(ds)
+    # A second pass takes the residual for an error of the first: that is for those who ask.
+    kept = closure_kept(ds, closure, by_default=passes == 1 and method not in PHYSICAL)
     once = partial(
         _retrieve_once,
         method=method,
         bundle=loaded,
         terrain=terrain,
-        choices=_Choices(closure, clouds, keep_cloudy, shadows, uncertainty_components),
+        choices=_Choices(kept, clouds, keep_cloudy, shadows, uncertainty_components),
     )
     result = once(ds) if passes == 1 else retrieve_twice(ds, once, first=first, halo=REACH)
     return result.assign(band_shift=find_band_shift(ds)) if band_shift else result
@@ -158,7 +163,7 @@ def retrieve(
 
 @dataclass(frozen=True)
 class _Choices:
-    closure: bool
+    closure: Closure
     clouds: Clouds
     keep_cloudy: bool
     shadows: bool

@@ -106,7 +106,7 @@ CLOSURE_VARIABLES: Final[dict[str, tuple[tuple[str, ...], slice | int, dict[str,
         },
     ),
 }
-"""Where the closure is asked for."""
+"""Of the closure: its sum, then its bands."""
 _TERRAIN: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "terrain_complexity": (
         "terrain_complexity_k",
@@ -193,7 +193,8 @@ def _cloud_variables(stacked: da.Array, plane: int) -> dict[str, Any]:
 def _variables(
     settings: BlockSettings,
 ) -> dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]:
-    found = VARIABLES | CLOSURE_VARIABLES if settings.closure else VARIABLES
+    kept = {"none": 0, "sum": 1, "bands": 2}[settings.closure]
+    found = VARIABLES | dict(list(CLOSURE_VARIABLES.items())[:kept])
     if not settings.components:
         return found
     parts: dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]] = {

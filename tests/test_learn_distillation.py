@@ -15,11 +15,9 @@ pytest.importorskip("keras")
 from random_bundle import random_bundle, random_model
 
 from aktes_xr import learn
-from aktes_xr.bench import ablation, rounds
+from aktes_xr.bench import ablation
 from aktes_xr.bench.ablation import AblationSettings, Variant, ablate
 from aktes_xr.bench.checks import Study
-from aktes_xr.bench.rounds import ExchangeSettings, exchange
-from aktes_xr.errors import TrainingError
 from aktes_xr.learn import distillation, student, student_sample
 from aktes_xr.learn.architecture import Architecture, fold, keras_model
 from aktes_xr.learn.distillation import soft_model
@@ -157,7 +155,6 @@ def world() -> pytest.MonkeyPatch:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(student_sample, "draw", toy_draw)
         patch.setattr(ablation, "draw", toy_draw)
-        patch.setattr(rounds, "draw", toy_draw)
         yield patch
 
 
@@ -253,40 +250,6 @@ def test_ablation_tabulates_every_variant_budget_and_anchor(
     assert all(np.isfinite(row[3]) for row in again.rows)
     assert "Dai et al. 2025" in study.text()
     assert json.loads(study.path.read_text())["columns"] == list(ablation.COLUMNS)
-
-
-def test_rounds_are_reported_and_stop_where_they_bring_nothing(
-    world: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    bundle = random_bundle(tmp_path / "bundle")
-    settings = ExchangeSettings(
-        pool=1_500, validation=600, steps=30, batch_size=256, learning_rate=3e-3
-    )
-    study = exchange(
-        _toy_recipe(), tmp_path / "study", bundle=bundle.location, rounds=3, settings=settings
-    )
-    assert [row[0] for row in study.rows] == list(range(len(study.rows)))
-    kept = [row[1] for row in study.rows[1:]]
-    assert set(kept[:-1]) <= {"yes"}  # the first that is not kept ends the exchange
-    # Networks of random weights cannot but gain by a first round with labels.
-    assert kept[0] == "yes"
-    assert study.rows[1][6] < study.rows[0][6]
-    with pytest.raises(TrainingError, match="aktes distil"):
-        exchange(
-            _toy_recipe(),
-            tmp_path / "none",
-            bundle=random_bundle(tmp_path / "bare", students=False).location,
-        )
-
-
-def test_a_network_rebuilt_in_keras_answers_alike(teacher: PixelModel) -> None:
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(40, teacher.network.n_features)).astype(np.float32)
-    model = rounds._rebuilt(teacher.network)
-    expected = teacher.network.predict(features)
-    np.testing.assert_allclose(np.asarray(model(features)), expected, rtol=1e-4, atol=1e-4)
-    folded = rounds._folded(model, teacher.network)
-    np.testing.assert_array_equal(folded.predict(features), expected)
 
 
 def test_answers_are_given_whatever_is_asked() -> None:

@@ -489,14 +489,10 @@ def distil(
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Compare ways to distil instead; in minutes.")
     ] = False,
-    rounds: Annotated[
-        int, typer.Option(min=0, help="Instead, let both teach each other so many rounds.")
-    ] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Distil a student that sees the terrain, calibrate the fusion, and write the bundle."""
     from aktes_xr.bench.ablation import ablate
-    from aktes_xr.bench.rounds import exchange
     from aktes_xr.learn.labels import read_labels
     from aktes_xr.learn.recipe import load_recipe
     from aktes_xr.learn.region import load_region
@@ -510,13 +506,11 @@ def distil(
     with _steps("distil") as say:
         if ablation:
             study = ablate(settings, out, bundle=bundle, region=place, progress=say)
-        elif rounds:
-            study = exchange(settings, out, bundle=bundle, rounds=rounds, progress=say)
         else:
             written = distil_student(
                 settings, out, bundle=bundle, region=place, labels=pixels, progress=say
             )
-    if ablation or rounds:
+    if ablation:
         stdout().print(study.text(), markup=False, highlight=False)
         answer({"table": str(study.path)}, as_json)
         return

@@ -89,8 +89,14 @@ def doubt_cloud(chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool)
         if not np.isnan(probability).all():
             risk = np.nan_to_num(probability)
             shift = np.where(cloudy, np.float32(CLOUD_K), np.float32(missed_k))
-            planes[N_OUTPUTS] = np.hypot(planes[N_OUTPUTS], risk * shift)
+            _add_in_quadrature(planes[N_OUTPUTS], risk * shift)
+            by_emissivity = risk * np.float32(CLOUD_EMISSIVITY)
             for plane in range(N_OUTPUTS + 1, 2 * N_OUTPUTS):
-                planes[plane] = np.hypot(planes[plane], risk * np.float32(CLOUD_EMISSIVITY))
+                _add_in_quadrature(planes[plane], by_emissivity)
         if not keep and cloudy.any():
             planes[: 2 * N_OUTPUTS, cloudy] = np.nan
+
+
+def _add_in_quadrature(sigma: Float32Array, other: Float32Array) -> None:
+    # None is so large or small that its square needs the care of `hypot`, which takes longer.
+    np.sqrt(sigma * sigma + other * other, out=sigma)

@@ -183,6 +183,10 @@ def test_closure_is_on_where_the_air_is_told(bundle: Bundle) -> None:
     assert "closure_residual_by_band" not in once
     whole = aktes_xr.retrieve(told, bundle=bundle, closure=True)
     xr.testing.assert_equal(once["closure_residual"], whole["closure_residual"])
+    # What is taken away under cloud has no residual either.
+    cloud = xr.full_like(told["tir"].isel(band=0, drop=True), 1).astype(bool)
+    hidden = aktes_xr.retrieve(told.assign(cloud=cloud), bundle=bundle)
+    assert hidden["closure_residual"].isnull().all()
     others = (
         aktes_xr.retrieve(told, bundle=bundle, closure=False),
         aktes_xr.retrieve(bare, bundle=bundle),

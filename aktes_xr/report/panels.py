@@ -38,6 +38,7 @@ STYLES: Final[Mapping[str, Style]] = {
     "emissivity_uncertainty": Style("uncertainty of emissivity (1 sigma)", "viridis", 0.0),
     "sky_view_factor": Style("sky-view factor", "gray", None, 1.0),
     "cloud_probability": Style("cloud probability", "Blues", 0.0, 1.0),
+    "closure_residual": Style("closure residual", "PuRd", 0.0),
 }
 """Quantities whose maps lie side by side have colour maps that cannot be mistaken."""
 

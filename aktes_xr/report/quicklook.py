@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OVERVIEW: Final = (
     *("surface_temperature", "surface_temperature_uncertainty", "quality"),
     *("student_weight", "terrain_complexity", "sky_view_factor"),
-    *("emissivity_composite", "cloud_probability"),
+    *("emissivity_composite", "cloud_probability", "closure_residual"),
 )
 """What an overview shows, in this order, of what a result holds."""
 

@@ -54,6 +54,7 @@ _CAPTIONS: Final = {
     "emissivity_composite": "Emissivity of B14 (red), B12 (green) and B10 (blue), each stretched: "
     "quartz-rich ground turns red, vegetation and water pale",
     "cloud_probability": "Probability of cloud",
+    "closure_residual": "What the retrieval does not explain of the five brightness temperatures",
     "terrain_complexity": "Terrain complexity: the error to be expected of a flat retrieval",
     "sky_view_factor": "Sky-view factor: the share of the sky that the ground sees, weighted by "
     "Lambert's law",

@@ -170,7 +170,13 @@ def retrieve_block(
     if settings.closure != "none":
         close_chunk(chunk, tables, out)
     before = out[:, N_OUTPUTS].copy() if settings.components else None
-    doubt_cloud(chunk, settings.missed_cloud_k, out, keep=settings.keep_cloudy)
+    doubt_cloud(
+        chunk,
+        settings.missed_cloud_k,
+        out,
+        keep=settings.keep_cloudy,
+        closed=settings.closure != "none",
+    )
     if settings.cloud_plane is not None:
         for date, planes in enumerate(out):
             planes[settings.cloud_plane] = chunk.dated_plane("cloud_probability", date)

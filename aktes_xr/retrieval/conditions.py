@@ -9,7 +9,7 @@ import numpy as np
 from aktes_xr.cube.conditions import ConditionFlag
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS
-from aktes_xr.retrieval.tiles import CONDITIONS, QUALITY, Chunk
+from aktes_xr.retrieval.tiles import CLOSURE, CLOSURE_PLANES, CONDITIONS, QUALITY, Chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,9 @@ def _snow(planes: Float32Array) -> NDArray[np.bool_]:
     return np.asarray(cold & (planes[1:N_OUTPUTS] > SNOW_EMISSIVITY).all(axis=0))
 
 
-def doubt_cloud(chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool) -> None:
+def doubt_cloud(
+    chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool, closed: bool
+) -> None:
     """Add cloud's risk to the uncertainties, and take away what lies under cloud.
 
     With the probability p of a cloud that shifts the temperature by s, the shift to be expected is
@@ -82,6 +84,8 @@ def doubt_cloud(chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool)
         Changed in place.
     keep : bool
         Keep what was retrieved under cloud.
+    closed : bool
+        Whether there are planes of the closure, which are taken away as well.
     """
     for date, planes in enumerate(out):
         cloudy = chunk.mask_plane("cloud", date)
@@ -95,6 +99,8 @@ def doubt_cloud(chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool)
                 _add_in_quadrature(planes[plane], by_emissivity)
         if not keep and cloudy.any():
             planes[: 2 * N_OUTPUTS, cloudy] = np.nan
+            if closed:
+                planes[CLOSURE : CLOSURE + len(CLOSURE_PLANES), cloudy] = np.nan
 
 
 def _add_in_quadrature(sigma: Float32Array, other: Float32Array) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS, TEACHER_FEATURES, feature_rows
 from aktes_xr.models.runtime import BundleReference, resolve
-from aktes_xr.retrieval.closure import Closure, close_chunk
+from aktes_xr.retrieval.closure import CLOSURE_COUNT, Closure, close_chunk
 from aktes_xr.retrieval.clouds import CloudSource, edge_width
 from aktes_xr.retrieval.components import Components, complete
 from aktes_xr.retrieval.conditions import doubt_cloud, mark_conditions
@@ -33,7 +33,6 @@ from aktes_xr.retrieval.networks import Estimator, Judge, fuse, write
 from aktes_xr.retrieval.physics import retrieve_physically
 from aktes_xr.retrieval.surroundings import Calibration, calibration, neighbourhood
 from aktes_xr.retrieval.tiles import (
-    CLOSURE_PLANES,
     COMPONENT_PLANES,
     N_PLANES,
     QUALITY,
@@ -117,7 +116,7 @@ class BlockSettings:
     @property
     def first_component(self) -> int:
         """The first of `aktes_xr.retrieval.tiles.COMPONENT_PLANES`, where there are any."""
-        return N_PLANES + (0 if self.closure == "none" else len(CLOSURE_PLANES))
+        return N_PLANES + CLOSURE_COUNT[self.closure]
 
 
 def retrieve_block(
@@ -148,8 +147,9 @@ def retrieve_block(
     Returns
     -------
     ndarray (time, plane, y, x), float32
-        See `aktes_xr.retrieval.tiles.PLANES`; with closure also `CLOSURE_PLANES`, with components
-        `COMPONENT_PLANES` behind all, and the probability of cloud where anybody says it.
+        See `aktes_xr.retrieval.tiles.PLANES`; with closure also those of `CLOSURE_PLANES` that are
+        kept, with components `COMPONENT_PLANES` behind all, and the probability of cloud where
+        anybody says it.
     """
     halo = settings.halo
     rows, columns = tir.shape[2] - 2 * halo, tir.shape[3] - 2 * halo
@@ -168,14 +168,14 @@ def retrieve_block(
         _retrieve_by_networks(chunk, tables, settings, images)
     mark_conditions(chunk, out)
     if settings.closure != "none":
-        close_chunk(chunk, tables, out)
+        close_chunk(chunk, tables, out, kept=settings.closure)
     before = out[:, N_OUTPUTS].copy() if settings.components else None
     doubt_cloud(
         chunk,
         settings.missed_cloud_k,
         out,
         keep=settings.keep_cloudy,
-        closed=settings.closure != "none",
+        closure=CLOSURE_COUNT[settings.closure],
     )
     if settings.cloud_plane is not None:
         for date, planes in enumerate(out):

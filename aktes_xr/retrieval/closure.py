@@ -14,7 +14,14 @@ from aktes_xr.radiative.closure import AIR, STATE, close, closure_tables
 from aktes_xr.radiative.closure import CLOSURE as ROWS
 from aktes_xr.retrieval.brightness import brightness, strips
 from aktes_xr.retrieval.physics import SEA_LEVEL_HPA
-from aktes_xr.retrieval.tiles import CLOSURE, CONDITIONS, QUALITY, SCALARS, Chunk
+from aktes_xr.retrieval.tiles import (
+    CLOSURE,
+    CLOSURE_PLANES,
+    CONDITIONS,
+    QUALITY,
+    SCALARS,
+    Chunk,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,6 +33,8 @@ TIMES_NOISE: Final = 3.0
 """A residual is flagged where it exceeds so many times noise and what the air's errors do."""
 Closure = Literal["none", "sum", "bands"]
 """Nothing of the closure, its rms over the bands, or that and each band's residual."""
+CLOSURE_COUNT: Final[dict[Closure, int]] = {"none": 0, "sum": 1, "bands": len(CLOSURE_PLANES)}
+"""How many of the planes of the closure there are then."""
 _AIR_TOLD: Final = frozenset({"water_vapor", "air_temperature"})
 _N_BANDS: Final = len(sensor.BANDS)
 _RMS: Final = ROWS.index("residual_rms")
@@ -55,7 +64,7 @@ def closure_kept(ds: xr.Dataset, wanted: bool | None, *, by_default: bool) -> Cl
     return "sum" if by_default and set(ds.data_vars) >= _AIR_TOLD else "none"
 
 
-def close_chunk(chunk: Chunk, tables: Calibration, out: Float32Array) -> None:
+def close_chunk(chunk: Chunk, tables: Calibration, out: Float32Array, *, kept: Closure) -> None:
     """Write the residuals of a chunk, and flag where they are too large.
 
     Parameters
@@ -66,6 +75,8 @@ def close_chunk(chunk: Chunk, tables: Calibration, out: Float32Array) -> None:
     out : ndarray (time, plane, y, x), float32
         Retrieved; the planes of the closure are written, and bits of quality and conditions added.
         NaN where nothing was retrieved.
+    kept : str
+        Not ``"none"``: which planes there are.
     """
     rows, columns = out.shape[2:]
     atmosphere = closure_tables()
@@ -74,13 +85,14 @@ def close_chunk(chunk: Chunk, tables: Calibration, out: Float32Array) -> None:
         angle = float(np.nan_to_num(chunk.scalars[date, view]))
         for window in strips(rows, columns):
             state, air = _inputs(chunk, tables, date, window, planes)
-            _write(close(state, air, angle, atmosphere), planes[:, window])
+            _write(close(state, air, angle, atmosphere), planes[:, window], kept)
 
 
-def _write(found: Float32Array, planes: Float32Array) -> None:
+def _write(found: Float32Array, planes: Float32Array, kept: Closure) -> None:
     shape = planes.shape[1:]
     planes[CLOSURE] = found[_RMS].reshape(shape)
-    planes[CLOSURE + 1 : CLOSURE + 1 + _N_BANDS] = found[:_N_BANDS].reshape(_N_BANDS, *shape)
+    if kept == "bands":
+        planes[CLOSURE + 1 : CLOSURE + 1 + _N_BANDS] = found[:_N_BANDS].reshape(_N_BANDS, *shape)
     known = np.isfinite(found[_RMS])
     allowed = TIMES_NOISE * np.sqrt(sensor.NEDT_SPECIFICATION_K**2 + found[_PROPAGATED] ** 2)
     open_ = (known & (found[_RMS] > allowed)).reshape(shape)

@@ -9,7 +9,7 @@ import numpy as np
 from aktes_xr.cube.conditions import ConditionFlag
 from aktes_xr.cube.quality import QualityFlag
 from aktes_xr.models.features import N_OUTPUTS
-from aktes_xr.retrieval.tiles import CLOSURE, CLOSURE_PLANES, CONDITIONS, QUALITY, Chunk
+from aktes_xr.retrieval.tiles import CLOSURE, CONDITIONS, QUALITY, Chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def _snow(planes: Float32Array) -> NDArray[np.bool_]:
 
 
 def doubt_cloud(
-    chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool, closed: bool
+    chunk: Chunk, missed_k: float, out: Float32Array, *, keep: bool, closure: int
 ) -> None:
     """Add cloud's risk to the uncertainties, and take away what lies under cloud.
 
@@ -84,8 +84,8 @@ def doubt_cloud(
         Changed in place.
     keep : bool
         Keep what was retrieved under cloud.
-    closed : bool
-        Whether there are planes of the closure, which are taken away as well.
+    closure : int
+        How many planes of the closure there are, which are taken away as well.
     """
     for date, planes in enumerate(out):
         cloudy = chunk.mask_plane("cloud", date)
@@ -99,8 +99,7 @@ def doubt_cloud(
                 _add_in_quadrature(planes[plane], by_emissivity)
         if not keep and cloudy.any():
             planes[: 2 * N_OUTPUTS, cloudy] = np.nan
-            if closed:
-                planes[CLOSURE : CLOSURE + len(CLOSURE_PLANES), cloudy] = np.nan
+            planes[CLOSURE : CLOSURE + closure, cloudy] = np.nan
 
 
 def _add_in_quadrature(sigma: Float32Array, other: Float32Array) -> None:

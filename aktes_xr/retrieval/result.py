@@ -193,8 +193,8 @@ def _cloud_variables(stacked: da.Array, plane: int) -> dict[str, Any]:
 def _variables(
     settings: BlockSettings,
 ) -> dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]]:
-    kept = {"none": 0, "sum": 1, "bands": 2}[settings.closure]
-    found = VARIABLES | dict(list(CLOSURE_VARIABLES.items())[:kept])
+    kept = {"none": (), "sum": ("closure_residual",), "bands": tuple(CLOSURE_VARIABLES)}
+    found = VARIABLES | {name: CLOSURE_VARIABLES[name] for name in kept[settings.closure]}
     if not settings.components:
         return found
     parts: dict[str, tuple[tuple[str, ...], slice | int, dict[str, Any]]] = {

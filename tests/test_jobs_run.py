@@ -195,6 +195,30 @@ def test_check_names_what_is_wrong(job: SmallJob, monkeypatch: pytest.MonkeyPatc
     assert "no elevation raster or source 'nowhere.tif'" in wrong.stderr
 
 
+def test_dates_are_closed_where_the_job_says_so(
+    job: SmallJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.offer(job.item(6))
+    assert run(job).exit_code == 0
+    assert "closure_residual" not in aktes_xr.open_result(job.store)
+    monkeypatch.setenv("AKTES_JOB__RETRIEVAL__CLOSURE", "true")
+    planned = json.loads(run(job, "--json").stdout)["planned"]
+    assert planned == {"skip: done, with other settings": 1}
+    # What is in a store has no room for it: a new one is asked for, and the old one stays.
+    refused = run(job, "--redo", "settings")
+    assert refused.exit_code != 0
+    assert "closure_residual" in refused.stderr
+    assert "choose" in refused.stderr
+    assert "closure_residual" not in aktes_xr.open_result(job.store)
+    place = job.store.replace(".zarr", "-closed.zarr")
+    monkeypatch.setenv("AKTES_JOB__STORE__ADDRESS", place)
+    done = run(job)
+    assert done.exit_code == 0, done.output
+    closed = aktes_xr.open_result(place)
+    assert closed["closure_residual_by_band"].sizes["band"] == 5
+    assert bool(np.isfinite(closed["closure_residual"]).any())
+
+
 def test_a_second_pass_beside_the_first(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AKTES_JOB__RETRIEVAL__PASSES", "2")
     items = [job.item(day) for day in (6, 14)]

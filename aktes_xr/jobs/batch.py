@@ -193,8 +193,8 @@ class Maker:
             terrain=self._terrain,
             clouds=settings.clouds,
             keep_cloudy=settings.keep_cloudy,
-            # All dates of a store have the same variables, whatever is told of each.
-            closure=False,
+            # Never None: all dates of a store have the same variables, whatever is told of each.
+            closure=settings.closure,
             passes=1 if second is None else 2,
             first=None if second is None else second.first,
         )

@@ -93,6 +93,10 @@ class Retrieval(_Part):
         default="auto", description="Who says where cloud is: mask, else the bundle's own test."
     )
     keep_cloudy: bool = Field(default=False, description="Keep what lies under cloud.")
+    closure: bool = Field(
+        default=False,
+        description="Put what is retrieved back through the radiance equation: residual and flag.",
+    )
     # No literal: what the environment says is text.
     passes: Annotated[int, Field(ge=1, le=2)] = Field(
         default=1,

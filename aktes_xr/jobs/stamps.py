@@ -58,12 +58,17 @@ def stamps_of(job: Job, grid: Grid) -> dict[str, str]:
     """
     method = job.retrieval.method
     clouds = [job.retrieval.clouds, job.retrieval.keep_cloudy]
-    settings = [asdict(grid), method, _content(job.input.dem), *clouds]
+    settings = [asdict(grid), method, _content(job.input.dem), *clouds, *_closure(job)]
     return {
         "bundle": "" if method in PHYSICAL else load_bundle(job.retrieval.bundle).sha256[:_DIGITS],
         "settings": fingerprint(settings),
         "ancillaries": fingerprint([*map(_content, job.input.ancillaries), *_masks(job)]),
     }
+
+
+def _closure(job: Job) -> list[str]:
+    """Return what tells closed dates apart; nothing where none is, as before any was."""
+    return ["closure"] if job.retrieval.closure else []
 
 
 def _masks(job: Job) -> list[Any]:

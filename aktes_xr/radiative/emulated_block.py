@@ -56,7 +56,7 @@ _FREEZING, _BOLTON, _OFFSET = np.float32(273.15), np.float32(17.67), np.float32(
 _CARRIED: Final = np.float32(2.0 * 611.2 * SCALE_HEIGHT_M / VAPOR_GAS_CONSTANT)
 _PER_30: Final = np.float32(1.0 / 30.0)
 _MIDDLE_K: Final = np.float32(280.0)
-_HIGHEST, _LOWEST = np.float32(PRESSURE_LIMITS[0]), np.float32(PRESSURE_LIMITS[1])
+_LEAST_HPA, _MOST_HPA = np.float32(PRESSURE_LIMITS[0]), np.float32(PRESSURE_LIMITS[1])
 _PRESSURE, _PER_PRESSURE = np.float32(850.0), np.float32(1.0 / 250.0)
 
 
@@ -194,8 +194,8 @@ def scale(water: Float32Array, pressure: Float32Array, temperature: Float32Array
         inside = (t >= _COLDEST) & (t <= _WARMEST)
         w = w if w > _ZERO else _ZERO
         scaled[i] = (most if full else w) * _PER_30
-        p = p if p > _HIGHEST else _HIGHEST
-        p = p if p < _LOWEST else _LOWEST
+        p = p if p > _LEAST_HPA else _LEAST_HPA
+        p = p if p < _MOST_HPA else _MOST_HPA
         level[i] = (p - _PRESSURE) * _PER_PRESSURE
         warmth[i] = (held - _MIDDLE_K) * _PER_30
         by_water[i] = _ZERO if full | (water[i] < _ZERO) else _PER_30

@@ -158,6 +158,30 @@ def test_a_tenth_are_raw_endmembers_and_none_is_metal():
     assert np.percentile(rock.min(axis=1), 1) < 0.72
 
 
+def test_varied_land_is_of_any_class():
+    counts = np.zeros((2, len(CLASS_NAMES)))
+    for number in range(600):
+        for row in (0, 1):
+            site = Site((16, 16), any_land=bool(row))
+            layout = draw_layout(np.random.default_rng(number), "homogeneous", site)
+            counts[row, layout.classes[0]] += 1 / 600
+    rock = CLASS_NAMES.index("rock")
+    assert counts[0, rock] < 0.2
+    np.testing.assert_allclose(counts[1, counts[1] > 0], 0.2, atol=0.06)
+    assert (counts[:, [WATER, SNOW]] == 0).all()
+
+
+def test_single_endmembers_are_as_many_as_asked_for():
+    prior, rng = load_prior(), np.random.default_rng(0)
+    rock = next(surface for surface in prior.classes if surface.name == "rock")
+    mixed, alone = (
+        prior.draw(rng, rock, 4000, split="train", alone=share).min(axis=1) for share in (0.0, 1.0)
+    )
+    # A mixture has no single mineral's whole contrast.
+    assert alone.std() > 1.3 * mixed.std()
+    assert prior.draw(rng, rock, 4000, split="train").min(axis=1).std() < alone.std()
+
+
 def test_snow_is_cold_and_its_line_lies_anywhere(flat, steep):
     shares = []
     for field in [*flat, *steep]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aktes_xr.simulate.emissivity import CLASSES, Split, load_prior
+from aktes_xr.simulate.emissivity import CLASSES, RAW_CLASS_SHARE, Split, load_prior
 from aktes_xr.simulate.landcover import (
     CONTRAST_NIGHT,
     FREEZING_K,
@@ -35,6 +35,7 @@ _KIND_ERROR_SCATTER: Final = 0.3
 _STRENGTH: Final = 0.35
 _TILT: Final = 0.25
 _BEND: Final = 0.12
+_VARIED_RAW: Final = 0.5
 _ALONG: Final = np.linspace(-1.0, 1.0, 5)
 
 
@@ -86,7 +87,8 @@ def draw_cover(
         Of the endmembers.
     varied : bool
         Surfaces that no library has: each kind's spectrum is made stronger or weaker, tilted and
-        bent, so that what was measured in laboratories does not bound what is learnt.
+        bent, and more kinds are single endmembers, so that neither what was measured in
+        laboratories nor how often it is met with bounds what is learnt.
 
     Returns
     -------
@@ -135,7 +137,8 @@ def _emissivity(
     spectra = np.empty((layout.classes.size, 5), np.float32)
     for number, surface_class in enumerate(layout.classes):
         surface = CLASSES[surface_class]
-        spectra[number] = prior.draw(rng, surface, 1, split=split)[0]
+        alone = _VARIED_RAW if varied else RAW_CLASS_SHARE
+        spectra[number] = prior.draw(rng, surface, 1, split=split, alone=alone)[0]
         if varied and surface_class != WATER:
             spectra[number] = _varied(rng, spectra[number])
     reflectivity = layout.fractions @ (1 - spectra)

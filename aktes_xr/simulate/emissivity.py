@@ -140,7 +140,8 @@ RAW: Final[dict[str, tuple[str, ...]]] = {
 """Components whose endmembers also stand alone, by class."""
 RAW_FLOOR: Final = 0.60
 """A metal is no land surface: an endmember below this in any band never stands alone."""
-_RAW_CLASS_SHARE: Final = RAW_SHARE / sum(s.weight for s in CLASSES if s.name in RAW)
+RAW_CLASS_SHARE: Final = RAW_SHARE / sum(s.weight for s in CLASSES if s.name in RAW)
+"""The same, of the classes that have such pixels."""
 
 # Relative scatter of 1 - e about the mixture: grain size, moisture, weathering.
 _SCATTER_COMMON: Final = 0.10
@@ -171,7 +172,13 @@ class EmissivityPrior:
     classes: tuple[SurfaceClass, ...] = CLASSES
 
     def draw(
-        self, rng: np.random.Generator, surface: SurfaceClass, size: int, *, split: Split
+        self,
+        rng: np.random.Generator,
+        surface: SurfaceClass,
+        size: int,
+        *,
+        split: Split,
+        alone: float = RAW_CLASS_SHARE,
     ) -> NDArray[np.float32]:
         """Draw spectra of one class: mixtures, and single endmembers.
 
@@ -185,6 +192,8 @@ class EmissivityPrior:
             Number of spectra.
         split : Split
             Whose endmembers to draw from.
+        alone : float, 1
+            Share of single endmembers, in a class that has them.
 
         Returns
         -------
@@ -203,8 +212,8 @@ class EmissivityPrior:
             return _scattered(emissivity, rng, common=_WATER_SCATTER, band=0.0)
         emissivity = _roughen(emissivity, surface.open_fraction, rng)
         if surface.name in RAW:
-            alone = rng.random(size) < _RAW_CLASS_SHARE
-            emissivity[alone] = self.draw_raw(rng, surface, int(alone.sum()), split=split)
+            single = rng.random(size) < alone
+            emissivity[single] = self.draw_raw(rng, surface, int(single.sum()), split=split)
         return emissivity
 
     def draw_raw(

@@ -151,8 +151,9 @@ def level_field(recipe: FieldRecipe, number: int) -> Field:
     structure = recipe.structure(number)
     column = draw_air(rng, recipe, structure)
     air = column.air(0)
-    layout = draw_layout(rng, structure, Site(recipe.shape))
-    cover = draw_cover(rng, layout, split=recipe.surface_split(rng), varied=recipe.varies(rng))
+    varied = recipe.varies(rng)
+    layout = draw_layout(rng, structure, Site(recipe.shape, any_land=varied))
+    cover = draw_cover(rng, layout, split=recipe.surface_split(rng), varied=varied)
     day = rng.random() < recipe.day_share
     sun_zenith = float(rng.uniform(*SUN_ZENITH_DEG)) if day else NIGHT_ZENITH_DEG
     temperature = level_temperature(rng, cover, air, sun_zenith if day else None)

@@ -100,14 +100,16 @@ def _ground(
     elevation = (domain.elevation[window] + shift).astype(np.float32)
     fields = {name: values[window] for name, values in domain.indices.items()}
     slope, aspect = np.deg2rad(fields["slope"]), np.deg2rad(np.nan_to_num(fields["aspect"]))
+    varied = recipe.varies(rng)
     site = Site(
         (elevation.shape[0], elevation.shape[1]),
         elevation,
         (np.sin(slope) * np.cos(aspect)).astype(np.float32),
         domain.flooded[window],
+        any_land=varied,
     )
     layout = draw_layout(rng, structure, site)
-    cover = draw_cover(rng, layout, split=recipe.surface_split(rng), varied=recipe.varies(rng))
+    cover = draw_cover(rng, layout, split=recipe.surface_split(rng), varied=varied)
     ground = Ground(
         elevation=elevation,
         slope=fields["slope"],

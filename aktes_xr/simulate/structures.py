@@ -105,12 +105,15 @@ class Site:
         Sine of the slope times the cosine of the aspect: snow stays longer where it is positive.
     flooded : ndarray (y, x), bool, optional
         Where relief is under water.
+    any_land : bool
+        Whether every class of land is as likely as the others, as in no region that is known.
     """
 
     shape: tuple[int, int]
     elevation: NDArray[np.float32] | None = None
     northness: NDArray[np.float32] | None = None
     flooded: NDArray[np.bool_] | None = None
+    any_land: bool = False
 
 
 def draw_layout(rng: np.random.Generator, structure: str, site: Site) -> Layout:
@@ -156,9 +159,12 @@ def draw_patch_pixels(rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(*np.log(PATCH_M))) / sensor.PIXEL_M)
 
 
-def _land_kinds(rng: np.random.Generator, count: int, *, ponds: bool = True) -> NDArray[np.int8]:
+def _land_kinds(
+    rng: np.random.Generator, site: Site, count: int, *, ponds: bool = True
+) -> NDArray[np.int8]:
     """Draw classes of land; a region favours some of them, and a few kinds are ponds."""
-    weight = _LAND_WEIGHT * np.exp(rng.standard_normal(_LAND.size))
+    usual = np.ones(_LAND.size) if site.any_land else _LAND_WEIGHT
+    weight = usual * np.exp(rng.standard_normal(_LAND.size))
     classes = rng.choice(_LAND, size=count, p=weight / weight.sum())
     if ponds:
         classes = np.where(rng.random(count) < _POND_SHARE, _WATER, classes)
@@ -213,14 +219,18 @@ def _rotated(
 
 def _homogeneous(rng: np.random.Generator, site: Site) -> Layout:
     return Layout(
-        np.ones((*site.shape, 1), np.float32), _land_kinds(rng, 1, ponds=False), _calm(site.shape)
+        np.ones((*site.shape, 1), np.float32),
+        _land_kinds(rng, site, 1, ponds=False),
+        _calm(site.shape),
     )
 
 
 def _patches(rng: np.random.Generator, site: Site) -> Layout:
     count = int(rng.integers(2, 7))
     labels = _blobs(rng, site.shape, count)
-    return Layout(_softened(rng, _hard(labels, count)), _land_kinds(rng, count), _calm(site.shape))
+    return Layout(
+        _softened(rng, _hard(labels, count)), _land_kinds(rng, site, count), _calm(site.shape)
+    )
 
 
 def _mosaic(rng: np.random.Generator, site: Site) -> Layout:
@@ -233,7 +243,7 @@ def _mosaic(rng: np.random.Generator, site: Site) -> Layout:
     i = np.maximum(along / cell + 2, 0).astype(np.intp)
     j = np.maximum(across / cell + 2, 0).astype(np.intp)
     cells = rng.choice(count, size=(i.max() + 1, j.max() + 1), p=rng.dirichlet(np.full(count, 2.0)))
-    return Layout(_hard(cells[i, j], count), _land_kinds(rng, count), _calm(site.shape))
+    return Layout(_hard(cells[i, j], count), _land_kinds(rng, site, count), _calm(site.shape))
 
 
 def _mixture(rng: np.random.Generator, site: Site) -> Layout:
@@ -249,7 +259,7 @@ def _mixture(rng: np.random.Generator, site: Site) -> Layout:
     alpha = strength * np.moveaxis(mean / mean.mean(axis=0), 0, -1)
     parts = rng.standard_gamma(alpha.astype(np.float32), dtype=np.float32) + np.float32(1e-6)
     return Layout(
-        parts / parts.sum(axis=-1, keepdims=True), _land_kinds(rng, count), _calm(site.shape)
+        parts / parts.sum(axis=-1, keepdims=True), _land_kinds(rng, site, count), _calm(site.shape)
     )
 
 
@@ -260,7 +270,7 @@ def _salt_and_pepper(rng: np.random.Generator, site: Site) -> Layout:
     odd = rng.random(site.shape) < share
     labels = np.where(odd, rng.integers(1, count, size=site.shape), 0)
     scatter = np.where(labels > 0, rng.uniform(-8.0, 8.0, size=count)[labels], 0.0)
-    return Layout(_hard(labels, count), _land_kinds(rng, count), scatter.astype(np.float32))
+    return Layout(_hard(labels, count), _land_kinds(rng, site, count), scatter.astype(np.float32))
 
 
 def _edges(rng: np.random.Generator, site: Site) -> Layout:
@@ -275,7 +285,7 @@ def _edges(rng: np.random.Generator, site: Site) -> Layout:
     count = min(present.size, 6)
     kind = np.arange(present.size) % count
     step = rng.uniform(-EDGE_K / 2, EDGE_K / 2, size=present.size).astype(np.float32)
-    return Layout(_hard(kind[labels], count), _land_kinds(rng, count), step[labels])
+    return Layout(_hard(kind[labels], count), _land_kinds(rng, site, count), step[labels])
 
 
 def _parcels(rng: np.random.Generator, site: Site) -> Layout:
@@ -293,7 +303,7 @@ def _parcels(rng: np.random.Generator, site: Site) -> Layout:
     warmth = rng.uniform(0.5, 4.0) * rng.standard_normal(kinds.shape)
     return Layout(
         _hard(kinds[stripe, place], count),
-        _land_kinds(rng, count, ponds=False),
+        _land_kinds(rng, site, count, ponds=False),
         warmth[stripe, place].astype(np.float32),
     )
 

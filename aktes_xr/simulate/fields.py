@@ -67,8 +67,8 @@ class FieldRecipe:
         Draw wet columns more often than there are profiles of them.
     varied : float, 1
         Share of fields under air that no profile of the table has
-        (`aktes_xr.simulate.varied_air`), and of fields with surfaces that no library has; by
-        protocol G.
+        (`aktes_xr.simulate.varied_air`), and of fields with surfaces that no library has, on land
+        of any class alike; by protocol G.
     locality : Locality, optional
         One region instead of everywhere; over relief.
     """

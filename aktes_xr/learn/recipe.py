@@ -256,7 +256,8 @@ RECIPES: Final[dict[str, Recipe]] = {
         ),
     ),
 }
-"""``quick``: minutes, to try the chain. ``release``: what trained the shipped bundle."""
+"""``quick``: minutes, to try the chain. ``release``: the shipped bundle's, whose teacher is from
+before varied fields had land of any class."""
 
 
 def load_recipe(source: str | Path) -> Recipe:
